@@ -1,0 +1,173 @@
+"""The nouns that every floor shares; each is data or an interface, never both.
+
+Shapes are in jaxtyping notation: `n` rows, `*latent` the model's own space, images `n 3 h w` in [0, 1].
+Time runs from 1 (noise) to 0 (clean).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What one sample is conditioned on: a class label or a prompt, and which copy of it this is.
+
+    Two conditions of equal content and copy are the same condition: they draw the same noises.
+    `metadata` travels along for metrics and exports and decides nothing.
+    """
+
+    class_label: int | None = None
+    prompt: str | None = None
+    copy: int = 0
+    metadata: Mapping[str, Any] | None = field(default=None, compare=False)
+
+    @property
+    def key(self) -> str:
+        """The content as 32 hex digits, the same whatever else is in the study."""
+        content = f"class:{self.class_label}" if self.prompt is None else f"prompt:{self.prompt}"
+        return hashlib.blake2b(f"{content}#{self.copy}".encode(), digest_size=16).hexdigest()
+
+
+class Conditions(Protocol):
+    """A prefix-stable sequence of conditions: a larger count only appends."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Condition]: ...
+    def identity(self) -> Mapping[str, Any]:
+        """All that decides the sequence, its length aside, as plain json."""
+        ...
+
+
+class Prediction(NamedTuple):
+    """What a denoiser sees in a noisy sample: x = alpha x0 + sigma eps.
+
+    Both are given, since either alone loses the other where alpha or sigma is 0.
+    """
+
+    x0: Float[Tensor, "n *latent"]
+    eps: Float[Tensor, "n *latent"]
+
+
+class Schedule(Protocol):
+    """Signal and noise coefficients over time: x_t = alpha(t) x0 + sigma(t) noise; elementwise, any shape."""
+
+    def alpha(self, t: Tensor) -> Tensor: ...
+    def sigma(self, t: Tensor) -> Tensor: ...
+    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, "steps+1"]:
+        """A strictly decreasing grid of times (float64, CPU) from start to stop as the model likes it."""
+        ...
+
+
+Encoded = Mapping[str, Tensor]  # conditions as the network takes them, one row a condition
+
+
+class Denoiser(Protocol):
+    """A model: what it predicts from a noisy sample. Differences of parametrization end at this edge, in fp32."""
+
+    schedule: Schedule
+    latent_shape: tuple[int, ...]
+    forwards_per_call: int  # network forwards a row of one call costs: 2 where guidance is run, else 1
+    guidance_scale: float  # 1 = no guidance
+    device: torch.device
+
+    def encode(self, conditions: Sequence[Condition]) -> Encoded: ...
+    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction: ...
+    def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]: ...
+    def gflops(self) -> float:
+        """GFLOPs of one network forward of one row (2 per multiply-add)."""
+        ...
+
+    def identity(self) -> Mapping[str, Any]:
+        """All that decides the answers (architecture, hash of the weights, dtype, guidance), as plain json."""
+        ...
+
+
+class Metric(Protocol):
+    """Judges a set of samples afterwards (a torchmetrics Metric is one, with `reads` and `replicates` added)."""
+
+    reads: str  # the output of a Features network that it takes, as "<extractor>.<output>"
+
+    def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
+        """Takes rows; `index` are the conditions' places in the study, `labels` their class (-1: none)."""
+        ...
+
+    def compute(self) -> Tensor: ...
+    def replicates(self, groups: int) -> Float[Tensor, " groups"]:
+        """The metric without the conditions of each group (index mod groups), for the delete-group jackknife."""
+        ...
+
+    def reset(self) -> None: ...
+
+
+class Verifier(Protocol):
+    """Judges samples one by one, during the search; higher is better."""
+
+    differentiable: bool  # whether the score has a gradient to the images
+    probe: float | None  # the noise level sigma whose x0 prediction it wants to see beside the final sample
+
+    def __call__(
+        self,
+        images: Float[Tensor, "n 3 h w"],
+        conditions: Sequence[Condition],
+        probes: Float[Tensor, "n 3 h w"] | None = None,
+    ) -> Float[Tensor, " n"]: ...
+    def identity(self) -> Mapping[str, Any]:
+        """All that decides the scores (class, options, hash of the weights), as plain json."""
+        ...
+
+
+class Features(Protocol):
+    """A network whose outputs metrics read: named tensors, one row an image."""
+
+    def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Mapping[str, Tensor]: ...
+    def identity(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A search says: take these along these times."""
+
+    x: Float[Tensor, "n *latent"]  # at times[0]
+    times: Float[Tensor, "steps+1"]  # strictly decreasing; a single time asks for x0 there alone
+    score: bool = True  # False: no decode, no verifier
+    gradient: bool = False  # True: also the gradient of the score with respect to x
+    parents: Int[Tensor, " n"] | None = None  # ids of the candidates these came from, for the records
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The runner's answer, row by row. An open-loop search may be asked ahead and is then told nothing (None)."""
+
+    x: Float[Tensor, "n *latent"]  # at times[-1]
+    x0: Float[Tensor, "n *latent"]  # clean prediction there (= x where times[-1] is 0)
+    scores: Float[Tensor, " n"]  # higher is better; NaN where none was asked for
+    ids: Int[Tensor, " n"]  # running numbers of these candidates within the condition
+    gradient: Float[Tensor, "n *latent"] | None = None
+
+
+SearchRun = Generator[Proposal, Scored, None]
+
+
+@runtime_checkable
+class Search(Protocol):
+    """A function of a noise space that returns a search run; a plain generator function is one.
+
+    Optional class attributes, all of which a plain function lacks:
+      `open_loop: bool`   it proposes the same whatever the scores (default False);
+      `scales: str`       it is sized: the parameter that scales it, and `cost(space) -> int`, its search NFE;
+      `reads: frozenset`  which of {"x", "x0", "gradient"} it reads in the answers (default: all);
+      `needs: frozenset`  of {"gradient", "calibrated", "stochastic"}, checked before anything starts (default: none).
+    """
+
+    def __call__(self, space: Any) -> SearchRun: ...
+
+
+Denoise = Callable[[Tensor, Tensor], Prediction]  # a denoiser with its conditions bound: (x, t) -> prediction
