@@ -1,0 +1,1 @@
+"""Reads run folders: statistics, curves, figures, the report and the Weights & Biases publisher."""

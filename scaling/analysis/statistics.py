@@ -1,0 +1,138 @@
+"""Intervals at 95 % for what a study measures, each named for what it covers.
+
+Means over conditions are resampled over conditions. Set metrics (FID, IS, ...) come with delete-group replicates: the
+metric without the conditions of each group. The groups are the same in every run, so that differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Array = NDArray[np.float64]
+LEVEL = 0.95
+RESAMPLES = 2000
+CHUNK = 4_000_000  # resampled values held at a time
+
+
+class Interval(NamedTuple):
+    """An estimate and its 95 % interval; low and high are NaN where one observation says nothing about spread."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+def mean_interval(values: NDArray, seed: int = 0) -> Interval:
+    """The mean of independent values and an interval that covers the population's mean.
+
+    A bootstrap whose percentiles are widened for small samples (Hesterberg 2015, The American Statistician 69,
+    "expanded percentile"); values that are all 0 or 1 take Wilson's interval, which is right even where all agree.
+    ValueError where there is no value or one is not finite.
+    """
+    values = _checked(values)
+    if len(values) > 1 and np.isin(values, (0.0, 1.0)).all():
+        return Interval(float(values.mean()), *_wilson(float(values.mean()), len(values)))
+    return _bootstrap(values, seed)
+
+
+def jackknife_interval(value: float, replicates: NDArray) -> tuple[float, float]:
+    """An interval that covers the expected set metric at this count of conditions (its finite-sample bias included).
+
+    `replicates` are the metric without each of G groups of conditions; the spread is sqrt((G-1)/G sum (r - mean)^2)
+    (Shao and Tu 1995, The Jackknife and Bootstrap, section 2.3), with Student's t of G-1 degrees of freedom.
+    """
+    replicates = _checked(replicates)
+    groups = len(replicates)
+    if groups < 2:
+        return float("nan"), float("nan")
+    error = float(np.sqrt((groups - 1) / groups * np.sum((replicates - replicates.mean()) ** 2)))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, groups - 1)) * error
+    return value - half, value + half
+
+
+def infinite_sample(value: float, replicates: NDArray) -> Interval:
+    """The set metric extrapolated to infinitely many conditions, and an interval that covers that limit.
+
+    FID falls as limit + b / N (Chong and Forsyth 1911.07023); the full set and the sets without one group are two
+    points of that line, whose intercept is the jackknife's G value - (G-1) mean(replicates).
+    """
+    replicates = _checked(replicates)
+    groups = len(replicates)
+    pseudo = groups * value - (groups - 1) * replicates
+    return Interval(float(pseudo.mean()), *jackknife_interval(float(pseudo.mean()), replicates))
+
+
+def paired_mean_difference(ours: NDArray, theirs: NDArray, seed: int = 0) -> Interval:
+    """Mean of ours minus theirs, condition by condition: both saw the same conditions in the same order."""
+    ours, theirs = _checked(ours), _checked(theirs)
+    if ours.shape != theirs.shape:
+        raise ValueError(f"a paired difference needs the same conditions, not {len(ours)} and {len(theirs)} of them")
+    return _bootstrap(ours - theirs, seed)
+
+
+def paired_set_difference(value: float, replicates: NDArray, other: float, other_replicates: NDArray) -> Interval:
+    """Difference of a set metric between two runs whose replicates left out the same groups."""
+    replicates, other_replicates = _checked(replicates), _checked(other_replicates)
+    if replicates.shape != other_replicates.shape:
+        raise ValueError(
+            f"a paired difference needs the same groups, not {len(replicates)} and {len(other_replicates)}"
+        )
+    return Interval(value - other, *jackknife_interval(value - other, replicates - other_replicates))
+
+
+def combine_seeds(per_seed: Sequence[NDArray]) -> Array:
+    """Averages the same conditions (or the same jackknife groups) over seeds, before any interval is taken.
+
+    So the interval keeps the conditions as its units and shrinks only by what the seeds differ in.
+    """
+    arrays = [_checked(values) for values in per_seed]
+    counts = sorted({len(values) for values in arrays})
+    if len(counts) != 1:
+        raise ValueError(f"seeds are combined over the same conditions, not {' and '.join(map(str, counts))} of them")
+    return np.mean(arrays, axis=0)
+
+
+def _checked(values: NDArray) -> Array:
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"an interval needs a row of values, not an array of shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"an interval needs finite values, not {values[~np.isfinite(values)][0]}")
+    return values
+
+
+def _bootstrap(values: Array, seed: int) -> Interval:
+    count, value = len(values), float(values.mean())
+    if count == 1:
+        return Interval(value, float("nan"), float("nan"))
+    tail = stats.norm.cdf(stats.t.ppf((1 - LEVEL) / 2, count - 1) * np.sqrt(count / (count - 1)))
+    low, high = np.quantile(_resampled_means(values, seed), (tail, 1 - tail))
+    return Interval(value, float(low), float(high))
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (Wilson 1927)."""
+    z = stats.norm.ppf((1 + LEVEL) / 2)
+    center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return float(min(center - half, share)), float(max(center + half, share))
+
+
+def _resampled_means(values: Array, seed: int) -> Array:
+    """Means of RESAMPLES bootstrap samples, drawn in chunks so that memory stays flat."""
+    generator = np.random.default_rng(seed)
+    rows = max(1, CHUNK // len(values))
+    means = []
+    for start in range(0, RESAMPLES, rows):
+        picks = generator.integers(0, len(values), size=(min(rows, RESAMPLES - start), len(values)))
+        means.append(values[picks].mean(axis=1))
+    return np.concatenate(means)
