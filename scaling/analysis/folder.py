@@ -1,0 +1,260 @@
+"""Read-only access to what runs leave behind; safe while they run. Nothing here writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+WINNER_KEYS = ("rung", "nfe", "condition", "class_label", "prompt", "copy", "candidate", "score")
+CANDIDATE_KEYS = ("condition", "candidate", "parent", "round", "nfe", "t")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row of `curve.csv`: a metric at a rung; costs are means per condition, of what that rung alone costs."""
+
+    rung: int  # 0 is the smallest budget
+    model: str
+    verifier: str
+    search: str
+    guidance_scale: float
+    seed: int
+    candidates: float
+    search_nfe: float
+    final_nfe: float
+    nfe: float
+    forwards: float
+    backwards: float
+    decodes: float
+    verifier_calls: float
+    gflops: float
+    metric: str
+    value: float
+    ci_low: float
+    ci_high: float
+    conditions: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder; every property is read when first asked for."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved Hydra config."""
+        return yaml.safe_load(self._text("config.yaml")) or {}
+
+    @property
+    def choices(self) -> Mapping[str, str]:
+        """The option chosen in each config group, e.g. `search: random`."""
+        return self.config.get("choices") or {}
+
+    @property
+    def study(self) -> str:
+        return str(self.config.get("study") or self.path.parent.name)
+
+    @cached_property
+    def cost(self) -> dict[str, Any]:
+        return json.loads(self._text("cost.json")) if (self.path / "cost.json").exists() else {}
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        return json.loads(self._text("environment.json")) if (self.path / "environment.json").exists() else {}
+
+    @property
+    def done(self) -> bool:
+        return bool(self.cost.get("done", False))
+
+    @cached_property
+    def curve(self) -> tuple[Point, ...]:
+        """Every rung and metric, rungs rising."""
+        return _read_curve(self.path / "curve.csv", self._text("curve.csv"))
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics, in the order of the file."""
+        return tuple(dict.fromkeys(point.metric for point in self.curve))
+
+    def series(self, metric: str) -> tuple[Point, ...]:
+        """One metric's points, rungs rising."""
+        if metric not in self.metrics:
+            raise ValueError(f"{self.path} has no metric {metric!r}; it has {', '.join(self.metrics)}")
+        return tuple(point for point in self.curve if point.metric == metric)
+
+    @property
+    def identity(self) -> Point:
+        """A point that says what the run is: its model, verifier, search, guidance scale and seed."""
+        if not self.curve:
+            raise ValueError(f"{self.path / 'curve.csv'} holds no rung yet")
+        return self.curve[0]
+
+    @cached_property
+    def winners(self) -> pa.Table:
+        """A row per rung and condition, sorted by both."""
+        return self._table("winners.parquet").sort_by([("rung", "ascending"), ("condition", "ascending")])
+
+    @property
+    def per_sample_metrics(self) -> tuple[str, ...]:
+        """Names of the scores that each final sample carries."""
+        return tuple(name for name in self.winners.column_names if name not in WINNER_KEYS)
+
+    def per_sample(self, metric: str) -> NDArray[np.float64]:
+        """One score of the final samples, as rungs by conditions."""
+        if metric not in self.per_sample_metrics:
+            known = ", ".join(self.per_sample_metrics)
+            raise ValueError(f"{self.path} has no per-sample metric {metric!r}; it has {known}")
+        return _by_rung(self.winners, self.path / "winners.parquet", metric)
+
+    @cached_property
+    def _replicates(self) -> pa.Table:
+        return self._table("replicates.parquet").sort_by([("rung", "ascending"), ("group", "ascending")])
+
+    @property
+    def set_metrics(self) -> tuple[str, ...]:
+        """Names of the set metrics, those with jackknife replicates."""
+        if not (self.path / "replicates.parquet").exists():
+            return ()
+        return tuple(dict.fromkeys(self._replicates["metric"].to_pylist()))
+
+    def replicates(self, metric: str) -> NDArray[np.float64]:
+        """A set metric without each group of conditions, as rungs by groups."""
+        if metric not in self.set_metrics:
+            known = ", ".join(self.set_metrics) or "none"
+            raise ValueError(f"{self.path} has no set metric {metric!r}; it has {known}")
+        rows = np.array(self._replicates["metric"].to_pylist()) == metric
+        return _by_rung(self._replicates.filter(rows), self.path / "replicates.parquet", "value")
+
+    @cached_property
+    def candidates(self) -> pa.Table:
+        """Every scored candidate, sorted by condition and number."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        parts = sorted((self.path / "candidates").glob("part-*.parquet"))
+        if not parts:
+            raise ValueError(f"{self.path / 'candidates'} holds no part-*.parquet")
+        table = pa.concat_tables([pq.read_table(part) for part in parts], promote_options="default")
+        return table.sort_by([("condition", "ascending"), ("candidate", "ascending")])
+
+    @cached_property
+    def grids(self) -> dict[int, Path]:
+        """The grid of winners of each rung, by the number in its name, rising."""
+        found = {int(path.stem.removeprefix("rung-")): path for path in (self.path / "samples").glob("rung-*.png")}
+        return dict(sorted(found.items()))
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text()
+        except FileNotFoundError:
+            raise ValueError(f"{self.path} is no run folder: it has no {name}") from None
+
+    def _table(self, name: str) -> pa.Table:
+        import pyarrow.parquet as pq
+
+        if not (self.path / name).exists():
+            raise ValueError(f"{self.path} has no {name}")
+        return pq.read_table(self.path / name)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A folder of runs that belong together."""
+
+    path: Path
+    runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+def open_run(path: Path | str) -> Run:
+    """The run in a folder; a ValueError where there is none."""
+    run = Run(Path(path))
+    if not run.path.is_dir():
+        raise ValueError(f"there is no folder {run.path}")
+    if not (run.path / "config.yaml").exists():
+        held = find_runs(run.path)
+        hint = f"; it holds {len(held)} runs, name one, e.g. {held[0].path}" if held else ""
+        raise ValueError(f"{run.path} is no run folder: it has no config.yaml{hint}")
+    return run
+
+
+def open_study(path: Path | str) -> Study:
+    """Every run under a folder that has a curve (a single run's folder too); a ValueError where there is none."""
+    path = Path(path)
+    if not path.is_dir():
+        raise ValueError(f"there is no folder {path}")
+    runs = find_runs(path)
+    if not runs:
+        raise ValueError(f"{path} holds no run with a curve.csv; a study folder looks like outputs/<study>")
+    return Study(path, runs)
+
+
+def find_runs(path: Path) -> tuple[Run, ...]:
+    """The runs with a curve under a folder, at any depth, by name."""
+    return tuple(Run(curve.parent) for curve in sorted(path.rglob("curve.csv")) if _is_run(curve.parent))
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.yaml").exists()
+
+
+def _read_curve(path: Path, text: str) -> tuple[Point, ...]:
+    hints = get_type_hints(Point)
+    names = [field.name for field in fields(Point) if field.name != "rung"]
+    reader = csv.DictReader(text.splitlines())
+    missing = sorted(set(names) - set(reader.fieldnames or ()))
+    if missing:
+        raise ValueError(f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}")
+    seen: dict[str, int] = {}
+    points = []
+    for row in reader:
+        rung = seen[row["metric"]] = seen.get(row["metric"], -1) + 1
+        try:
+            points.append(Point(rung=rung, **{name: _parse(row[name], hints[name]) for name in names}))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+    return tuple(sorted(points, key=lambda point: point.rung))
+
+
+def _parse(text: str, kind: type) -> Any:
+    if kind is float:
+        return float(text) if text else float("nan")
+    return int(float(text)) if kind is int else text
+
+
+def _by_rung(table: pa.Table, path: Path, column: str) -> NDArray[np.float64]:
+    """A column of a table sorted by rung, as one row a rung."""
+    rungs = table["rung"].to_numpy()
+    counts = np.unique(rungs, return_counts=True)[1]
+    if len(set(counts.tolist())) != 1:
+        raise ValueError(f"{path} is uneven: its rungs have {', '.join(map(str, counts.tolist()))} rows")
+    return table[column].to_numpy().astype(np.float64).reshape(len(counts), -1)
+
+
+def shared_conditions(runs: Iterable[Run]) -> bool:
+    """Whether the runs judged the same conditions in the same order, so that their differences are paired."""
+    listed = []
+    for run in runs:
+        first = run.winners.filter(run.winners["rung"].to_numpy() == 0)
+        listed.append(first.select(["condition", "class_label", "prompt", "copy"]).to_pydict())
+    return all(each == listed[0] for each in listed)

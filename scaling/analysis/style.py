@@ -1,0 +1,150 @@
+"""What things look like and are called in every picture: the same method has the same color everywhere.
+
+Colors are Okabe and Ito's eight, told apart under the common color blindnesses; markers tell apart what shares one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK, GRAY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#B8A000",  # Okabe and Ito's yellow, darkened to be seen on white
+    "#000000",
+    "#777777",
+)
+
+
+class Look(NamedTuple):
+    """A line's color, marker (matplotlib's letters) and dash ('-', '--', ':')."""
+
+    color: str
+    marker: str = "o"
+    dash: str = "-"
+
+
+LOOKS = {
+    "search": {
+        "none": Look(BLACK, "D", "--"),
+        "steps": Look(BLACK, "D", "--"),
+        "random": Look(BLUE, "o"),
+        "zero_order": Look(RED, "s"),
+        "paths": Look(GREEN, "^"),
+        "first_order": Look(PURPLE, "v"),
+        "smc": Look(ORANGE, "P"),
+        "svdd": Look(SKY, "X"),
+        "code": Look(YELLOW, "<"),
+        "rbf": Look(ORANGE, "s"),
+        "bfs": Look(GREEN, "X"),
+        "dfs": Look(PURPLE, "P"),
+        "eps_greedy": Look(RED, "^"),
+        "evolutionary": Look(SKY, "o"),
+        "reno": Look(YELLOW, "v"),
+        "dno": Look(PURPLE, "o"),
+    },
+    "verifier": {
+        "control": Look(GRAY, "d", ":"),
+        "classifier": Look(BLUE, "o"),
+        "oracle": Look(RED, "s"),
+        "self_supervised": Look(GREEN, "^"),
+        "inception_oracle": Look(RED, "s"),
+        "fid_oracle": Look(PURPLE, "v"),
+        "dino_linear": Look(BLUE, "o"),
+        "clip_zero_shot": Look(ORANGE, "P"),
+        "clip_self_supervised": Look(YELLOW, "<"),
+        "dino_self_supervised": Look(GREEN, "^"),
+        "aesthetic": Look(ORANGE, "P"),
+        "clip_score": Look(BLUE, "o"),
+        "image_reward": Look(GREEN, "^"),
+        "ensemble": Look(RED, "s"),
+        "llm_grader": Look(PURPLE, "v"),
+    },
+    "model": {
+        "fashion_s": Look(SKY, "^"),
+        "fashion_m": Look(BLUE, "o"),
+        "fashion_l": Look(RED, "s"),
+        "sit_b": Look(SKY, "^"),
+        "sit_l": Look(BLUE, "o"),
+        "sit_xl": Look(RED, "s"),
+    },
+}
+SPARE = tuple(
+    Look(color, marker) for marker in "hp*>8" for color in (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, YELLOW, BLACK)
+)
+
+NAMES = {
+    "fid": "FID",
+    "kid": "KID",
+    "inception_score": "Inception score",
+    "clip_score": "CLIP score",
+    "image_reward": "ImageReward",
+    "llm_grader": "LLM grader",
+    "pickscore": "PickScore",
+    "hps_v2": "HPS v2.1",
+    "nfe": "NFE",
+    "search_nfe": "search NFE",
+    "paper_nfe": "NFE, as the paper counts",
+    "gflops": "GFLOPs",
+    "paper_gflops": "GFLOPs, as the paper counts",
+    "forwards": "network forwards",
+    "seconds": "seconds",
+    "steps": "more denoising steps",
+    "none": "more denoising steps",
+    "control": "control (no information)",
+    "smc": "SMC",
+    "svdd": "SVDD",
+    "rbf": "RBF",
+    "bfs": "BFS",
+    "dfs": "DFS",
+    "sit_xl": "SiT-XL",
+    "sit_l": "SiT-L",
+    "sit_b": "SiT-B",
+    "flux_dev": "FLUX.1-dev",
+    "pixart_sigma": "PixArt-Σ",
+    "sdxl": "SDXL",
+    "sdxl_dpo": "SDXL-DPO",
+    "dino_linear": "DINO",
+    "clip_zero_shot": "CLIP",
+    "dino_self_supervised": "DINO, self-supervised",
+    "clip_self_supervised": "CLIP, self-supervised",
+    "inception_oracle": "IS oracle",
+    "fid_oracle": "FID oracle",
+    "bvqa_color": "Color",
+    "bvqa_shape": "Shape",
+    "bvqa_texture": "Texture",
+    "unidet_spatial": "Spatial",
+    "unidet_numeracy": "Numeracy",
+}
+FALLING = ("fid", "kid", "sfid", "loss", "mse", "lpips")
+
+
+def look(kind: str, name: str) -> Look:
+    """The look of a search, verifier or model; variants such as `zero_order_4` share their method's color."""
+    known = LOOKS.get(kind, {})
+    if name in known:
+        return known[name]
+    family = max((each for each in known if name.startswith(f"{each}_")), key=len, default=None)
+    if family:
+        markers = "os^vPX<D"
+        return known[family]._replace(marker=markers[_digest(name) % len(markers)])
+    return SPARE[_digest(name) % len(SPARE)]
+
+
+def pretty(name: str) -> str:
+    """A name as a reader expects it: `inception_score` is "Inception score"."""
+    return NAMES.get(name, name.replace("_", " "))
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether smaller values of a metric are better, as for FID and KID."""
+    return any(metric == each or metric.startswith(f"{each}_") or metric.endswith(f"_{each}") for each in FALLING)
+
+
+def _digest(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big")
