@@ -20,7 +20,9 @@ def _idx(path: Path) -> np.ndarray:
         with gzip.open(path) as stream:
             data = stream.read()
     except (OSError, EOFError) as error:
-        raise ValueError(f"cannot read {path} ({error}); install Debian's dataset-fashion-mnist or give --data") from None
+        raise ValueError(
+            f"cannot read {path} ({error}); install Debian's dataset-fashion-mnist or give --data"
+        ) from None
     if data[:3] != b"\x00\x00\x08":
         raise ValueError(f"{path} is not a gzipped IDX file of bytes")
     rank = data[3]

@@ -1,0 +1,164 @@
+"""Class-conditional diffusion transformers of diffusers, as denoisers.
+
+Three small parts that another model may reuse: `guided` (classifier-free guidance around any labeled network),
+`predict` (velocity or eps to a prediction, in fp32) and `decode_range` (pixel space to images).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from scaling.networks import class_labels, load_weights, pick_device, weights_path
+from scaling.protocols import Condition, Encoded, Prediction, Schedule
+from scaling.schedules import Flow
+
+Labeled = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x, t, labels) -> the network's own output, fp32
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_KIND = "DiTTransformer2DModel"
+
+
+def guided(
+    network: Labeled,
+    x: Float[Tensor, "n c *latent"],
+    t: Float[Tensor, " n"],
+    labels: Int[Tensor, " n"],
+    null: int,
+    scale: float,
+    channels: int | None = None,
+) -> Float[Tensor, "n c *latent"]:
+    """null + scale (labeled - null), both in one call of 2n rows; at scale 1 one call of n rows (Ho & Salimans).
+
+    Only the first `channels` are guided (None: all); the others are those of the label.
+    """
+    if scale == 1:
+        return network(x, t, labels)
+    both = network(torch.cat((x, x)), torch.cat((t, t)), torch.cat((labels, torch.full_like(labels, null))))
+    labeled, unlabeled = both.chunk(2)
+    both = unlabeled + scale * (labeled - unlabeled)
+    return both if channels is None else torch.cat((both[:, :channels], labeled[:, channels:]), dim=1)
+
+
+def predict(output: Tensor, x: Tensor, t: Tensor, schedule: Schedule, kind: str) -> Prediction:
+    """A network's output as x0 and eps, with x = alpha x0 + sigma eps.
+
+    `velocity` is noise - x0 on the straight path (alpha + sigma = 1); `eps` is the noise itself.
+    """
+    rows = (-1, *[1] * (x.ndim - 1))
+    alpha, sigma = schedule.alpha(t).view(rows).to(x.dtype), schedule.sigma(t).view(rows).to(x.dtype)
+    if kind == "velocity":
+        return Prediction(x0=x - sigma * output, eps=x + alpha * output)
+    return Prediction(x0=(x - sigma * output) / alpha, eps=output)
+
+
+def decode_range(x0: Float[Tensor, "n c h w"], low: float, high: float) -> Float[Tensor, "n 3 h w"]:
+    """Pixels from [low, high] to images in [0, 1], clipped; one channel is repeated."""
+    return ((x0.float() - low) / (high - low)).clamp(0, 1).expand(-1, 3, -1, -1)
+
+
+def build(architecture: Mapping[str, Any]) -> nn.Module:
+    """diffusers' network of the architecture, untrained; the global random state stays as it was."""
+    from diffusers import DiTTransformer2DModel
+
+    with torch.random.fork_rng(devices=[]):
+        return DiTTransformer2DModel(**architecture)
+
+
+@cache
+def network_gflops(architecture: str) -> float:
+    """GFLOPs of one forward of one row, counted on the meta device: fused attention on the CPU would count 0."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    config = json.loads(architecture)
+    with torch.device("meta"):
+        network = build(config)
+        x = torch.empty(1, config["in_channels"], config["sample_size"], config["sample_size"])
+        t, labels = torch.empty(1), torch.empty(1, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(x, timestep=t, class_labels=labels)
+    return counter.get_total_flops() / 1e9
+
+
+class DiT:
+    """A class-conditional `DiTTransformer2DModel` from a weights file of this package's format.
+
+    `path` is a bundled name (fashion_s, fashion_m, fashion_l) or a file; `guidance_scale` 1 means no guidance;
+    `dtype` is that of weights and activations inside the network: what comes out is float32. The file's header
+    names the parametrization; velocity needs a straight path (`Flow`), which is the default.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        guidance_scale: float = 1.0,
+        dtype: str = "float32",
+        device: str = "auto",
+        schedule: Schedule | None = None,
+    ) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype {dtype}: one of {', '.join(DTYPES)} is needed")
+        weights = load_weights(path)
+        meta = weights.metadata
+        if meta.get("class") != _KIND or meta.get("prediction") not in ("velocity", "eps"):
+            raise ValueError(
+                f"{weights_path(path)} holds a {meta.get('class')}: a {_KIND} with velocity or eps is needed"
+            )
+        self.schedule: Schedule = Flow() if schedule is None else schedule
+        self.guidance_scale = float(guidance_scale)
+        self.forwards_per_call = 1 if self.guidance_scale == 1 else 2
+        self.device = pick_device(device)
+        network = build(meta["architecture"])
+        try:
+            network.load_state_dict(weights.state)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{weights_path(path)} does not fit the architecture in its header ({reason})") from None
+        nn.Module.to(network, self.device, DTYPES[dtype])  # diffusers' own `to` warns, of nothing here
+        self.network = network.eval().requires_grad_(False)
+        self._meta, self._sha256, self._dtype = meta, weights.sha256, dtype
+        size = meta["architecture"]["sample_size"]
+        self.latent_shape: tuple[int, ...] = (meta["architecture"]["in_channels"], size, size)
+
+    def encode(self, conditions: Sequence[Condition]) -> Encoded:
+        """The labels, one row a condition; a ValueError names a condition that has none."""
+        labels = class_labels(conditions, self._meta["architecture"]["num_embeds_ada_norm"])
+        return {"class_label": labels.to(self.device)}
+
+    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
+        """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
+        x, t = x.float(), t.to(x.device)
+        out = guided(self._forward, x, t, encoded["class_label"], self._meta["null_class"], self.guidance_scale)
+        return predict(out, x, t, self.schedule, self._meta["prediction"])
+
+    def decode(self, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Images in [0, 1]."""
+        return decode_range(x0, *self._meta["data_range"])
+
+    def gflops(self) -> float:
+        """GFLOPs of one network forward of one row (2 per multiply-add)."""
+        return network_gflops(json.dumps(self._meta["architecture"], sort_keys=True))
+
+    def identity(self) -> dict[str, Any]:
+        """All that decides the answers, as plain json."""
+        return {
+            "class": type(self).__qualname__,
+            "architecture": self._meta["architecture"],
+            "prediction": self._meta["prediction"],
+            "schedule": repr(self.schedule),
+            "weights": self._sha256,
+            "dtype": self._dtype,
+            "guidance_scale": self.guidance_scale,
+        }
+
+    def _forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        """One pass of the network; a learned variance (twice the channels) is dropped."""
+        timestep = t.float() * self._meta["timestep_scale"]
+        x = x.to(DTYPES[self._dtype])
+        return self.network(x, timestep=timestep, class_labels=labels).sample[:, : x.shape[1]].float()
