@@ -107,6 +107,14 @@ class Metric(Protocol):
     def reset(self) -> None: ...
 
 
+class PerSample(Protocol):
+    """A metric with a value for every sample, reported by its mean."""
+
+    reads: str
+
+    def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]: ...
+
+
 class Verifier(Protocol):
     """Judges samples one by one, during the search; higher is better."""
 

@@ -1,0 +1,101 @@
+"""A block: a fixed run of conditions, and all that is known of their candidates, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from scaling.journal.records import RecordFile
+from scaling.protocols import Condition
+
+Keys = np.ndarray  # int64 [n, 2]: place of the condition in the block, row number of its candidate
+
+
+class Block:
+    """A table over (condition's place, row) whose columns fill as answers come in; first write wins.
+
+    Columns are named arrays, one entry a row: what the search was told ("score/<scorer>", "x", "x0", "gradient"), what
+    was charged ("spent", "nfe"), what was kept ("latents") and what finals and metrics added. Small columns are as
+    good as in memory; large ones are memory-mapped and gathered on demand.
+    """
+
+    def __init__(self, path: Path, conditions: Sequence[Condition]) -> None:
+        self.conditions = conditions
+        self.rows = 0  # one more than the highest row number of any condition
+        self._file = RecordFile(path)
+        self._where: dict[str, np.ndarray] = {}  # column -> [conditions, rows] of record << 32 | entry, -1 = missing
+        for number, record in enumerate(self._file.records):
+            self._check_conditions(path, record["condition_keys"])
+            self._index(number)
+
+    def write(self, keys: Keys, columns: Mapping[str, np.ndarray]) -> None:
+        """Appends entries for some rows as one record."""
+        if len(keys) == 0:
+            return
+        places = np.unique(keys[:, 0])
+        names = np.array([f"{p}:{self.conditions[p].key}" for p in places], dtype="S64")
+        entries = {name: np.atleast_1d(column) for name, column in columns.items()}
+        flat = {"places": keys[:, 0].astype(np.int64), "row_numbers": keys[:, 1].astype(np.int64)}
+        self._file.append({"condition_keys": names, **flat, **entries})
+        self._index(len(self._file.records) - 1)
+
+    def has(self, column: str, keys: Keys) -> np.ndarray:
+        """Whether each row has an entry, [n] bool."""
+        return self._lookup(column, keys) >= 0
+
+    def get(self, column: str, keys: Keys) -> np.ndarray:
+        """The entries of rows that all have one, [n, ...] with n at least 1."""
+        where = self._lookup(column, keys)
+        assert len(where) and (where >= 0).all(), f"asked for {column} where there is none"
+        numbers, entries = where >> 32, where & 0xFFFFFFFF
+        pieces = {n: self._file.records[n][column][entries[numbers == n]] for n in np.unique(numbers)}
+        sample = next(iter(pieces.values()))
+        out = np.empty((len(where), *sample.shape[1:]), sample.dtype)
+        for number, piece in pieces.items():
+            out[numbers == number] = piece
+        return out
+
+    def dense(self, column: str, missing: float = np.nan) -> np.ndarray:
+        """A scalar column as float64 [conditions, rows], `missing` where there is no entry."""
+        out = np.full((len(self.conditions), self.rows), missing)
+        where = self._where.get(column)
+        if where is not None and (keys := np.argwhere(where >= 0)).size:
+            out[keys[:, 0], keys[:, 1]] = self.get(column, keys)
+        return out
+
+    def sync(self) -> None:
+        self._file.sync()
+
+    def _lookup(self, column: str, keys: Keys) -> np.ndarray:
+        out = np.full(len(keys), -1, np.int64)
+        where = self._where.get(column)
+        if where is not None and len(keys):
+            known = keys[:, 1] < where.shape[1]
+            out[known] = where[keys[known, 0], keys[known, 1]]
+        return out
+
+    def _index(self, number: int) -> None:
+        record = self._file.records[number]
+        here = np.flatnonzero(record["places"][:] < len(self.conditions))  # a study of fewer conditions may read it
+        if len(here) == 0:
+            return
+        places, rows = record["places"][here], record["row_numbers"][here]
+        self.rows = max(self.rows, int(rows.max()) + 1)
+        for column in record:
+            if column in ("condition_keys", "places", "row_numbers"):
+                continue
+            where = self._where.get(column, np.empty((len(self.conditions), 0), np.int64))
+            if where.shape[1] < self.rows:
+                grown = max(self.rows, 2 * where.shape[1])
+                where = np.pad(where, ((0, 0), (0, grown - where.shape[1])), constant_values=-1)
+            slots = where[places, rows]
+            where[places, rows] = np.where(slots < 0, (number << 32) + here, slots)
+            self._where[column] = where
+
+    def _check_conditions(self, path: Path, written: np.ndarray) -> None:
+        for name in written:
+            place, key = name.decode().split(":")
+            if int(place) < len(self.conditions) and self.conditions[int(place)].key != key:
+                raise ValueError(f"{path} was written for other conditions; move it away to start afresh")

@@ -1,0 +1,172 @@
+"""Fixed-shape batches on one device: what is padded alike is answered alike, whatever its company."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from scaling.journal.stream import digest
+from scaling.protocols import Condition, Denoiser, Encoded, Features, Prediction, Verifier
+from scaling.sampling import Sampler
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate to compute: its place in the block, its number there, and what was proposed."""
+
+    place: int
+    number: int
+    x: Tensor  # [*latent] at times[0]
+    times: Tensor  # [steps+1] float64
+    score: bool = True
+    gradient: bool = False
+    record: tuple[int | float, ...] = ()  # what the journal says of it beside the answers, see lives.RECORD
+
+    @property
+    def shape(self) -> tuple[int, bool, bool, bool]:
+        """Rows of one shape may share a batch."""
+        return len(self.times), self.score, self.gradient, bool(self.times[-1] == 0)
+
+
+@dataclass
+class Paid:
+    """What this process really spent, padding included."""
+
+    nfe: int = 0
+    forwards: int = 0
+    backwards: int = 0
+    decodes: int = 0
+    verifier_calls: int = 0
+    padded_rows: int = 0
+    rows: int = 0
+
+
+Columns = dict[str, np.ndarray]
+
+
+class Batches:
+    """Denoises, decodes and scores rows of one block in batches of `size`, the last one padded by repetition."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        sampler: Sampler,
+        scorers: Mapping[str, Verifier],
+        extractors: Mapping[str, Features],
+        size: int,
+    ) -> None:
+        self.denoiser, self.sampler, self.size = denoiser, sampler, size
+        self.scorers, self.extractors = dict(scorers), dict(extractors)
+        self.score_columns = {name: f"score/{digest(v.identity())}" for name, v in self.scorers.items()}
+        probes = {v.probe for v in self.scorers.values() if v.probe is not None}
+        if len(probes) > 1:
+            raise ValueError(f"verifiers of one run must look at one noise level, not at {sorted(probes)}")
+        self.probe = next(iter(probes), None)
+        self.paid = Paid()
+        self._conditions: Sequence[Condition] = ()
+        self._encoded: Encoded = {}
+
+    def open(self, conditions: Sequence[Condition]) -> None:
+        """Encodes the conditions of a block, once for all their candidates."""
+        self._conditions = conditions
+        with torch.inference_mode():
+            self._encoded = self.denoiser.encode(conditions)
+
+    def solve(self, rows: Sequence[Row]) -> Columns:
+        """The answers for at most `size` rows of one shape: x, x0, gradient, and each scorer's column."""
+        padded = [rows[min(i, len(rows) - 1)] for i in range(self.size)]
+        x = torch.stack([row.x for row in padded]).to(self.denoiser.device)
+        times = torch.stack([row.times for row in padded])
+        conditions = [self._conditions[row.place] for row in padded]
+        encoded = self._rows_of(padded)
+        score, gradient = rows[0].score, rows[0].gradient
+        mode = torch.enable_grad() if gradient else torch.inference_mode()
+        with mode:
+            x.requires_grad_(gradient)
+            denoise = self._denoise(encoded, gradient)
+            probe = self.probe if score else None
+            solved = self.sampler.advance(denoise, self.denoiser.schedule, x, times, score, probe)
+            scores = self._scores(solved.x0, solved.probe, conditions) if score else {}
+            columns = {"x": solved.x.detach(), "x0": solved.x0.detach()}
+            if gradient:
+                guiding = next(iter(scores.values()))
+                columns["gradient"] = torch.autograd.grad(guiding.sum(), x)[0]
+        self._charge(rows, len(padded))
+        out = {name: value.detach().cpu().numpy()[: len(rows)] for name, value in {**columns, **scores}.items()}
+        self._check_scores(out)
+        return out
+
+    def rescore(self, latents: np.ndarray, places: np.ndarray, names: Sequence[str]) -> Iterator[Columns]:
+        """Scores of kept clean samples by scorers that see the final sample alone, batch by batch."""
+        for part, conditions, images in self._decoded(latents, places):
+            scores = {self.score_columns[n]: self.scorers[n](images, conditions) for n in names}
+            self.paid.verifier_calls += part * len(names)
+            out = {name: value.cpu().numpy()[:part] for name, value in scores.items()}
+            self._check_scores(out)
+            yield out
+
+    def features(self, latents: np.ndarray, places: np.ndarray) -> Columns:
+        """Every extractor's outputs for clean samples, as "<extractor>.<output>" columns."""
+        parts: list[Columns] = []
+        for part, conditions, images in self._decoded(latents, places):
+            outputs = {
+                f"{name}.{output}": value.float().cpu().numpy()[:part]
+                for name, extractor in self.extractors.items()
+                for output, value in extractor(images, conditions).items()
+            }
+            parts.append(outputs)
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    def images(self, latents: np.ndarray) -> np.ndarray:
+        """Clean samples as images, [n, 3, h, w] in [0, 1]."""
+        places = np.zeros(len(latents), np.int64)
+        return np.concatenate([images.cpu().numpy()[:part] for part, _, images in self._decoded(latents, places)])
+
+    def _decoded(self, latents: np.ndarray, places: np.ndarray) -> Iterator[tuple[int, list[Condition], Tensor]]:
+        for start in range(0, len(latents), self.size):
+            part = min(self.size, len(latents) - start)
+            index = start + np.minimum(np.arange(self.size), part - 1)
+            with torch.inference_mode():
+                x0 = torch.from_numpy(latents[index]).to(self.denoiser.device)
+                self.paid.decodes += part
+                yield part, [self._conditions[p] for p in places[index]], self.denoiser.decode(x0)
+
+    def _scores(self, x0: Tensor, probe: Tensor | None, conditions: list[Condition]) -> dict[str, Tensor]:
+        images = self.denoiser.decode(x0)
+        probes = self.denoiser.decode(probe) if probe is not None else None
+        return {self.score_columns[n]: v(images, conditions, probes).float() for n, v in self.scorers.items()}
+
+    def _denoise(self, encoded: Encoded, gradient: bool) -> Callable[[Tensor, Tensor], Prediction]:
+        if not gradient:
+            return lambda x, t: self.denoiser(x, t, encoded)
+        # memory of one call, whatever the number of steps; each call is run again in the backward pass
+        return lambda x, t: Prediction(*checkpoint(self.denoiser, x, t, encoded, use_reentrant=False))
+
+    def _rows_of(self, rows: Sequence[Row]) -> Encoded:
+        index = torch.tensor([row.place for row in rows])
+        return {name: value.index_select(0, index.to(value.device)) for name, value in self._encoded.items()}
+
+    def _charge(self, rows: Sequence[Row], padded: int) -> None:
+        solve = self.sampler.nfe(rows[0].times, rows[0].score)
+        per_call = self.denoiser.forwards_per_call
+        again = 2 if rows[0].gradient else 1
+        self.paid.rows += len(rows)
+        self.paid.padded_rows += padded - len(rows)
+        self.paid.nfe += solve * again * len(rows)
+        self.paid.forwards += solve * again * per_call * padded
+        self.paid.backwards += solve * per_call * padded * rows[0].gradient
+        if rows[0].score:
+            self.paid.decodes += padded * (1 + (self.probe is not None))
+            self.paid.verifier_calls += padded * len(self.scorers)
+
+    def _check_scores(self, columns: Columns) -> None:
+        for name, column in self.score_columns.items():
+            values = columns.get(column)
+            if values is not None and not np.isfinite(values).all():
+                bad = values[~np.isfinite(values)][0]
+                raise ValueError(f"verifier {name} gave the score {bad}; a score must be a finite number")

@@ -1,0 +1,148 @@
+"""From the blocks' parts to the curve: one row per rung and metric, read rung by rung so that memory stays flat."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from scaling.analysis.statistics import jackknife_interval, mean_interval
+from scaling.journal.stream import write_atomically
+from scaling.protocols import Condition, Metric
+from scaling.runner.collect import COSTS, load
+
+GROUPS = 20  # of the delete-group jackknife: condition index modulo this
+LABELS = ("model", "verifier", "search", "guidance_scale", "seed")
+HEADER = (
+    *LABELS,
+    *("candidates", "search_nfe", "final_nfe", "nfe", "forwards", "backwards", "decodes", "verifier_calls", "gflops"),
+    *("metric", "value", "ci_low", "ci_high", "conditions"),
+)
+
+
+@dataclass(frozen=True)
+class Values:
+    """All that the parts say of one rung."""
+
+    rung: dict[str, np.ndarray]  # [conditions] each
+    values: dict[str, np.ndarray]  # per-sample metrics, [conditions] each
+
+
+def write_curve(
+    folder: Path, parts: Sequence[Path], rungs: int, labels: Mapping[str, Any], gflops: float, metrics: Mapping[str, Metric]
+) -> None:
+    """Writes curve.csv and replicates.parquet."""
+    rows: list[dict[str, Any]] = []
+    replicates: dict[str, list[Any]] = {"rung": [], "metric": [], "group": [], "value": []}
+    for index in range(rungs):
+        rung = rung_values(parts, index)
+        cost = {name: float(rung.rung[name].mean()) for name in ("candidates", "final_nfe", *COSTS)}
+        shared = {
+            **labels,
+            **cost,
+            "search_nfe": cost["nfe"] - cost["final_nfe"],
+            "gflops": cost["forwards"] * gflops,
+            "conditions": len(rung.rung["candidates"]),
+        }
+        for name, values in rung.values.items():
+            value, low, high = mean_interval(values)
+            rows.append({**shared, "metric": name, "value": value, "ci_low": low, "ci_high": high})
+        for name, metric in metrics.items():
+            feed(metric, parts, index)
+            value = float(metric.compute())
+            without = np.asarray(metric.replicates(GROUPS), dtype=np.float64)
+            low, high = jackknife_interval(value, without)
+            rows.append({**shared, "metric": name, "value": value, "ci_low": low, "ci_high": high})
+            for group, replicate in enumerate(without):
+                for column, entry in zip(replicates, (index, name, group, float(replicate)), strict=True):
+                    replicates[column].append(entry)
+            metric.reset()
+    out = StringIO()
+    writer = csv.DictWriter(out, HEADER, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _text(row[name]) for name in HEADER} for row in rows)
+    write_parquet(folder / "replicates.parquet", replicates)
+    write_atomically(folder / "curve.csv", out.getvalue().encode())
+
+
+def rung_values(parts: Sequence[Path], index: int) -> Values:
+    rung: dict[str, list[np.ndarray]] = {}
+    values: dict[str, list[np.ndarray]] = {}
+    for path in parts:
+        with np.load(path) as file:
+            mine = file["rung/index"] == index
+            slots = file["rung/slot"][mine]
+            for name in file.files:
+                if name.startswith("rung/"):
+                    rung.setdefault(name.removeprefix("rung/"), []).append(file[name][mine])
+                elif name.startswith("value/"):
+                    values.setdefault(name.removeprefix("value/"), []).append(file[name][slots])
+    return Values(_joined(rung), _joined(values))
+
+
+def feed(metric: Metric, parts: Sequence[Path], index: int) -> None:
+    """Updates a metric with the final samples of one rung, block by block."""
+    for path in parts:
+        part = load(path, ["rung/index", "rung/slot", "rung/condition", "label", f"features/{metric.reads}"])
+        mine = part["rung/index"] == index
+        slots = part["rung/slot"][mine]
+        metric.update(
+            torch.from_numpy(part[f"features/{metric.reads}"][slots]),
+            torch.from_numpy(part["rung/condition"][mine]),
+            torch.from_numpy(part["label"][slots]),
+        )
+
+
+def write_winners(folder: Path, parts: Sequence[Path], caps: Sequence[int], conditions: Mapping[int, Condition]) -> None:
+    """Writes winners.parquet: who won at every rung for every condition, and what its final sample is worth."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / "winners.parquet"
+    part_path = path.with_name(f".{path.name}.part")
+    writer = None
+    for source in parts:
+        part = load(source)
+        slots, index = part["rung/slot"], part["rung/index"]
+        whose = [conditions[int(i)] for i in part["rung/condition"]]
+        table = pa.table(
+            {
+                "rung": index,
+                "nfe": np.asarray(caps)[index],
+                "condition": part["rung/condition"],
+                "class_label": pa.array([c.class_label for c in whose], pa.int64()),
+                "prompt": pa.array([c.prompt for c in whose], pa.string()),
+                "copy": pa.array([c.copy for c in whose], pa.int64()),
+                "candidate": part["rung/candidate"],
+                "score": part["rung/score"],
+                **{n.removeprefix("value/"): part[n][slots] for n in part if n.startswith("value/")},
+            }
+        )
+        writer = writer or pq.ParquetWriter(part_path, table.schema)
+        writer.write_table(table)
+    assert writer is not None
+    writer.close()
+    part_path.replace(path)
+
+
+def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(dict(columns)), sink)
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def _joined(columns: Mapping[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate(values) for name, values in columns.items()}
+
+
+def _text(value: Any) -> Any:
+    return repr(float(value)) if isinstance(value, float | np.floating) else value

@@ -1,0 +1,154 @@
+"""The winners of every rung: which they are, what the rung cost, their final samples and what metrics read of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from scaling.budget import Cost
+from scaling.journal.block import Keys
+from scaling.journal.stream import digest
+from scaling.runner.batches import Row
+from scaling.runner.turns import Task, starts
+
+
+@dataclass(frozen=True)
+class Winners:
+    """One block's incumbents at one rung, each array [conditions]."""
+
+    rows: np.ndarray  # int64: the candidate's number
+    scores: np.ndarray  # guiding score at search time
+    candidates: np.ndarray  # scored clean candidates so far
+    search: list[Cost]
+
+
+def winners(task: Task, cap: int) -> Winners:
+    """The best clean candidate within the cap (the first of equals), and what the search had spent by then."""
+    block = task.block
+    spent, nfe, scored = block.dense("spent"), block.dense("nfe", 0), block.dense("scored", 0)
+    inside = spent <= cap
+    eligible = inside & (scored > 0) & (block.dense("t") == 0)
+    scores = np.where(eligible, block.dense(task.needs.guiding), -np.inf)
+    if not eligible.any(axis=1).all():
+        place = int(np.argmin(eligible.any(axis=1)))
+        raise ValueError(f"a budget of {cap} NFE leaves condition {place} without a finished candidate")
+    rows = scores.argmax(axis=1)
+    per_call = task.batches.denoiser.forwards_per_call
+    views = 2 if task.batches.scorers[task.guiding].probe is not None else 1
+    charges = {
+        "nfe": np.where(inside, nfe, 0).sum(axis=1),
+        "backwards": np.where(inside, block.dense("backward", 0), 0).sum(axis=1) * per_call,
+        "verifier_calls": (inside & (scored > 0)).sum(axis=1),
+    }
+    search = [
+        Cost(
+            nfe=int(charges["nfe"][i]),
+            forwards=int(charges["nfe"][i]) * per_call,
+            backwards=int(charges["backwards"][i]),
+            decodes=int(charges["verifier_calls"][i]) * views,
+            verifier_calls=int(charges["verifier_calls"][i]),
+        )
+        for i in range(len(rows))
+    ]
+    return Winners(rows, scores[np.arange(len(rows)), rows], eligible.sum(axis=1), search)
+
+
+class Finals:
+    """Final samples of a block's winners, solved once each and kept in the journal like any other answer."""
+
+    def __init__(self, task: Task, final_nfe: int) -> None:
+        self.task, self.block = task, task.block
+        self.final_nfe = final_nfe
+        nfes_per_iter = task.spaces[0].nfes_per_iter
+        self.reuses = final_nfe == nfes_per_iter or not getattr(task.search, "resolve", True)
+        self._tag = "" if self.reuses else f"final{final_nfe}/"
+
+    def nfe(self, rows: Keys) -> np.ndarray:
+        """What the second solve of these winners costs, [n]; 0 where the search's own sample is final."""
+        if self.reuses:
+            return np.zeros(len(rows), np.int64)
+        return self.block.get(self._tag + "nfe", rows)
+
+    def prepare(self, rows: Keys) -> None:
+        """Solves what is missing: winners whose latents were not kept, and the second solve where it differs."""
+        batches = self.task.batches
+        for group in self._to_solve(rows).values():
+            for start in range(0, len(group), batches.size):
+                self._solve(group[start : start + batches.size])
+        for name, column in batches.score_columns.items():
+            missing = rows[~self.block.has(self._tag + column, rows)]
+            for start in range(0, len(missing), batches.size):
+                part = missing[start : start + batches.size]
+                for columns in batches.rescore(self.latents(part), part[:, 0], [name]):
+                    self.block.write(part, {self._tag + c: values for c, values in columns.items()})
+
+    def latents(self, rows: Keys) -> np.ndarray:
+        return self.block.get(self._tag + "latents", rows)
+
+    def scores(self, rows: Keys) -> dict[str, np.ndarray]:
+        """Every scorer's score of the final samples, by the scorer's name."""
+        columns = self.task.batches.score_columns
+        return {name: self.block.get(self._tag + column, rows) for name, column in columns.items()}
+
+    def features(self, rows: Keys) -> dict[str, np.ndarray]:
+        """Every extractor's outputs for the final samples, computed once each."""
+        batches = self.task.batches
+        if not batches.extractors:
+            return {}
+        tag = self._tag + "features/" + digest({n: dict(e.identity()) for n, e in batches.extractors.items()}) + "/"
+        missing = rows[~self.block.has(tag, rows)]
+        for start in range(0, len(missing), batches.size):
+            part = missing[start : start + batches.size]
+            outputs = batches.features(self.latents(part), part[:, 0])
+            columns = {tag + name: value for name, value in outputs.items()}
+            self.block.write(part, {**columns, tag: np.ones(len(part), np.uint8)})
+        names = [name for name in self.block.columns if name.startswith(tag) and name != tag]
+        return {name.removeprefix(tag): self.block.get(name, rows) for name in names}
+
+    def _to_solve(self, rows: Keys) -> dict[tuple[int, bool, bool, bool], list[Row]]:
+        scorers, columns = self.task.batches.scorers, self.task.batches.score_columns
+        needed = ["latents"] if self.reuses else ["latents", "nfe"]
+        needed += [columns[name] for name, verifier in scorers.items() if verifier.probe is not None]
+        there = np.ones(len(rows), bool)
+        for column in needed:
+            there &= self.block.has(self._tag + column, rows)
+        groups: dict[tuple[int, bool, bool, bool], list[Row]] = {}
+        for row in starts(self.task, ((int(p), int(r)) for p, r in rows[~there])).values():
+            row = row if self.reuses else self._final_row(row)
+            groups.setdefault(row.shape, []).append(row)
+        return groups
+
+    def _final_row(self, row: Row) -> Row:
+        space = self.task.spaces[row.place]
+        start, stop = float(row.times[0]), float(row.times[-1])
+        share = space.nfe(row.times) / space.nfes_per_iter  # a leg of the search gets its share of the final NFEs
+        evaluations = space.sampler.nfe(torch.zeros(2))  # of one step that ends clean
+        steps = max(round(self.final_nfe * share / evaluations), 1)
+        return Row(row.place, row.number, row.x, space.schedule.grid(steps, start, stop))
+
+    def _solve(self, rows: list[Row]) -> None:
+        answers = self.task.batches.solve(rows)
+        keys = np.array([[row.place, row.number] for row in rows])
+        self.block.write(keys, {self._tag + "latents": answers["x"]})
+        if self.reuses:
+            return
+        scores = {self._tag + c: answers[c] for c in self.task.batches.score_columns.values()}
+        nfe = [self.task.spaces[row.place].nfe(row.times) for row in rows]
+        self.block.write(keys, {**scores, self._tag + "nfe": np.array(nfe, np.int64)})
+
+
+def block_cost(parts: list[Cost], final_nfe: np.ndarray, forwards_per_call: int) -> list[Cost]:
+    """What a rung costs alone, condition by condition: its search and its winner's final solve and decode."""
+    return [
+        search + Cost(nfe=int(nfe), forwards=int(nfe) * forwards_per_call, decodes=int(nfe > 0))
+        for search, nfe in zip(parts, final_nfe, strict=True)
+    ]
+
+
+def distinct(rungs: list[Winners]) -> Keys:
+    """Every winner of a block once, by place and row."""
+    keys = [(place, int(row)) for rung in rungs for place, row in enumerate(rung.rows)]
+    return np.array(sorted(set(keys)), np.int64)
+

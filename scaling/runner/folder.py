@@ -1,0 +1,78 @@
+"""A run's folder: what it is called, what describes it, and what it shows of the samples."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from scaling.journal.stream import write_atomically
+
+PACKAGES = ("scaling", "torch", "diffusers", "transformers", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
+
+
+def slug(text: str) -> str:
+    """Readable in a path: letters, digits and a few signs, at most 80 characters."""
+    return re.sub(r"[^A-Za-z0-9_.=-]+", "_", text).strip("_")[:80]
+
+
+def environment(device: torch.device, identities: Mapping[str, Any]) -> dict[str, Any]:
+    """Versions, device, commit and what the parts call themselves (the hashes of their weights included)."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "git_commit": _commit(),
+        "identities": identities,
+    }
+
+
+def _commit() -> str | None:
+    try:
+        here = Path(__file__).parent
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomically(path, json.dumps(value, indent=1).encode())
+
+
+def png(image: np.ndarray, scale: int = 1) -> bytes:
+    """An image [3, h, w] in [0, 1] as PNG bytes, enlarged by whole pixels."""
+    from PIL import Image
+
+    pixels = (image.transpose(1, 2, 0) * 255).round().clip(0, 255).astype(np.uint8)
+    out = BytesIO()
+    Image.fromarray(pixels.repeat(scale, 0).repeat(scale, 1)).save(out, "PNG")
+    return out.getvalue()
+
+
+def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Images of one size side by side with a pixel between, row by row: [3, H, W]."""
+    _, h, w = images[0].shape
+    rows = -(-len(images) // columns)
+    out = np.ones((3, rows * (h + 1) - 1, columns * (w + 1) - 1), np.float32)
+    for i, image in enumerate(images):
+        y, x = divmod(i, columns)
+        out[:, y * (h + 1) : y * (h + 1) + h, x * (w + 1) : x * (w + 1) + w] = image
+    return out

@@ -1,0 +1,168 @@
+"""A search under way for one condition: it proposes, the journal answers, and what is missing is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scaling.journal.block import Block, Keys
+from scaling.noise import NoiseSpace
+from scaling.protocols import Proposal, Scored, Search
+from scaling.runner.batches import Row
+
+RECORD = {  # what the journal says of every row beside the answers
+    "spent": np.int64,  # search NFE of the condition once this row's proposal was answered
+    "nfe": np.int32,  # of which this row alone (a gradient runs every call twice)
+    "backward": np.int32,  # denoiser calls of this row that a gradient went back through
+    "round": np.int32,  # the number of its proposal
+    "parent": np.int32,  # the row that it came from, -1 = none
+    "t": np.float64,  # where it ended; 0 = a clean sample
+    "scored": np.uint8,
+    "digest": np.uint64,  # of the proposal, so that a changed search is noticed
+}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Which columns of the journal an answered row must have."""
+
+    guiding: str  # the column of the score that the search is told
+    scores: tuple[str, ...]  # all score columns that are recorded
+    reads: frozenset[str]  # of {"x", "x0", "gradient"}: what the search reads besides
+
+    def of(self, proposal: Proposal) -> list[str]:
+        tensors = {self.source(name, proposal) for name in self.reads if name != "gradient" or proposal.gradient}
+        return ["spent", *(self.scores if proposal.score else ()), *sorted(tensors)]
+
+    @staticmethod
+    def source(name: str, proposal: Proposal) -> str:
+        """The column that answers `x`, `x0` or `gradient`: of a clean sample x and x0 are one, its latents."""
+        return "latents" if name != "gradient" and proposal.times[-1] == 0 else name
+
+
+class Life:
+    """Runs one search until it waits for rows that the journal lacks; the journal is the only way to an answer."""
+
+    def __init__(self, place: int, search: Search, space: NoiseSpace, block: Block, needs: Needs, cap: int) -> None:
+        self.place, self.space, self.block, self.needs, self.cap = place, space, block, needs, cap
+        self.open_loop = bool(getattr(search, "open_loop", False))
+        self.waiting = 0  # rows asked for and not yet written
+        self.closed = False
+        self.next_nfe = -1  # when closed: what the next proposal would have cost, -1 where the search ended by itself
+        self.rows = 0  # of all proposals, the current one included
+        self.spent = 0  # search NFE of the same
+        self._rounds = 0
+        self._run = search(space)
+        self._proposal: Proposal | None = None
+
+    def advance(self) -> list[Row]:
+        """Takes the search on as far as the journal answers and returns the rows to compute next."""
+        while not self.closed:
+            proposal = self._next()
+            if proposal is not None and (missing := self._missing(proposal)):
+                self.waiting += len(missing)
+                return missing
+        return []
+
+    def find(self, numbers: set[int]) -> dict[int, tuple[Tensor, Tensor]]:
+        """The starts (x, times) of some answered rows, by running the search again on the journal's answers."""
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        while numbers - found.keys():
+            proposal = self._next()
+            assert proposal is not None, "the search ended before its winner"
+            self._check(self._keys(proposal), self._digests(proposal))
+            first = self.rows - len(proposal.x)
+            for number in numbers & set(range(first, self.rows)):
+                found[number] = proposal.x[number - first], proposal.times
+        self._run.close()
+        return found
+
+    def _next(self) -> Proposal | None:
+        try:
+            if self._proposal is None or self.open_loop:  # an open-loop search is told nothing
+                proposal = next(self._run)
+            else:
+                proposal = self._run.send(self._answer(self._proposal))
+        except StopIteration:
+            self.closed = True
+            return None
+        cost = self._row_nfe(proposal) * len(proposal.x)
+        if self.spent + cost > self.cap:
+            self.closed, self.next_nfe = True, cost
+            self._run.close()
+            return None
+        self._proposal = proposal
+        self.rows += len(proposal.x)
+        self.spent += cost
+        self._rounds += 1
+        return proposal
+
+    def _row_nfe(self, proposal: Proposal) -> int:
+        return self.space.nfe(proposal.times, proposal.score) * (2 if proposal.gradient else 1)
+
+    def _keys(self, proposal: Proposal) -> Keys:
+        numbers = np.arange(self.rows - len(proposal.x), self.rows)
+        return np.stack([np.full(len(numbers), self.place), numbers], axis=1)
+
+    def _missing(self, proposal: Proposal) -> list[Row]:
+        keys, digests = self._keys(proposal), self._digests(proposal)
+        self._check(keys, digests)
+        there = np.ones(len(keys), bool)
+        for column in self.needs.of(proposal):
+            there &= self.block.has(column, keys)
+        nfe = self._row_nfe(proposal)
+        parents = [-1] * len(keys) if proposal.parents is None else proposal.parents.tolist()
+        times = proposal.times.double().cpu()
+        shared = (self.spent, nfe, nfe // 2 * proposal.gradient, self._rounds - 1)
+        end = (float(times[-1]), int(proposal.score))
+        return [
+            Row(
+                place=self.place,
+                number=int(keys[i, 1]),
+                x=proposal.x[i],
+                times=times,
+                score=proposal.score,
+                gradient=proposal.gradient,
+                record=(*shared, parents[i], *end, int(digests[i])),
+            )
+            for i in np.flatnonzero(~there)
+        ]
+
+    def _answer(self, proposal: Proposal) -> Scored:
+        keys = self._keys(proposal)
+
+        def read(name: str) -> Tensor | None:
+            if name not in self.needs.reads:
+                return None
+            return torch.from_numpy(self.block.get(self.needs.source(name, proposal), keys))
+
+        unread = torch.empty(len(keys), 0)
+        x, x0 = read("x"), read("x0")
+        scores = torch.full((len(keys),), torch.nan)
+        if proposal.score:
+            scores = torch.from_numpy(self.block.get(self.needs.guiding, keys))
+        return Scored(
+            x=unread if x is None else x,
+            x0=unread if x0 is None else x0,
+            scores=scores,
+            ids=torch.from_numpy(keys[:, 1].copy()),
+            gradient=read("gradient") if proposal.gradient else None,
+        )
+
+    def _digests(self, proposal: Proposal) -> np.ndarray:
+        tail = proposal.times.double().cpu().numpy().tobytes() + bytes([proposal.score, proposal.gradient])
+        rows = proposal.x.detach().cpu().contiguous().numpy()
+        sums = [hashlib.blake2b(row.tobytes() + tail, digest_size=8).digest() for row in rows]
+        return np.frombuffer(b"".join(sums), np.uint64)
+
+    def _check(self, keys: Keys, digests: np.ndarray) -> None:
+        known = self.block.has("digest", keys)
+        if known.any() and (self.block.get("digest", keys[known]) != digests[known]).any():
+            raise ValueError(
+                "the search proposes something else than the journal holds for the same stream; "
+                "if its code changed, start a new study"
+            )

@@ -1,0 +1,58 @@
+"""The batch shape: measured once per model and device, then kept, since results are bit-equal only at one shape."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from scaling.journal.stream import digest, write_atomically
+from scaling.protocols import Condition, Denoiser
+
+SHAPES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+TOLERANCE = 0.05  # the smallest shape within this of the best throughput is taken
+
+
+def batch_shape(denoiser: Denoiser, condition: Condition, kept: Path) -> int:
+    """The kept shape for this model and device, or the one measured now (a few seconds)."""
+    device = torch.cuda.get_device_name() if denoiser.device.type == "cuda" else denoiser.device.type
+    key = digest({"denoiser": dict(denoiser.identity()), "device": device})
+    shapes: dict[str, int] = json.loads(kept.read_text()) if kept.exists() else {}
+    if key not in shapes:
+        shapes[key] = measure(denoiser, condition)
+        write_atomically(kept, json.dumps(shapes, indent=1).encode())
+    return shapes[key]
+
+
+def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2) -> int:
+    """Doubles the batch until throughput stops growing or memory ends."""
+    rates: dict[int, float] = {}
+    for size in SHAPES:
+        try:
+            rates[size] = _rate(denoiser, condition, size, seconds)
+        except torch.OutOfMemoryError:
+            break
+        if rates[size] < max(rates.values()) * (1 - 3 * TOLERANCE):
+            break
+    best = max(rates.values())
+    return min(size for size, rate in rates.items() if rate >= best * (1 - TOLERANCE))
+
+
+@torch.inference_mode()
+def _rate(denoiser: Denoiser, condition: Condition, size: int, seconds: float) -> float:
+    encoded = {k: v.repeat_interleave(size, 0) for k, v in denoiser.encode([condition]).items()}
+    x = torch.zeros(size, *denoiser.latent_shape, device=denoiser.device)
+    t = torch.full((size,), 0.5, device=denoiser.device)
+    denoiser(x, t, encoded)
+    best, end = 0.0, time.perf_counter() + seconds
+    while True:
+        start = time.perf_counter()
+        denoiser(x, t, encoded)
+        if denoiser.device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        best = max(best, size / (now - start))
+        if now > end:
+            return best

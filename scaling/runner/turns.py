@@ -1,0 +1,148 @@
+"""Many searches alive at once: each turn fills a batch across conditions, computes it, journals it, goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling.journal.block import Block
+from scaling.noise import NoiseSpace
+from scaling.protocols import Condition, Search
+from scaling.runner.batches import Batches, Columns, Row
+from scaling.runner.lives import RECORD, Life, Needs
+
+KEEP = ("scores", "winners", "latents")
+
+OnRows = Callable[[int, int], None]  # told after each batch: rows, NFE
+
+
+@dataclass(frozen=True)
+class Task:
+    """One search over one block of conditions, up to `cap` search NFE each."""
+
+    search: Search
+    spaces: Sequence[NoiseSpace]
+    conditions: Sequence[Condition]
+    block: Block
+    batches: Batches
+    guiding: str  # name of the verifier that guides
+    cap: int
+    keep: str = "latents"
+
+    @property
+    def needs(self) -> Needs:
+        columns = self.batches.score_columns
+        reads = frozenset(getattr(self.search, "reads", {"x", "x0", "gradient"}))
+        return Needs(columns[self.guiding], tuple(columns.values()), reads)
+
+    def life(self, place: int) -> Life:
+        return Life(place, self.search, self.spaces[place], self.block, self.needs, self.cap)
+
+
+def run_block(task: Task, on_rows: OnRows = lambda rows, nfe: None) -> None:
+    """Computes whatever the journal still lacks for all conditions of the block, in full batches where they fill."""
+    _score_kept(task)
+    lives = {place: task.life(place) for place in incomplete(task)}
+    queues: dict[tuple[int, bool, bool, bool], list[Row]] = {}
+    ahead = -(-2 * task.batches.size // max(len(lives), 1))  # rows that an open-loop search is asked ahead
+    while True:
+        for life in lives.values():
+            while not life.closed and (life.waiting == 0 or (life.open_loop and life.waiting < ahead)):
+                for row in life.advance():
+                    queues.setdefault(row.shape, []).append(row)
+                if life.closed:
+                    _mark_end(task.block, life)
+        if not any(queues.values()):
+            break
+        shape = max(queues, key=lambda s: len(queues[s]))
+        while True:
+            rows, queues[shape] = queues[shape][: task.batches.size], queues[shape][task.batches.size :]
+            _write(task, rows, task.batches.solve(rows))
+            for row in rows:
+                lives[row.place].waiting -= 1
+            on_rows(len(rows), sum(int(row.record[1]) for row in rows))
+            if len(queues[shape]) < task.batches.size:
+                break
+    task.block.sync()
+
+
+def incomplete(task: Task) -> list[int]:
+    """The places of the conditions whose search the journal cannot answer up to the cap without running it."""
+    block = task.block
+    spent, scored, ends = block.dense("spent"), block.dense("scored", 0) > 0, block.dense("next")
+    inside = spent <= task.cap
+    lacking = np.zeros(len(task.conditions), bool)
+    for column in task.needs.scores:
+        lacking |= (inside & scored & np.isnan(block.dense(column))).any(axis=1)
+    rows = inside.sum(axis=1)
+    ends = np.pad(ends, ((0, 0), (0, 1)), constant_values=np.nan)[np.arange(len(rows)), rows]
+    total = np.where(inside, spent, 0).max(axis=1, initial=0)
+    over = (spent > task.cap).any(axis=1) | (ends < 0) | (total + ends > task.cap)
+    return np.flatnonzero(lacking | ~over).tolist()
+
+
+def _score_kept(task: Task) -> None:
+    """Gives kept samples the scores they lack: a later verifier costs decodes and scores, no denoising."""
+    block, batches = task.block, task.batches
+    clean = np.argwhere((block.dense("scored", 0) > 0) & (block.dense("t") == 0) & (block.dense("spent") <= task.cap))
+    for name, verifier in batches.scorers.items():
+        if verifier.probe is not None or len(clean) == 0:
+            continue  # it wants to see what was not kept: those rows are solved again
+        column = batches.score_columns[name]
+        keys = clean[~block.has(column, clean) & block.has("latents", clean)]
+        for start in range(0, len(keys), batches.size):
+            part = keys[start : start + batches.size]
+            for columns in batches.rescore(block.get("latents", part), part[:, 0], [name]):
+                block.write(part, columns)
+
+
+def _mark_end(block: Block, life: Life) -> None:
+    """Notes what the search would do next, so that a finished condition need not be run again to know it."""
+    key = np.array([[life.place, life.rows]])
+    if not block.has("next", key).all():
+        block.write(key, {"next": np.array([life.next_nfe], np.int64)})
+
+
+def _write(task: Task, rows: Sequence[Row], answers: Columns) -> None:
+    """Journals a batch: first the tensors of the rows that have any, then scores and charges, which count as done."""
+    block, needs = task.block, task.needs
+    keys = np.array([[row.place, row.number] for row in rows])
+    clean = rows[0].times[-1] == 0
+    if clean:
+        kept = np.ones(len(rows), bool) if needs.reads & {"x", "x0"} else _kept(task, keys, answers)
+        block.write(keys[kept], {"latents": answers["x"][kept]})
+    tensors = {name: answers[name] for name in needs.reads if name in answers and not (clean and name != "gradient")}
+    if tensors:
+        block.write(keys, tensors)
+    records = zip(*(row.record for row in rows), strict=True)
+    columns = {name: np.array(values, RECORD[name]) for name, values in zip(RECORD, records, strict=True)}
+    scores = {name: answers[name] for name in needs.scores if name in answers}
+    block.write(keys, {**scores, **columns})
+
+
+def _kept(task: Task, keys: np.ndarray, answers: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Which latents to keep: all, none, or those that were best so far for some scorer, whatever the budget."""
+    if task.keep != "winners" or task.needs.guiding not in answers:
+        return np.full(len(keys), task.keep == "latents")
+    kept = np.zeros(len(keys), bool)
+    for column in task.needs.scores:
+        known = task.block.dense(column, -np.inf)
+        known = np.pad(known, ((0, 0), (0, max(0, keys[:, 1].max() + 1 - known.shape[1]))), constant_values=-np.inf)
+        known[keys[:, 0], keys[:, 1]] = answers[column]
+        before = np.maximum.accumulate(known, axis=1)
+        kept |= (keys[:, 1] == 0) | (answers[column] > before[keys[:, 0], np.maximum(keys[:, 1] - 1, 0)])
+    return kept
+
+
+def starts(task: Task, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Row]:
+    """The rows behind some candidates, made again from their seed."""
+    wanted: dict[int, set[int]] = {}
+    for place, number in keys:
+        wanted.setdefault(int(place), set()).add(int(number))
+    return {
+        (place, number): Row(place, number, x, times.double().cpu())
+        for place, numbers in wanted.items()
+        for number, (x, times) in task.life(place).find(numbers).items()
+    }
