@@ -1,0 +1,35 @@
+"""No search: the budget buys denoising steps (the baseline of Ma et al. 2501.09732, figure 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from scaling.noise import NoiseSpace
+from scaling.protocols import Proposal, SearchRun
+from scaling.search import checks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """Solves draw 0 once, with `nfe` denoiser calls; the winner is the answer and is never solved again.
+
+    Cost: the most that the sampler can spend of `nfe` (its least, where that is more).
+    """
+
+    open_loop: ClassVar[bool] = True
+    scales: ClassVar[str] = "nfe"
+    reads: ClassVar[frozenset[str]] = frozenset()
+    resolve: ClassVar[bool] = False
+
+    nfe: int = 50
+
+    def __post_init__(self) -> None:
+        checks.whole_from(1, nfe=self.nfe)
+
+    def cost(self, space: NoiseSpace) -> int:
+        step = space.nfe(space.schedule.grid(1))
+        return max(self.nfe // step, 1) * step
+
+    def __call__(self, space: NoiseSpace) -> SearchRun:
+        yield Proposal(space.start(space.draw("candidate", 0)), space.grid(self.cost(space)))
