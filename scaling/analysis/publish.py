@@ -1,0 +1,216 @@
+"""Publishes a run's folder to Weights & Biases, whenever it suits: nothing is lost or delayed where that fails.
+
+    python -m scaling.analysis.publish outputs/quickstart/random-classifier
+
+One wandb run per run folder, in the group named after the study; a history row per rung with `nfe` as the step of
+every curve; the grids of winners as images; the whole config. Candidates stay in the folder. Without a key it works
+offline, into the folder's `wandb/`, from where `wandb sync` uploads. `wandb.json` remembers what was published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import netrc
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import numpy as np
+
+from scaling.analysis.folder import Run, open_run
+
+PROJECT = "scaling"
+COSTS = (
+    "candidates",
+    "search_nfe",
+    "final_nfe",
+    "nfe",
+    "forwards",
+    "backwards",
+    "decodes",
+    "verifier_calls",
+    "gflops",
+    "conditions",
+)
+IDENTITY = ("model", "verifier", "search", "guidance_scale", "seed")
+LOW, HIGH = "_ci_low", "_ci_high"  # endings of the interval's columns
+
+
+def publish(
+    folder: Path | str,
+    project: str = PROJECT,
+    entity: str | None = None,
+    tags: Sequence[str] = (),
+    force: bool = False,
+    timeout: float = 30.0,
+) -> dict[str, Any]:
+    """Publishes one run folder and returns what `wandb.json` remembers: id, mode, rungs, digest and path or url.
+
+    Nothing happens where the same content was published before, unless forced. A run that grew gets its new rungs.
+    `timeout` is the seconds that a server has to answer.
+    ValueErrors name a folder that is no run; wandb's own errors pass through.
+    """
+    run = open_run(folder)
+    before, mode = _remembered(run), _mode()
+    digest = _digest(run)
+    known = before.get("digest") == digest and (before.get("mode") == "online" or mode != "online")
+    if mode == "disabled" or (known and not force):
+        return before
+    uploaded = before.get("mode") == "online" or _synced(run, before)
+    if not uploaded and "path" in before:  # an offline copy that nobody uploaded is simply made anew
+        shutil.rmtree(run.path / before["path"], ignore_errors=True)
+    first = before.get("rungs", 0) if uploaded else 0
+    identity = before.get("id") or hashlib.blake2b(str(run.path.resolve()).encode(), digest_size=8).hexdigest()
+    settings = {"id": identity, "project": before.get("project") or project, "entity": entity, "mode": mode}
+    published = _log(run, settings, (*_tags(run), *tags), first, timeout)
+    state = {**published, "project": settings["project"], "mode": mode, "digest": digest}
+    _remember(run, state)
+    return state
+
+
+def history(run: Run) -> Iterator[dict[str, Any]]:
+    """A row per rung as it is logged: every cost, and every metric with its interval."""
+    by_rung: dict[int, dict[str, Any]] = {}
+    for point in run.curve:
+        row = by_rung.setdefault(point.rung, {name: getattr(point, name) for name in COSTS})
+        values = {point.metric: point.value, point.metric + LOW: point.ci_low, point.metric + HIGH: point.ci_high}
+        row.update({name: value for name, value in values.items() if np.isfinite(value)})
+    yield from (by_rung[rung] for rung in sorted(by_rung))
+
+
+def _log(run: Run, settings: dict[str, Any], tags: Sequence[str], first: int, timeout: float) -> dict[str, Any]:
+    """Opens the wandb run, logs the rungs from `first` on and closes it."""
+    import wandb
+
+    quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True, init_timeout=timeout)
+    resume = "allow" if settings["mode"] == "online" else None
+    session = wandb.init(
+        **settings,
+        resume=resume,
+        group=run.study,
+        name=run.name,
+        job_type=run.identity.search,
+        tags=[tag[:64] for tag in dict.fromkeys(tags)],
+        config={**run.config, "identity": {name: getattr(run.identity, name) for name in IDENTITY}},
+        dir=str(run.path),
+        settings=quiet,
+    )
+    try:
+        session.define_metric("nfe")
+        for metric in run.metrics:
+            session.define_metric(metric, step_metric="nfe")
+            for ending in (LOW, HIGH):
+                session.define_metric(metric + ending, step_metric="nfe", hidden=True)
+        rows = list(history(run))
+        for rung, row in enumerate(rows):
+            if rung >= first:
+                session.log({**row, **_grid(run, rung, row)})
+        session.summary["done"] = run.done
+        where = _where(session, run)
+    finally:
+        session.finish()
+    return {"id": session.id, "rungs": len(rows), **where}
+
+
+def _grid(run: Run, rung: int, row: dict[str, Any]) -> dict[str, Any]:
+    """The rung's grid of winners as an image, where there is one."""
+    import wandb
+
+    grids = list(run.grids.values())
+    if rung >= len(grids):
+        return {}
+    return {"winners": wandb.Image(str(grids[rung]), caption=f"{row['nfe']:g} NFE")}
+
+
+def _where(session: Any, run: Run) -> dict[str, str]:
+    if not session.offline:
+        return {"url": session.url}
+    folder = Path(session.dir).parent.resolve()  # .../wandb/offline-run-<date>-<id>/files
+    return {"path": str(folder.relative_to(run.path.resolve()))}
+
+
+def _tags(run: Run) -> tuple[str, ...]:
+    point = run.identity
+    return tuple(name for name in (run.study, point.model, point.verifier, point.search) if name)
+
+
+def _mode() -> str:
+    """WANDB_MODE where it is set, else online with a key and offline without."""
+    asked = os.environ.get("WANDB_MODE", "")
+    if asked in ("online", "offline", "disabled"):
+        return asked
+    if asked:
+        raise ValueError(f"WANDB_MODE={asked!r} is unknown; there are online, offline and disabled")
+    return "online" if os.environ.get("WANDB_API_KEY") or _in_netrc() else "offline"
+
+
+def _in_netrc() -> bool:
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host or "") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _digest(run: Run) -> str:
+    """Of all that is published: the curve, the config and the grids."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for path in (run.path / "curve.csv", run.path / "config.yaml", *run.grids.values()):
+        hasher.update(path.read_bytes())
+    return hasher.hexdigest()
+
+
+def _synced(run: Run, before: dict[str, Any]) -> bool:
+    """Whether `wandb sync` has uploaded the offline copy: it leaves a mark beside the file."""
+    return "path" in before and any((run.path / before["path"]).glob("*.synced"))
+
+
+def _remembered(run: Run) -> dict[str, Any]:
+    path = run.path / "wandb.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _remember(run: Run, state: dict[str, Any]) -> None:
+    part = run.path / ".wandb.json.part"
+    part.write_text(json.dumps(state, indent=2) + "\n")
+    part.replace(run.path / "wandb.json")
+
+
+def connect() -> Any:
+    """Weights & Biases' public API, for what reads from there."""
+    import wandb
+
+    return wandb.Api()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Publishes the folders named on the command line; 1 where one failed, with a line about it."""
+    import wandb
+
+    parser = argparse.ArgumentParser(prog="python -m scaling.analysis.publish", description=publish.__doc__)
+    parser.add_argument("folders", nargs="+", metavar="RUN_FOLDER")
+    parser.add_argument("--project", default=PROJECT)
+    parser.add_argument("--entity")
+    parser.add_argument("--force", action="store_true", help="publish again what was published before")
+    parser.add_argument("--timeout", type=float, default=30.0, help="seconds that the server has to answer")
+    options = parser.parse_args(arguments)
+    failed = 0
+    for folder in options.folders:
+        try:
+            state = publish(folder, options.project, options.entity, force=options.force, timeout=options.timeout)
+        except (wandb.Error, ValueError, OSError) as error:
+            print(f"error: {folder} was not published: {' '.join(str(error).split())}", file=sys.stderr)
+            failed = 1
+        else:
+            print(f"{folder}: {state.get('url') or state.get('path') or 'wandb is disabled'}")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

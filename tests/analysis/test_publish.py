@@ -1,0 +1,143 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from folders import make_run
+
+from scaling.analysis.folder import open_run
+from scaling.analysis.publish import main, publish
+from scaling.analysis.rebuild import from_api, from_offline
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch, tmp_path):
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_run(tmp_path / "study", ladder=(1, 2, 8), conditions=60)
+
+
+def read(path):
+    """The records of an offline run, as wandb's own reader prints them."""
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def history(records):
+    return [record["history"]["item"] for record in records if record["type"] == "history"]
+
+
+def test_an_offline_run_holds_every_rung(folder):
+    state = publish(folder)
+    records = read(folder / state["path"])
+    rows = history(records)
+    run = open_run(folder)
+    assert state["mode"] == "offline"
+    assert [row["nfe"] for row in rows] == [20, 40, 160]
+    for metric in run.metrics:
+        assert [row[metric] for row in rows] == [point.value for point in run.series(metric)]
+        assert [row[f"{metric}_ci_low"] for row in rows] == [point.ci_low for point in run.series(metric)]
+    assert all(row["winners._type"] == "image-file" for row in rows)
+
+
+def test_curves_step_by_nfe_in_the_group_of_the_study(folder):
+    records = read(folder / publish(folder, tags=["mine"])["path"])
+    steps = {r["metric"]["name"]: r["metric"].get("step_metric") for r in records if r["type"] == "metric"}
+    assert {steps[name] for name in ("fid", "accuracy", "fid_ci_low")} == {"nfe"}
+    head = next(record["run"] for record in records if record["type"] == "run")
+    assert (head["run_group"], head["display_name"], head["project"]) == ("study", "random", "scaling")
+    assert set(head["tags"]) == {"study", "fashion_m", "classifier", "random", "mine"}
+    assert head["config"]["update"]["budget"]["candidates"] == [1, 2, 8]
+
+
+def test_publishing_twice_publishes_once(folder):
+    first = publish(folder)
+    assert publish(folder) == first
+    assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
+
+
+def test_a_run_that_grew_replaces_its_offline_copy(folder, tmp_path):
+    first = publish(folder)
+    grown = make_run(tmp_path / "grown", ladder=(1, 2, 8, 16), conditions=60)
+    (folder / "curve.csv").write_bytes((grown / "curve.csv").read_bytes())
+    again = publish(folder)
+    assert again["id"] == first["id"]
+    assert [row["nfe"] for row in history(read(folder / again["path"]))] == [20, 40, 160, 320]
+    assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
+
+
+def test_a_copy_that_was_uploaded_gets_the_new_rungs_only(folder, tmp_path):
+    first = publish(folder)
+    (folder / first["path"] / f"run-{first['id']}.wandb.synced").touch()
+    grown = make_run(tmp_path / "grown", ladder=(1, 2, 8, 16), conditions=60)
+    (folder / "curve.csv").write_bytes((grown / "curve.csv").read_bytes())
+    again = publish(folder)
+    assert again["id"] == first["id"]
+    assert [row["nfe"] for row in history(read(folder / again["path"]))] == [320]
+
+
+def test_disabled_writes_nothing(folder, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert publish(folder) == {}
+    assert not (folder / "wandb.json").exists()
+
+
+def test_failures_are_one_line_and_touch_no_result(folder, monkeypatch, capsys):
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    monkeypatch.setenv("WANDB_MODE", "onlin")
+    assert main([str(folder)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: {folder} was not published: WANDB_MODE='onlin' is unknown; there are online, offline and disabled"
+    ]
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    assert main([str(folder), "--timeout", "2"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {folder} was not published: ")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path, capsys):
+    assert main([str(tmp_path / "none")]) == 1
+    assert "there is no folder" in capsys.readouterr().err
+
+
+def test_an_offline_record_rebuilds_the_curve(folder, tmp_path):
+    state = publish(folder)
+    rebuilt = from_offline(folder / state["path"], tmp_path / "rebuilt")
+    run = open_run(folder)
+    assert set(rebuilt.curve) == set(run.curve)
+    assert rebuilt.config == run.config
+
+
+class Api:
+    """Answers as wandb's public API does, from offline records."""
+
+    def __init__(self, records):
+        self.records = records
+
+    def runs(self, path, filters):
+        head = next(record["run"] for record in self.records if record["type"] == "run")
+        return [ApiRun(head, history(self.records))] if filters == {"group": head["run_group"]} else []
+
+
+class ApiRun:
+    def __init__(self, head, rows):
+        self.name, self.config, self.rows = head["display_name"], head["config"]["update"], rows
+
+    def scan_history(self):
+        return iter(self.rows)
+
+
+def test_the_api_rebuilds_the_curve(folder, tmp_path):
+    api = Api(read(folder / publish(folder)["path"]))
+    (rebuilt,) = from_api(api, "me/scaling", "study", tmp_path / "rebuilt")
+    assert set(rebuilt.curve) == set(open_run(folder).curve)
+    with pytest.raises(ValueError, match="no run in the group 'other'"):
+        from_api(api, "me/scaling", "other", tmp_path / "rebuilt")
