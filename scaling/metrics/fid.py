@@ -1,0 +1,132 @@
+"""Frechet inception distance (Heusel et al. 1706.08500) to reference statistics, and its infinite-sample limit.
+
+Computed here rather than by torchmetrics' FrechetInceptionDistance: that one takes the eigenvalues of a product that
+is not symmetric, 45 s at 2,048 features on two cores against 2.6 s for the symmetric F^T C F, and a jackknife over 20
+groups takes 21 of them a rung. Both have the same eigenvalues; the tests hold the two (and torch-fidelity's) to 1e-8.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from scaling.metrics.reference import Reference, load_reference
+from scaling.metrics.sets import GroupedMetric
+
+SAMPLES_PER_FEATURE = 20  # the customary 50,000 samples are 24 for each of Inception's 2,048 features
+
+
+def frechet_distance(mean: Float[Tensor, " d"], covariance: Float[Tensor, "d d"], reference: Reference) -> Tensor:
+    """|mean - mean_r|^2 + tr(C + C_r - 2 (C_r C)^(1/2)), where `mean` is given relative to the reference's."""
+    factor = reference.factor.to(covariance.device)
+    eigenvalues = torch.linalg.eigvalsh(factor.T @ covariance @ factor).clamp(min=0)
+    return mean.square().sum() + covariance.trace() + reference.variance - 2 * eigenvalues.sqrt().sum()
+
+
+class FID(GroupedMetric):
+    """FID of the rows against a reference, in float64; lower is better.
+
+    `reference` is a file (see scaling.metrics.reference) or the name of a bundled one, `width` the number of features
+    that it must have. Keeps count, sum and sum of outer products per group: 8 groups d^2 bytes (0.67 GB at 2,048
+    features and 20 groups) whatever the number of samples. Warns once with fewer than 20 samples a feature.
+    """
+
+    higher_is_better = False
+    count: Tensor
+    total: Tensor
+    second: Tensor
+
+    def __init__(self, reference: str, reads: str, width: int | None = None, groups: int = 20) -> None:
+        super().__init__(reads, residues=groups, groups=groups)
+        self.reference = load_reference(reference, width)
+        d = self.reference.width
+        self.add_sum("count")
+        self.add_sum("total", d)  # of features minus the reference's mean, for precision
+        self.add_sum("second", d, d)
+        self.reset()
+        self._warned = False
+
+    def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
+        """Takes rows; `index` are the conditions' places in the study, `labels` are not read."""
+        self.reference.check(values.shape[1], self.reads)
+        rows = values.to(self.device).double() - self.reference.mean.to(self.device)
+        residue = index.to(self.device) % self.residues
+        for r in residue.unique().tolist():
+            members = rows[residue == r]
+            self.count[r] += len(members)
+            self.total[r] += members.sum(0)
+            self.second[r] += members.T @ members
+
+    def compute(self) -> Tensor:
+        """The distance, a float64 scalar; a ValueError with fewer than two samples."""
+        self._warn()
+        return self._distance(self._sums(torch.ones(self.residues, dtype=torch.float64, device=self.device)))
+
+    def replicates(self, groups: int) -> Float[Tensor, " groups"]:
+        """The distance without each group; exact, as sums are kept per group."""
+        return torch.stack([self._distance(self._sums(1 - members)) for members in self.members(groups)])
+
+    def _sums(self, kept: Float[Tensor, " residues"]) -> tuple[Tensor, Tensor, Tensor]:
+        return kept @ self.count, kept @ self.total, torch.tensordot(kept, self.second, 1)
+
+    def _distance(self, sums: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        count, total, second = sums
+        if count < 2:
+            raise ValueError(f"FID needs at least 2 samples, not {int(count)}")
+        mean = total / count
+        return frechet_distance(mean, (second - count * torch.outer(mean, mean)) / (count - 1), self.reference)
+
+    def _warn(self) -> None:
+        count, enough = int(self.count.sum()), SAMPLES_PER_FEATURE * self.reference.width
+        if count < enough and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"FID of {count} samples with {self.reference.width} features is biased upwards: take conditions.count="
+                f"{enough} or more, compare only values of equal counts, or read KID or fid_infinity beside it",
+                stacklevel=3,
+            )
+
+
+class FIDInfinity(FID):
+    """FID extrapolated to infinitely many samples (Chong & Forsyth 1911.07023): it is nearly linear in 1 / samples.
+
+    The line is fitted to FID of all samples, of their two halves and of their four quarters (whole groups each), the
+    points weighted by how many values they average. It needs the quarters, too, to hold more samples than features.
+    """
+
+    def compute(self) -> Tensor:
+        """The intercept at 1 / samples = 0, a float64 scalar."""
+        self._warn()
+        return self._intercept(list(range(self.residues)))
+
+    def replicates(self, groups: int) -> Float[Tensor, " groups"]:
+        """The intercept without each group."""
+        return torch.stack(
+            [self._intercept((members == 0).nonzero()[:, 0].tolist()) for members in self.members(groups)]
+        )
+
+    def _intercept(self, residues: list[int]) -> Tensor:
+        inverse, values = [], []
+        for parts in (1, 2, 4):
+            for part in range(parts):
+                kept = torch.zeros(self.residues, dtype=torch.float64, device=self.device)
+                kept[residues[part::parts]] = 1
+                sums = self._sums(kept)
+                inverse.append(1 / sums[0])
+                values.append(self._distance(sums))
+        x, y = torch.stack(inverse), torch.stack(values)
+        slope = ((x - x.mean()) * y).sum() / (x - x.mean()).square().sum()
+        return y.mean() - slope * x.mean()
+
+    def _warn(self) -> None:
+        count, enough = int(self.count.sum()), 4 * (self.reference.width + 1)
+        if count < enough and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"fid_infinity of {count} samples with {self.reference.width} features fits quarters with fewer samples "
+                f"than features, where FID is no line: take conditions.count={enough} or more",
+                stacklevel=3,
+            )

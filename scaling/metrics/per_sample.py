@@ -1,0 +1,53 @@
+"""Quantities of single samples: columns beside each winner, and by their means points of the curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class PerSample(Protocol):
+    """A column of the winners' table: a number for every final sample."""
+
+    name: str
+    reads: str  # the output of a Features network that it takes, as "<extractor>.<output>"
+
+    def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]: ...
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """1 where the largest of a sample's logits is its label's, else 0; NaN where it has no label (-1)."""
+
+    reads: str
+    name: str = "accuracy"
+
+    def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        hit = (values.argmax(1) == _checked(labels, values)).double()
+        return hit.where(labels >= 0, float("nan"))
+
+
+@dataclass(frozen=True)
+class LogOdds:
+    """log p / (1 - p) of a sample's label under its logits; NaN where it has no label (-1).
+
+    Still moves where accuracy and probability are exhausted; a fall while the guiding score rises is over-optimization.
+    """
+
+    reads: str
+    name: str = "log_odds"
+
+    def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        logits, column = values.double(), _checked(labels, values).clamp(min=0)[:, None]
+        others = logits.scatter(1, column, -float("inf")).logsumexp(1)
+        return (logits.gather(1, column)[:, 0] - others).where(labels >= 0, float("nan"))
+
+
+def _checked(labels: Tensor, values: Tensor) -> Tensor:
+    labels = labels.to(values.device)
+    if len(labels) and int(labels.max()) >= values.shape[1]:
+        raise ValueError(f"label {int(labels.max())}, but there are {values.shape[1]} classes")
+    return labels
