@@ -51,7 +51,7 @@ class GaussianMixture:
         rows = [self._log_weights(condition.class_label) for condition in conditions]
         return {"log_weights": torch.stack(rows)}
 
-    def __call__(self, x: Float[Tensor, n * latent], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
+    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
         flat = x.flatten(1)
         alpha = self.schedule.alpha(t).to(x.dtype).view(-1, 1)
         sigma = self.schedule.sigma(t).to(x.dtype).view(-1, 1)
@@ -63,7 +63,7 @@ class GaussianMixture:
         x0 = (share * self.means).sum(1) + alpha * self.std**2 * residual
         return Prediction(x0.view_as(x), (sigma * residual).view_as(x))
 
-    def decode(self, x0: Float[Tensor, n * latent]) -> Float[Tensor, "n 3 h w"]:
+    def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
         """Gray 0.5 is latent 0, and black and white lie three stds beyond the outermost mean; linear, clamped.
 
         Latents of three axes are channels, height, width; fewer axes fill the last ones. Channel c of the image is
