@@ -53,6 +53,7 @@ def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str,
     halves = {k: (v.half() if v.dtype == torch.float32 else v).contiguous().clone() for k, v in state.items()}
     temporary = path.with_suffix(".partial")
     save_file(halves, temporary, {"scaling": json.dumps(dict(metadata), sort_keys=True)})
+    temporary.chmod(0o644)  # safetensors writes for the owner alone; whoever installs the package may be another
     temporary.replace(path)
 
 

@@ -103,9 +103,7 @@ class RungeKutta:
     def _check(self, schedule: Schedule) -> None:
         """Euler and Heun keep their order on any smooth schedule."""
 
-    def _step(
-        self, denoise: Denoise, schedule: Schedule, x: Tensor, t: Tensor, s: Tensor
-    ) -> tuple[Tensor, Prediction]:
+    def _step(self, denoise: Denoise, schedule: Schedule, x: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Prediction]:
         dalpha = _rows(schedule.alpha(s) - schedule.alpha(t), x)
         dsigma = _rows(schedule.sigma(s) - schedule.sigma(t), x)
         predictions: list[Prediction] = []

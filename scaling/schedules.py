@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+Spacing = Literal["trailing", "leading"]
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,38 @@ class VariancePreserving:
 
     `alphas_cumprod` is the table in order of timesteps; between its entries alpha^2 is interpolated in log-SNR.
     `final_alpha_cumprod` is what the last step lands on (diffusers' `set_alpha_to_one=False` lands on the first entry).
+    `spacing` is how a whole solve cuts time (Lin et al. 2305.08891, table 2): `trailing` begins at time 1; `leading`
+    ends at timestep `offset` and begins where whole strides from there lead to, under time 1, with the noise as it is.
     """
 
     alphas_cumprod: Sequence[float]
     final_alpha_cumprod: float = 1.0
+    spacing: Spacing = "trailing"
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.spacing not in get_args(Spacing):
+            raise ValueError(f"spacing={self.spacing!r} is neither 'trailing' nor 'leading'")
 
     @classmethod
     def linear_betas(cls, start: float = 1e-4, end: float = 2e-2, steps: int = 1000) -> VariancePreserving:
         """The linear betas of DDPM, ADM and DiT."""
-        betas = torch.linspace(start, end, steps, dtype=torch.float64)
-        return cls(tuple((1 - betas).cumprod(0).tolist()))
+        return cls(_alphas_cumprod(torch.linspace(start, end, steps, dtype=torch.float64)))
+
+    @classmethod
+    def from_scheduler(cls, config: Mapping[str, Any], spacing: Spacing | None = None) -> VariancePreserving:
+        """What a diffusers scheduler's config.json describes, as its DDIM runs it; a ValueError for anything else."""
+        power = {"linear": 1.0, "scaled_linear": 0.5}.get(config.get("beta_schedule", "linear"))
+        if power is None or config.get("trained_betas") or config.get("rescale_betas_zero_snr"):
+            raise ValueError(
+                f"beta_schedule={config.get('beta_schedule')!r}: plain 'linear' or 'scaled_linear' is needed"
+            )
+        ends = float(config.get("beta_start", 1e-4)) ** power, float(config.get("beta_end", 2e-2)) ** power
+        roots = torch.linspace(*ends, int(config.get("num_train_timesteps", 1000)), dtype=torch.float64)
+        table = _alphas_cumprod(roots ** (1 / power))
+        final = 1.0 if config.get("set_alpha_to_one", True) else table[0]
+        spacing = spacing or config.get("timestep_spacing", "leading")
+        return cls(table, final, spacing, int(config.get("steps_offset", 0)) if spacing == "leading" else 0)
 
     def alpha(self, t: Tensor) -> Tensor:
         return self._alphas_cumprod(t).sqrt().to(t.dtype)
@@ -64,7 +89,14 @@ class VariancePreserving:
         return (t * len(self.alphas_cumprod) - 1).clamp(min=0)
 
     def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, "steps+1"]:
-        return torch.linspace(start, stop, steps + 1, dtype=torch.float64)
+        """Equal strides; a whole solve (from 1 to 0) with `leading` has whole strides of timesteps, and one to clean."""
+        size = len(self.alphas_cumprod)
+        if self.spacing == "trailing" or (start, stop) != (1.0, 0.0):
+            return torch.linspace(start, stop, steps + 1, dtype=torch.float64)
+        if steps > size:
+            raise ValueError(f"{steps} steps of 'leading' spacing over {size} timesteps; the most is {size}")
+        timesteps = torch.arange(steps - 1, -1, -1, dtype=torch.float64) * (size // steps) + self.offset
+        return torch.cat((timesteps + 1, torch.zeros(1, dtype=torch.float64))) / size
 
     def _alphas_cumprod(self, t: Tensor) -> Tensor:
         table = torch.tensor([self.final_alpha_cumprod, *self.alphas_cumprod], dtype=torch.float64, device=t.device)
@@ -75,3 +107,7 @@ class VariancePreserving:
         between = torch.sigmoid(torch.lerp(logsnr[low], logsnr[low + 1], weight))
         exact = table[position.round().long()]
         return torch.where((position - position.round()).abs() < 1e-6, exact, between)
+
+
+def _alphas_cumprod(betas: Tensor) -> tuple[float, ...]:
+    return tuple((1 - betas).cumprod(0).tolist())

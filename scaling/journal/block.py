@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.journal.records import RecordFile
+from scaling.journal.records import RecordFile, in_memory
 from scaling.protocols import Condition
 
 Keys = np.ndarray  # int64 [n, 2]: place of the condition in the block, row number of its candidate
@@ -27,8 +27,12 @@ class Block:
         self._file = RecordFile(path)
         self._where: dict[str, np.ndarray] = {}  # column -> [conditions, rows] of record << 32 | entry, -1 = missing
         for number, record in enumerate(self._file.records):
-            self._check_conditions(path, record["condition_keys"])
+            self._check_conditions(path, in_memory(record["condition_keys"]))
             self._index(number)
+
+    @property
+    def columns(self) -> list[str]:
+        return sorted(self._where)
 
     def write(self, keys: Keys, columns: Mapping[str, np.ndarray]) -> None:
         """Appends entries for some rows as one record."""
@@ -78,7 +82,9 @@ class Block:
 
     def _index(self, number: int) -> None:
         record = self._file.records[number]
-        here = np.flatnonzero(record["places"][:] < len(self.conditions))  # a study of fewer conditions may read it
+        here = np.flatnonzero(
+            in_memory(record["places"]) < len(self.conditions)
+        )  # a study of fewer conditions may read it
         if len(here) == 0:
             return
         places, rows = record["places"][here], record["row_numbers"][here]

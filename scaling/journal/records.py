@@ -41,6 +41,12 @@ class OnDisk:
 Record = Mapping[str, np.ndarray | OnDisk]  # one-dimensional arrays are in memory, the others on disk
 
 
+def in_memory(array: np.ndarray | OnDisk) -> np.ndarray:
+    """A one-dimensional array of a record."""
+    assert isinstance(array, np.ndarray)
+    return array
+
+
 def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
     """One record as bytes."""
     header: dict[str, Any] = {}

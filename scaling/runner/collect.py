@@ -80,7 +80,7 @@ def join(parts: Sequence[Part]) -> Part:
 
 def save(path: Path, part: Part) -> None:
     out = BytesIO()
-    np.savez(out, **part)
+    np.savez(out, **part)  # type: ignore[arg-type]
     write_atomically(path, out.getvalue())
 
 

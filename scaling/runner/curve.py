@@ -35,7 +35,12 @@ class Values:
 
 
 def write_curve(
-    folder: Path, parts: Sequence[Path], rungs: int, labels: Mapping[str, Any], gflops: float, metrics: Mapping[str, Metric]
+    folder: Path,
+    parts: Sequence[Path],
+    rungs: int,
+    labels: Mapping[str, Any],
+    gflops: float,
+    metrics: Mapping[str, Metric],
 ) -> None:
     """Writes curve.csv and replicates.parquet."""
     rows: list[dict[str, Any]] = []
@@ -99,7 +104,9 @@ def feed(metric: Metric, parts: Sequence[Path], index: int) -> None:
         )
 
 
-def write_winners(folder: Path, parts: Sequence[Path], caps: Sequence[int], conditions: Mapping[int, Condition]) -> None:
+def write_winners(
+    folder: Path, parts: Sequence[Path], caps: Sequence[int], conditions: Mapping[int, Condition]
+) -> None:
     """Writes winners.parquet: who won at every rung for every condition, and what its final sample is worth."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -151,4 +151,3 @@ def distinct(rungs: list[Winners]) -> Keys:
     """Every winner of a block once, by place and row."""
     keys = [(place, int(row)) for rung in rungs for place, row in enumerate(rung.rows)]
     return np.array(sorted(set(keys)), np.int64)
-

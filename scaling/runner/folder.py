@@ -17,12 +17,23 @@ import torch
 
 from scaling.journal.stream import write_atomically
 
-PACKAGES = ("scaling", "torch", "diffusers", "transformers", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
+PACKAGES = (
+    "scaling",
+    "torch",
+    "diffusers",
+    "transformers",
+    "torchmetrics",
+    "hydra-core",
+    "omegaconf",
+    "wandb",
+    "numpy",
+)
 
 
 def slug(text: str) -> str:
     """Readable in a path: letters, digits and a few signs, at most 80 characters."""
-    return re.sub(r"[^A-Za-z0-9_.=-]+", "_", text).strip("_")[:80]
+    plain = re.sub(r"\[([^\]]*)\]", lambda m: m[1].replace(",", "-"), text)
+    return re.sub(r"[^A-Za-z0-9_.=,-]+", "_", plain).strip("_")[:80]
 
 
 def environment(device: torch.device, identities: Mapping[str, Any]) -> dict[str, Any]:

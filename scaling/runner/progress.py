@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 EVERY = 30.0  # seconds between plain lines
 
@@ -19,7 +23,7 @@ class Progress:
         self._score, self._scored = 0.0, 0
         self._begun = time.monotonic()
         self._said = self._begun
-        self._status = None
+        self._status: Status | None = None
 
     def __enter__(self) -> Progress:
         if self.enabled and sys.stderr.isatty():
@@ -29,7 +33,9 @@ class Progress:
             self._status.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._status is not None:
             self._status.__exit__(kind, error, trace)
 

@@ -16,7 +16,13 @@ COLUMNS = 12
 
 
 def write_samples(
-    folder: Path, task: Task, finals: Finals, rungs: Mapping[int, Winners], caps: Mapping[int, int], first: int, count: int
+    folder: Path,
+    task: Task,
+    finals: Finals,
+    rungs: Mapping[int, Winners],
+    caps: Mapping[int, int],
+    first: int,
+    count: int,
 ) -> None:
     """Writes samples/<nfe>/<condition>.png for the first `count` conditions of the study, and a grid of each rung."""
     count = min(count - first, len(task.conditions))

@@ -33,7 +33,15 @@ def stages(search: Search, budget: Budget, space: NoiseSpace) -> list[Stage]:
     if scales is None:
         return [Stage(search, tuple(enumerate(caps)))]
     by_size: dict[int, list[tuple[int, int]]] = {}
-    for index, cap in enumerate(caps):
+    least = getattr(search, "least", 1)
+    cheapest = _sized(search, scales, least).cost(space)
+    fitting = [cap for cap in caps if cap >= cheapest]
+    if not fitting:
+        raise ValueError(
+            f"{type(search).__name__} costs at least {cheapest} NFE per condition ({scales}={least}); "
+            f"the budget ends at {caps[-1]}"
+        )
+    for index, cap in enumerate(fitting):  # rungs that are too low for it have no point on its curve
         by_size.setdefault(_largest(search, scales, space, cap), []).append((index, cap))
     return [Stage(_sized(search, scales, size), tuple(rungs)) for size, rungs in by_size.items()]
 
@@ -43,14 +51,9 @@ def _sized(search: Any, scales: str, size: int) -> Any:
 
 
 def _largest(search: Any, scales: str, space: NoiseSpace, cap: int) -> int:
-    """The largest size whose cost is within the cap; a ValueError says what the smallest costs."""
+    """The largest size whose cost is within the cap; the least is."""
     cost: Callable[[int], int] = lambda size: _sized(search, scales, size).cost(space)  # noqa: E731
     least = getattr(search, "least", 1)
-    if cost(least) > cap:
-        raise ValueError(
-            f"{type(search).__name__} cannot run within {cap} NFE per condition: "
-            f"with {scales}={least} it costs {cost(least)}; raise the budget to that"
-        )
     low, high = least, least + 1
     while cost(high) <= cap:
         low, high = high, 2 * high

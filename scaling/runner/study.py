@@ -58,6 +58,8 @@ class Study:
     def __post_init__(self) -> None:
         if self.keep not in KEEP:
             raise ValueError(f"journal.keep={self.keep!r} is none of {', '.join(KEEP)}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ValueError(f"seed={self.seed!r} must be a whole number")
         for name in ("batch_size", "block_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -85,7 +87,7 @@ class Study:
         """All that decides the answers of a search process; the budget is not in it."""
         guides = {} if getattr(search, "open_loop", False) else {"verifier": dict(self.verifier.identity())}
         kind = type(search)
-        parameters = dataclasses.asdict(search) if dataclasses.is_dataclass(search) else {}  # type: ignore[call-overload]
+        parameters: dict[str, Any] = dataclasses.asdict(search) if dataclasses.is_dataclass(search) else {}  # type: ignore
         return {
             "denoiser": dict(self.denoiser.identity()),
             "sampler": type(self.sampler).__name__,
@@ -144,9 +146,7 @@ def _caps(study: Study) -> list[int]:
     return [cap for _, cap in sorted(rung for stage in study.stages() for rung in stage.rungs)]
 
 
-def _run_blocks(
-    study: Study, batches: Batches, journal: Path, guiding: str
-) -> tuple[list[Path], dict[int, Condition]]:
+def _run_blocks(study: Study, batches: Batches, journal: Path, guiding: str) -> tuple[list[Path], dict[int, Condition]]:
     parts: list[Path] = []
     everyone: dict[int, Condition] = {}
     with Progress(study.run, len(study.conditions), study.progress) as progress:
@@ -198,5 +198,3 @@ def _link(folder: Path, stream: Stream, number: int, stage: Stage | None) -> Non
     link = folder / f"part-{rung}{number:05d}.parquet"
     if not link.is_symlink():
         link.symlink_to(os.path.relpath(stream.candidates_path(number), folder))
-
-

@@ -1,0 +1,106 @@
+"""From a composed configuration to built objects; whatever is wrong with it is said before a model is loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scaling.journal.stream import digest
+from scaling.runner.folder import slug
+
+Config = Mapping[str, Any]
+
+ELSEWHERE = ("output_dir", "study", "logger", "progress", "debug", "samples_shown")  # decide no result
+_built: dict[str, Any] = {}
+
+
+def run_name(config: Config, overrides: list[str]) -> str:
+    """A readable slug of what was overridden, and a digest of all that decides the results."""
+    said = [o.lstrip("+") for o in overrides if o.split("=")[0].lstrip("+~") not in (*ELSEWHERE, "experiment")]
+    choices = config["choices"]
+    words = ",".join(said) or "-".join(choices[group] for group in ("model", "verifier", "search"))
+    return f"{slug(words)}-{digest(deciding(config))}"
+
+
+def deciding(config: Config) -> dict[str, Any]:
+    """The configuration without what decides no result (folders, logger, the device's index)."""
+    kept = {key: value for key, value in config.items() if key not in ELSEWHERE}
+    model = dict(kept["model"])
+    model.pop("device", None)
+    return {**kept, "model": model}
+
+
+def study_of(config: Config, overrides: list[str]) -> Any:
+    """Builds a `Study` in the order of what is cheap to refuse; ValueErrors say what is wrong."""
+    budget = build("budget", config["budget"])
+    sampler = build("sampler", config["sampler"])
+    budget.check(sampler)
+    search = build("search", config["search"])
+    conditions = build("conditions", config["conditions"])
+    output_dir = writable(Path(config["output_dir"]))
+    metrics = config["metrics"]
+    parts = {
+        kind: {name: build(f"metrics.{kind}.{name}", node) for name, node in (metrics[kind] or {}).items()}
+        for kind in ("set", "per_sample", "extractors")
+    }
+    verifier = build("verifier", config["verifier"])
+    scorers = {name: build(f"scorers.{name}", node) for name, node in config["scorers"].items()}
+    denoiser = build("model", config["model"])
+
+    from scaling.runner.study import Study
+
+    choices = config["choices"]
+    return Study(
+        denoiser=denoiser,
+        conditions=conditions,
+        verifier=verifier,
+        search=search,
+        budget=budget,
+        sampler=sampler,
+        scorers=scorers,
+        extractors=parts["extractors"],
+        metrics=parts["set"],
+        per_sample=parts["per_sample"],
+        names={part: choices[part] for part in ("model", "verifier", "search")},
+        seed=config["seed"],
+        output_dir=output_dir,
+        study=config["study"],
+        run=run_name(config, overrides),
+        batch_size=config["batch_size"],
+        block_size=config["block_size"],
+        keep=config["journal"]["keep"],
+        samples=config["samples"],
+        progress=config["progress"],
+    )
+
+
+def build(where: str, node: Any) -> Any:
+    """Instantiates a node once per process; equal nodes are one object, so that a multirun loads a model once."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    key = json.dumps([where.split(".")[0], node], sort_keys=True, default=str)
+    if key not in _built:
+        try:
+            _built[key] = instantiate(node, _convert_="all")
+        except InstantiationException as error:
+            cause = error.__cause__ or error
+            if isinstance(cause, ValueError | TypeError | OSError):
+                raise ValueError(f"{where}: {' '.join(str(cause).split())}") from error
+            raise
+    return _built[key]
+
+
+def writable(folder: Path) -> Path:
+    """The folder, made; a ValueError where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"output_dir={folder} cannot be written to: {error.strerror}") from None
+    return Path(os.path.abspath(folder))

@@ -1,0 +1,92 @@
+"""Errors as one line a user can act on, and the list of the jobs that failed."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+_FAILURES = "SCALING_FAILURES"  # a file that the jobs of this command share, whatever process they run in
+
+
+def one_line(error: BaseException, conf: Path | None = None) -> str:
+    """What went wrong, with the nearest valid name where something was misspelt."""
+    text = " ".join(str(error).split())
+    cause = error.__cause__
+    options = getattr(error, "options", None)
+    missing = getattr(error, "missing_cfg_file", None)
+    if missing and options is not None:
+        group, _, name = str(missing).rpartition("/")
+        return f"{group}={name} is not there; {_nearest(name, options)}"
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return f"{found[1]} is no key of the configuration; {_nearest(found[1], _siblings(found[1], _keys(conf)))}"
+    if cause is not None and not isinstance(error, ValueError):
+        text = f"{text} ({' '.join(str(cause).split())})"
+    return text
+
+
+def report_failure(line: str, now: bool) -> None:
+    """Keeps the line for the end of the command; in a multirun it is said at once as well."""
+    if now:
+        print(f"failed: {line}", file=sys.stderr, flush=True)
+    with open(os.environ[_FAILURES], "a") as file:
+        file.write(line + "\n")
+
+
+def failures() -> list[str]:
+    """The lines of all jobs of this command that failed, for its end."""
+    path = Path(os.environ.pop(_FAILURES, ""))
+    if not path.is_file():
+        return []
+    lines = path.read_text().splitlines()
+    path.unlink()
+    if len(lines) == 1:
+        return [f"scaling: {lines[0]}"]
+    return [f"scaling: {len(lines)} jobs failed", *(f"  {line}" for line in lines)] if lines else []
+
+
+def share_failures() -> None:
+    """Opens the list that this command's jobs write to, in whatever process they run."""
+    handle, path = tempfile.mkstemp(prefix="scaling-failures-")
+    os.close(handle)
+    os.environ[_FAILURES] = path
+
+
+def _nearest(name: str, options: list[str]) -> str:
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
+    listed = ", ".join(sorted(options)[:20])
+    return (f"did you mean {near[0]}? " if near else "") + (f"valid: {listed}" if listed else "")
+
+
+def _siblings(key: str, keys: list[str]) -> list[str]:
+    """The keys beside a misspelt one; where its parent is misspelt too, the top level."""
+    parent = key.rpartition(".")[0]
+    beside = [k for k in keys if k.rpartition(".")[0] == parent and not k.endswith("_target_")]
+    return beside or [k for k in keys if "." not in k]
+
+
+def _keys(conf: Path | None) -> list[str]:
+    """The dotted keys of the default configuration."""
+    if conf is None:
+        return []
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import DictConfig
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        config = compose("config")
+
+    def walk(node: DictConfig, prefix: str) -> list[str]:
+        keys = []
+        for key in map(str, node):
+            keys.append(f"{prefix}{key}")
+            child = node._get_node(key)
+            if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+                keys += walk(child, f"{prefix}{key}.")
+        return keys
+
+    return walk(config, "")

@@ -1,0 +1,82 @@
+"""One job of the command: build, run, draw, publish; errors are kept beside the results."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scaling.build import run_name, study_of
+from scaling.explain import one_line, report_failure
+
+
+def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> None:
+    """Runs one combination, or says that it is finished; a user's error is reported, not raised."""
+    name = run_name(config, overrides)
+    folder = Path(config["output_dir"]) / config["study"] / name
+    try:
+        if _finished(folder):
+            print(f"{folder}: already finished, nothing to do", flush=True)
+            return
+        study = study_of(config, overrides)
+        _write_config(study.folder, config)
+        _execute(study)
+        _publish(study.folder, config)
+    except (ValueError, OSError) as error:
+        if config["debug"]:
+            traceback.print_exc()
+        report_failure(f"{config['study']}/{name}: {one_line(error)}", now=multirun)
+
+
+def _execute(study: Any) -> None:
+    from scaling.analysis.curve_plot import draw_curves, print_table
+    from scaling.analysis.folder import Run
+    from scaling.runner.study import execute
+
+    folder = execute(study)
+    run = Run(folder)
+    print_table(run)
+    draw_curves([run], folder / "curve.png")
+    print(f"results in {os.path.relpath(folder)}", flush=True)
+
+
+def _finished(folder: Path) -> bool:
+    cost = folder / "cost.json"
+    return cost.exists() and bool(json.loads(cost.read_text()).get("done"))
+
+
+def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    from omegaconf import OmegaConf
+
+    from scaling.journal.stream import write_atomically
+
+    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))).encode())
+
+
+def _publish(folder: Path, config: Mapping[str, Any]) -> None:
+    """In a process of its own, which may be slow, fail or be killed: results are complete without it."""
+    if not config["logger"]["wandb"]:
+        return
+    with open(folder / "publish.log", "wb") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "scaling.analysis.publish", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def draw_study(folder: Path) -> None:
+    """Draws the finished runs of a study in one picture and says where it is."""
+    from scaling.analysis.curve_plot import draw_curves
+    from scaling.analysis.folder import Run
+
+    runs = [Run(path.parent) for path in sorted(folder.glob("*/curve.csv"))]
+    if runs:
+        print(f"the study's curves: {os.path.relpath(draw_curves(runs, folder / 'curve.png'))}", flush=True)
