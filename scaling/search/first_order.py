@@ -1,0 +1,39 @@
+"""First-order search: gradient ascent through the whole solve (Ma et al. 2501.09732, section 3.2 and appendix)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from scaling.noise import NoiseSpace
+from scaling.protocols import SearchRun
+from scaling.search import ascent, checks, geometry
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstOrder:
+    """Moves the noise by `step` times the gradient and rescales it to the typical Gaussian norm sqrt(d).
+
+    The plain step scales with the verifier; `normalized` moves by `step` times the noise's norm instead, so that the
+    cosine moved is 1 / sqrt(1 + step^2) where the gradient is orthogonal. `geometry.cosine` of a candidate's noise and
+    its parent's is what was moved. Cost: 2 nfes_per_iter an iteration, backwards apart.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"gradient"})
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
+
+    step: float = 0.01
+    normalized: bool = False
+
+    def __post_init__(self) -> None:
+        checks.above(0, step=self.step)
+
+    def __call__(self, space: NoiseSpace) -> SearchRun:
+        return ascent.ascend(space, self._move)
+
+    def _move(self, noise: Tensor, gradient: Tensor) -> Tensor:
+        if self.normalized:
+            gradient = ascent.row_norm(noise) * gradient / ascent.row_norm(gradient).clamp(min=1e-30)
+        return geometry.to_typical_norm(noise + self.step * gradient)
