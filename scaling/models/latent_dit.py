@@ -1,0 +1,115 @@
+"""DiT (Peebles & Xie 2212.09748) from a folder in the format of diffusers' `DiTPipeline`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scaling.hub import digest, find_folder
+from scaling.models.dit import DTYPES, guided, network_gflops, predict
+from scaling.models.vae import VAE
+from scaling.networks import class_labels, pick_device
+from scaling.protocols import Condition, Encoded, Prediction
+from scaling.schedules import Spacing, VariancePreserving
+
+_FILES = ("transformer/config.json", "transformer/diffusion_pytorch_model*", "scheduler/*.json")
+_SHAPES = (
+    "num_attention_heads", "attention_head_dim", "in_channels", "out_channels", "num_layers", "sample_size",
+    "patch_size", "num_embeds_ada_norm", "norm_eps", "attention_bias",
+)  # fmt: skip
+
+
+class LatentDiT:
+    """`facebook/DiT-XL-2-256`, `-512` and their like: class labels in, latents of a VAE out, predicting the noise.
+
+    `path` is a folder of `DiTPipeline.save_pretrained` or a hub id. `spacing` cuts time otherwise than the folder's
+    scheduler says. `guided_channels` are the first channels that guidance acts on: None is all of them, as in
+    diffusers, 3 is the authors' code. `vae` replaces the folder's own. Weights are in `dtype`, all else fp32.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str = "facebook/DiT-XL-2-256",
+        vae: VAE | None = None,
+        guidance_scale: float = 1.0,
+        guided_channels: int | None = None,
+        spacing: Spacing | None = None,
+        dtype: str = "float32",
+        compile: bool = False,
+        device: str = "auto",
+    ) -> None:
+        from diffusers import DiTTransformer2DModel
+
+        if dtype not in DTYPES:
+            raise ValueError(f"model.dtype={dtype}: one of {', '.join(DTYPES)} is needed")
+        folder = find_folder(path, _FILES)
+        self.schedule = VariancePreserving.from_scheduler(_scheduler(folder), spacing)
+        self.device = pick_device(device)
+        self.vae = VAE(path=path, subfolder="vae", dtype=dtype, device=device) if vae is None else vae
+        self.guidance_scale = float(guidance_scale)
+        self.forwards_per_call = 1 if self.guidance_scale == 1 else 2
+        network = DiTTransformer2DModel.from_pretrained(folder, subfolder="transformer", torch_dtype=DTYPES[dtype])
+        network = network.to(self.device).eval().requires_grad_(False)
+        self._architecture = {key: network.config[key] for key in _SHAPES}
+        self._network = torch.compile(network) if compile else network
+        self._dtype, self._guided_channels = DTYPES[dtype], guided_channels
+        size = network.config.sample_size
+        self.latent_shape: tuple[int, ...] = (network.config.in_channels, size, size)
+        self._identity = {
+            "class": "LatentDiT",
+            "weights": digest(folder, _FILES),
+            "spacing": self.schedule.spacing,
+            "guidance_scale": self.guidance_scale,
+            "guided_channels": guided_channels,
+            "dtype": dtype,
+            "compile": compile,
+        }
+
+    def encode(self, conditions: Sequence[Condition]) -> Encoded:
+        """The labels, one row a condition; a ValueError names a condition that has none."""
+        return {"class_label": class_labels(conditions, self._classes).to(self.device)}
+
+    def __call__(self, x: Float[Tensor, "n c h w"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
+        """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
+        x, t, labels = x.float(), t.to(x.device), encoded["class_label"]
+        eps = guided(self._forward, x, t, labels, self._classes, self.guidance_scale, self._guided_channels)
+        return predict(eps, x, t, self.schedule, "eps")
+
+    def decode(self, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Images in [0, 1]."""
+        return self.vae.decode(x0)
+
+    def gflops(self) -> float:
+        """GFLOPs of one network forward of one row (2 per multiply-add)."""
+        return network_gflops(json.dumps(self._architecture, sort_keys=True))
+
+    def identity(self) -> dict[str, Any]:
+        """All that decides the answers, as plain json."""
+        return self._identity | {"vae": self.vae.identity()}
+
+    @property
+    def _classes(self) -> int:
+        """The number of classes, which is also the null class."""
+        return self._architecture["num_embeds_ada_norm"]
+
+    def _forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        """The noise, from one pass of the network; a learned variance (twice the channels) is dropped."""
+        timestep = self.schedule.timestep(t)
+        out = self._network(x.to(self._dtype), timestep=timestep, class_labels=labels, return_dict=False)[0]
+        return out[:, : x.shape[1]].float()
+
+
+def _scheduler(folder: Path) -> dict[str, Any]:
+    """The scheduler's config; a ValueError where it is of another parametrization."""
+    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    if config.get("prediction_type", "epsilon") != "epsilon" or config.get("clip_sample"):
+        kind = config.get("prediction_type"), config.get("clip_sample")
+        raise ValueError(f"{folder}/scheduler predicts {kind[0]} (clip_sample={kind[1]}): unclipped epsilon is needed")
+    return config

@@ -1,0 +1,203 @@
+"""SiT (Ma et al. 2401.08740) from its official checkpoints, run as diffusers' `DiTTransformer2DModel`.
+
+Its own time runs the other way (0 noise, 1 data) and its velocity is data - noise; both are turned at this edge.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from scaling.hub import digest, find_file
+from scaling.models.dit import DTYPES, build, guided, network_gflops, predict
+from scaling.models.vae import VAE
+from scaling.networks import class_labels, pick_device
+from scaling.protocols import Condition, Encoded, Prediction
+from scaling.schedules import Flow
+
+HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}  # of the published widths: S, B, L, XL; no checkpoint says it
+
+# Official module names and diffusers' (what follows them, weight or bias, stays).
+_OUTSIDE = {
+    "x_embedder.proj": "pos_embed.proj",
+    "final_layer.adaLN_modulation.1": "proj_out_1",
+    "final_layer.linear": "proj_out_2",
+}
+_EVERY_BLOCK = {
+    "t_embedder.mlp.0": "norm1.emb.timestep_embedder.linear_1",
+    "t_embedder.mlp.2": "norm1.emb.timestep_embedder.linear_2",
+    "y_embedder.embedding_table": "norm1.emb.class_embedder.embedding_table",
+}
+_BLOCK = {
+    "adaLN_modulation.1": "norm1.linear",
+    "attn.proj": "attn1.to_out.0",
+    "mlp.fc1": "ff.net.0.proj",
+    "mlp.fc2": "ff.net.2",
+}
+
+
+class SiT:
+    """The published models and anything trained with their code: class labels in, latents of a VAE out.
+
+    `path` is a checkpoint (.pt with an `ema` entry or bare keys, or safetensors): a local file, or `owner/name/file`
+    on the hub. `heads` is needed for widths other than the published ones. Guidance acts on the first
+    `guided_channels` of the latent, as the authors' code does. Weights and activations are in `dtype`, all else fp32.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        vae: VAE,
+        heads: int | None = None,
+        guidance_scale: float = 1.0,
+        guided_channels: int = 3,
+        dtype: str = "float32",
+        compile: bool = False,
+        device: str = "auto",
+    ) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f"model.dtype={dtype}: one of {', '.join(DTYPES)} is needed")
+        file = find_file(path)
+        state = read_checkpoint(file)
+        self._architecture = architecture(state, heads)
+        self.schedule = Flow()
+        self.vae = vae
+        self.device = pick_device(device)
+        self.guidance_scale = float(guidance_scale)
+        self.forwards_per_call = 1 if self.guidance_scale == 1 else 2
+        size = self._architecture["sample_size"]
+        self.latent_shape: tuple[int, ...] = (self._architecture["in_channels"], size, size)
+        network = nn.Module.to(load(self._architecture, state), self.device, DTYPES[dtype])  # diffusers' own warns
+        network.eval().requires_grad_(False)
+        self._network = torch.compile(network) if compile else network
+        self._dtype, self._guided_channels = DTYPES[dtype], guided_channels
+        self._identity = {
+            "class": "SiT",
+            "architecture": self._architecture,
+            "weights": digest(file),
+            "guidance_scale": self.guidance_scale,
+            "guided_channels": guided_channels,
+            "dtype": dtype,
+            "compile": compile,
+        }
+
+    def encode(self, conditions: Sequence[Condition]) -> Encoded:
+        """The labels, one row a condition; a ValueError names a condition that has none."""
+        return {"class_label": class_labels(conditions, self._classes).to(self.device)}
+
+    def __call__(self, x: Float[Tensor, "n c h w"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
+        """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
+        x, t, labels = x.float(), t.to(x.device), encoded["class_label"]
+        velocity = guided(self._forward, x, t, labels, self._classes, self.guidance_scale, self._guided_channels)
+        return predict(velocity, x, t, self.schedule, "velocity")
+
+    def decode(self, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Images in [0, 1]."""
+        return self.vae.decode(x0)
+
+    def gflops(self) -> float:
+        """GFLOPs of one network forward of one row (2 per multiply-add)."""
+        return network_gflops(json.dumps(self._architecture, sort_keys=True))
+
+    def identity(self) -> dict[str, Any]:
+        """All that decides the answers, as plain json."""
+        return self._identity | {"vae": self.vae.identity()}
+
+    @property
+    def _classes(self) -> int:
+        """The number of classes, which is also the null class."""
+        return self._architecture["num_embeds_ada_norm"]
+
+    def _forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        """noise - data, from one pass of the network; a learned variance (twice the channels) is dropped."""
+        out = self._network(x.to(self._dtype), timestep=1 - t, class_labels=labels, return_dict=False)[0]
+        return -out[:, : x.shape[1]].float()
+
+
+def read_checkpoint(file: Path) -> dict[str, Tensor]:
+    """The averaged weights where the file has them, in the official names; a ValueError for anything else."""
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state: Any = load_file(file)
+    else:
+        with torch.serialization.safe_globals([Namespace]):  # the authors' training script keeps its arguments too
+            state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    state = state.get("ema", state)
+    if "x_embedder.proj.weight" not in state:
+        shown = ", ".join(sorted(map(str, state))[:3])
+        raise ValueError(f"{file} is no SiT checkpoint: it has {shown}... and not x_embedder.proj.weight")
+    return dict(state)
+
+
+def architecture(state: Mapping[str, Tensor], heads: int | None = None) -> dict[str, Any]:
+    """The arguments of `DiTTransformer2DModel` that a checkpoint in the official names implies."""
+    width, channels, patch, _ = state["x_embedder.proj.weight"].shape
+    heads = HEADS.get(width) if heads is None else heads
+    if heads is None or width % heads:
+        raise ValueError(f"model.heads={heads} for a width of {width}: the number of heads, a divisor of it, is needed")
+    return {
+        "num_attention_heads": heads,
+        "attention_head_dim": width // heads,
+        "in_channels": channels,
+        "out_channels": len(state["final_layer.linear.bias"]) // patch**2,
+        "num_layers": 1 + max(int(m[1]) for key in state if (m := re.match(r"blocks\.(\d+)\.", key))),
+        "sample_size": patch * round(state["pos_embed"].shape[1] ** 0.5),
+        "patch_size": patch,
+        "num_embeds_ada_norm": len(state["y_embedder.embedding_table.weight"]) - 1,
+        "norm_eps": 1e-6,
+    }
+
+
+def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Official names to those of `DiTTransformer2DModel`; a ValueError names a key that has no place there."""
+    blocks = {m[1] for key in state if (m := re.match(r"blocks\.(\d+)\.", key))}
+    converted: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if block := re.fullmatch(r"blocks\.(\d+)\.(.+)", key):
+            places = _convert_block(block[2], value)
+            converted |= {f"transformer_blocks.{block[1]}.{name}": part for name, part in places.items()}
+        elif name := _renamed(key, _EVERY_BLOCK):
+            converted |= {f"transformer_blocks.{i}.{name}": value for i in blocks}
+        elif name := _renamed(key, _OUTSIDE):
+            converted[name] = value
+        elif key != "pos_embed":  # fixed sines and cosines, which diffusers makes itself
+            raise ValueError(f"the checkpoint's {key} has no place in a SiT")
+    return converted
+
+
+def load(architecture: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
+    """The network with a checkpoint's weights; all blocks share one embedding of time and label, as in the original."""
+    from diffusers.models.embeddings import Timesteps
+
+    network = build(architecture)
+    shared = network.transformer_blocks[0].norm1.emb
+    shared.time_proj = Timesteps(256, flip_sin_to_cos=True, downscale_freq_shift=0)  # the stock shift of 1 is DDPM's
+    for block in network.transformer_blocks:
+        block.norm1.emb = shared
+    network.load_state_dict(convert(state))
+    return network
+
+
+def _convert_block(name: str, value: Tensor) -> dict[str, Tensor]:
+    if name.startswith("attn.qkv."):
+        kind = name.removeprefix("attn.qkv.")
+        return {f"attn1.to_{part}.{kind}": piece for part, piece in zip("qkv", value.chunk(3), strict=True)}
+    renamed = _renamed(name, _BLOCK)
+    if renamed is None:
+        raise ValueError(f"the checkpoint's blocks.*.{name} has no place in a SiT")
+    return {renamed: value}
+
+
+def _renamed(key: str, table: Mapping[str, str]) -> str | None:
+    module, _, kind = key.rpartition(".")
+    return f"{table[module]}.{kind}" if module in table else None

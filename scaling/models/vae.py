@@ -1,0 +1,75 @@
+"""The autoencoder of latent models: latents to images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scaling.hub import digest, find_folder
+from scaling.models.dit import DTYPES
+from scaling.networks import pick_device
+
+
+class VAE:
+    """diffusers' `AutoencoderKL` from a local folder or a hub id, as a decoder.
+
+    Latents are float32 outside and are divided by `scale` (None: the config's scaling factor; 0.18215 for the
+    autoencoders of Stable Diffusion 1) before they are decoded, `chunk` rows at a time. `slicing` and `tiling` are
+    diffusers' ways to save memory; tiles blend at their seams, so tiling changes large images a little.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str = "stabilityai/sd-vae-ft-ema",
+        subfolder: str = "",
+        scale: float | None = None,
+        dtype: str = "float32",
+        chunk: int = 16,
+        slicing: bool = False,
+        tiling: bool = False,
+        compile: bool = False,
+        device: str = "auto",
+    ) -> None:
+        from diffusers import AutoencoderKL
+
+        if dtype not in DTYPES:
+            raise ValueError(f"vae.dtype={dtype}: one of {', '.join(DTYPES)} is needed")
+        if chunk < 1:
+            raise ValueError(f"vae.chunk={chunk}; the least is 1")
+        files = [str(f"{subfolder}/{f}" if subfolder else f) for f in ("config.json", "diffusion_pytorch_model*")]
+        folder = find_folder(path, files)
+        network = AutoencoderKL.from_pretrained(folder, subfolder=subfolder, torch_dtype=DTYPES[dtype])
+        network = network.to(pick_device(device), memory_format=torch.channels_last)
+        network.eval().requires_grad_(False)
+        if slicing:
+            network.enable_slicing()
+        if tiling:
+            network.enable_tiling()
+        self.network = network
+        self.scale = float(network.config.scaling_factor if scale is None else scale)
+        self.chunk = chunk
+        self._decode = torch.compile(network.decode) if compile else network.decode
+        self._identity = {
+            "class": "AutoencoderKL",
+            "weights": digest(folder, files),
+            "scale": self.scale,
+            "dtype": dtype,
+            "tiling": tiling,
+            "compile": compile,
+        }
+
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Images in [0, 1], float32; gradients flow to the latents where they ask for them."""
+        dtype = self.network.dtype
+        scaled = (latents.to(self.network.device, torch.float32) / self.scale).to(dtype)
+        chunks = scaled.contiguous(memory_format=torch.channels_last).split(self.chunk)
+        images = torch.cat([self._decode(chunk, return_dict=False)[0].float() for chunk in chunks])
+        return (images / 2 + 0.5).clamp(0, 1)
+
+    def identity(self) -> dict[str, Any]:
+        """All that decides the images, as plain json; `chunk` and `slicing` only cut the batch."""
+        return dict(self._identity)
