@@ -22,7 +22,7 @@ PLANS: dict[str, dict[str, Any]] = {
         "epochs": 14,
         "lr": 3e-3,
     },
-    "encoder": {"kind": "PatchMixer", "architecture": {"width": 96, "depth": 3}, "epochs": 12, "lr": 2e-3},
+    "encoder": {"kind": "PatchMixer", "architecture": {"width": 96, "depth": 3}, "epochs": 8, "lr": 2e-3},
 }
 BATCH = 128
 

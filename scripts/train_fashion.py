@@ -29,8 +29,8 @@ FEATURES_PER_CLASS = 300  # kept for KID, precision and recall: 3,000 rows of 32
 def reference(path: Path, folder: Path) -> None:
     """Statistics of the evaluator's features over the 10,000 real test images, 1,000 of each class.
 
-    `mean` [32] and `covariance` [32,32] (ddof 1) are float64, `features` [3000,32] the first 300 of each class in float16,
-    `count` 10000, and `evaluator` the hash of the weights that these features belong to.
+    `mean` [32] and `covariance` [32,32] (ddof 1) are float64, `features` [3000,32] the first 300 of each class in
+    float16, `count` 10000, and `evaluator` the hash of the weights that these features belong to.
     """
     images, labels = load("test", folder)
     evaluator = Evaluator(device="cpu")

@@ -19,7 +19,8 @@ def test_weights_come_back_as_float32_with_their_header(tmp_path: Path) -> None:
     save_weights(path, state, {"class": "PlainCNN", "n": 1})
     weights = load_weights(path)
     assert weights.metadata == {"class": "PlainCNN", "n": 1}
-    assert weights.state["w"].dtype == torch.float32 and torch.equal(weights.state["w"], state["w"])
+    assert weights.state["w"].dtype == torch.float32
+    assert torch.equal(weights.state["w"], state["w"])
     assert torch.equal(weights.state["count"], state["count"])
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"], "nothing half-written stays behind"
 
@@ -60,7 +61,9 @@ def test_bundled_networks_are_frozen_and_leave_the_random_state() -> None:
     before = torch.random.get_rng_state()
     for name, kind in (("classifier", "PlainCNN"), ("evaluator", "ConvNeXt"), ("encoder", "PatchMixer")):
         network, identity = load_network(f"fashion_{name}", kind, "cpu")
-        assert type(network) is NETWORKS[kind] and not network.training and identity["network"] == kind
+        assert type(network) is NETWORKS[kind]
+        assert not network.training
+        assert identity["network"] == kind
         assert not any(p.requires_grad for p in network.parameters())
     assert torch.equal(before, torch.random.get_rng_state())
 
@@ -82,8 +85,11 @@ def test_all_weights_fit_in_ten_megabytes() -> None:
 def test_the_reference_belongs_to_the_bundled_evaluator() -> None:
     reference = np.load(weights_folder() / "fashion_reference.npz")
     assert str(reference["evaluator"]) == Evaluator(device="cpu").identity()["weights"]
-    assert reference["mean"].shape == (32,) and reference["mean"].dtype == np.float64
-    assert reference["covariance"].shape == (32, 32) and np.linalg.eigvalsh(reference["covariance"]).min() > 0
-    assert reference["count"] == 10_000 and reference["features"].shape == (3000, 32)
+    assert reference["mean"].shape == (32,)
+    assert reference["mean"].dtype == np.float64
+    assert reference["covariance"].shape == (32, 32)
+    assert np.linalg.eigvalsh(reference["covariance"]).min() > 0
+    assert reference["count"] == 10_000
+    assert reference["features"].shape == (3000, 32)
     rows = reference["features"].astype(np.float64)
     assert np.abs(rows.mean(axis=0) - reference["mean"]).max() < 0.2 * np.sqrt(reference["covariance"].diagonal()).max()

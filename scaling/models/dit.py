@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -67,7 +67,7 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
     from diffusers import DiTTransformer2DModel
 
     with torch.random.fork_rng(devices=[]):
-        return DiTTransformer2DModel(**architecture)
+        return cast(nn.Module, DiTTransformer2DModel(**architecture))
 
 
 @cache
@@ -131,7 +131,7 @@ class DiT:
         labels = class_labels(conditions, self._meta["architecture"]["num_embeds_ada_norm"])
         return {"class_label": labels.to(self.device)}
 
-    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
+    def __call__(self, x: Float[Tensor, " n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
         """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
         x, t = x.float(), t.to(x.device)
         out = guided(self._forward, x, t, encoded["class_label"], self._meta["null_class"], self.guidance_scale)

@@ -55,9 +55,12 @@ def test_is_a_denoiser(weights: Path) -> None:
     assert denoiser.latent_shape == (1, 28, 28)
     x, t = noisy()
     prediction = denoiser(x, t, denoiser.encode(CONDITIONS))
-    assert prediction.x0.shape == x.shape and prediction.x0.dtype == torch.float32
+    assert prediction.x0.shape == x.shape
+    assert prediction.x0.dtype == torch.float32
     images = denoiser.decode(prediction.x0)
-    assert images.shape == (3, 3, 28, 28) and images.min() >= 0 and images.max() <= 1
+    assert images.shape == (3, 3, 28, 28)
+    assert images.min() >= 0
+    assert images.max() <= 1
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.0, 1.5, 4.0])
@@ -91,7 +94,8 @@ def test_forwards_are_what_a_hook_counts(weights: Path, scale: float, forwards: 
     denoiser.network.pos_embed.register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
     x, t = noisy()
     denoiser(x, t, denoiser.encode(CONDITIONS))
-    assert rows == [3 * forwards] and denoiser.forwards_per_call == forwards
+    assert rows == [3 * forwards]
+    assert denoiser.forwards_per_call == forwards
 
 
 def test_eps_and_velocity_adapt_to_the_same_prediction() -> None:
@@ -111,7 +115,8 @@ def test_eps_and_velocity_adapt_to_the_same_prediction() -> None:
 
 def test_decode_clips_and_repeats() -> None:
     images = decode_range(torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0]).view(5, 1, 1, 1), -1, 1)
-    assert images.shape == (5, 3, 1, 1) and images[:, 2, 0, 0].tolist() == [0, 0, 0.5, 1, 1]
+    assert images.shape == (5, 3, 1, 1)
+    assert images[:, 2, 0, 0].tolist() == [0, 0, 0.5, 1, 1]
 
 
 def test_identity_follows_what_decides_the_answers(weights: Path, tmp_path: Path) -> None:
@@ -137,7 +142,8 @@ def test_gradient_reaches_x(weights: Path) -> None:
     denoiser, (x, t) = model(weights), noisy()
     x.requires_grad_()
     denoiser(x, t, denoiser.encode(CONDITIONS)).x0.sum().backward()
-    assert x.grad is not None and x.grad.abs().sum() > 0
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
     assert all(not p.requires_grad for p in denoiser.network.parameters())
 
 
@@ -163,7 +169,8 @@ def test_errors_are_one_line_and_name_the_file(weights: Path, tmp_path: Path) ->
     for path, words in ((cut, "whole safetensors"), (tmp_path / "none", "bundled"), (wrong, "PlainCNN")):
         with pytest.raises(ValueError, match=words) as caught:
             model(path)
-        assert path.name in str(caught.value) and "\n" not in str(caught.value)
+        assert path.name in str(caught.value)
+        assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="float8"):
         model(weights, dtype="float8")
     for bad in (Condition(class_label=10), Condition(prompt="a red seven")):
@@ -184,4 +191,5 @@ def test_bundled_sizes_load(size: str) -> None:
     denoiser = DiT(path=f"fashion_{size}", device="cpu")
     x, t = noisy()
     x0, eps = denoiser(x, t, denoiser.encode(CONDITIONS))
-    assert torch.isfinite(x0).all() and torch.isfinite(eps).all()
+    assert torch.isfinite(x0).all()
+    assert torch.isfinite(eps).all()

@@ -28,7 +28,8 @@ def verifier(request: pytest.FixtureRequest) -> Verifier:
 
 def test_scores_are_a_row_each_finite_and_repeatable(verifier: Verifier) -> None:
     first = verifier(images(), CONDITIONS, images(seed=1))
-    assert first.shape == (4,) and torch.isfinite(first).all()
+    assert first.shape == (4,)
+    assert torch.isfinite(first).all()
     assert torch.equal(first, verifier(images(), CONDITIONS, images(seed=1)))
     swapped = verifier(images().flip(0), CONDITIONS[::-1], images(seed=1).flip(0))
     torch.testing.assert_close(first, swapped.flip(0), atol=1e-4, rtol=1e-4)
@@ -39,7 +40,8 @@ def test_the_gradient_is_as_declared(verifier: Verifier) -> None:
     if not verifier.differentiable:
         return
     verifier(inputs, CONDITIONS, probes).sum().backward()
-    assert inputs.grad is not None and inputs.grad.abs().sum() > 0
+    assert inputs.grad is not None
+    assert inputs.grad.abs().sum() > 0
 
 
 def test_the_classifier_gives_the_raw_logit() -> None:
@@ -70,7 +72,8 @@ def test_the_control_is_uniform_continuous_and_knows_no_other_verifier() -> None
     many = torch.rand(2000, 1, 28, 28, generator=torch.Generator().manual_seed(3)).expand(-1, 3, -1, -1)
     labels = [Condition(class_label=i % 10) for i in range(2000)]
     scores = Control()(many, labels)
-    assert scores.min() >= -1 and scores.max() <= 1
+    assert scores.min() >= -1
+    assert scores.max() <= 1
     torch.testing.assert_close(torch.histc(scores, 4, -1, 1) / 2000, torch.full((4,), 0.25), atol=0.05, rtol=0)
     torch.testing.assert_close(Control()(many + 1e-7, labels), scores, atol=1e-3, rtol=0)
     assert not torch.equal(Control(seed=1)(many, labels), scores)
@@ -82,13 +85,15 @@ def test_the_control_is_uniform_continuous_and_knows_no_other_verifier() -> None
 def test_the_evaluator_gives_features_and_logits() -> None:
     evaluator: Features = Evaluator(device="cpu")
     out = evaluator(images(), CONDITIONS)
-    assert out["features"].shape == (4, 32) and out["logits"].shape == (4, 10)
+    assert out["features"].shape == (4, 32)
+    assert out["logits"].shape == (4, 10)
 
 
 def test_judges_share_no_weights_and_no_architecture() -> None:
     judges = (Classifier(device="cpu"), Evaluator(device="cpu"), SelfSupervised(device="cpu"))
     identities = [judge.identity() for judge in judges]
-    assert len({i["network"] for i in identities}) == 3 and len({i["weights"] for i in identities}) == 3
+    assert len({i["network"] for i in identities}) == 3
+    assert len({i["weights"] for i in identities}) == 3
     assert Oracle(device="cpu").identity()["weights"] == identities[1]["weights"]
 
 
