@@ -89,7 +89,7 @@ class VariancePreserving:
         return (t * len(self.alphas_cumprod) - 1).clamp(min=0)
 
     def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, "steps+1"]:
-        """Equal strides; a whole solve (from 1 to 0) with `leading` has whole strides of timesteps, and one to clean."""
+        """Equal strides; a whole solve (1 to 0) with `leading` has whole strides of timesteps, and one to clean."""
         size = len(self.alphas_cumprod)
         if self.spacing == "trailing" or (start, stop) != (1.0, 0.0):
             return torch.linspace(start, stop, steps + 1, dtype=torch.float64)

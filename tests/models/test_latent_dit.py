@@ -111,5 +111,5 @@ def test_another_parametrization_is_refused(folder, tmp_path):
 
 
 def test_a_folder_without_weights_names_what_it_lacks(tmp_path):
-    with pytest.raises(ValueError, match="transformer/config.json"):
+    with pytest.raises(ValueError, match=r"transformer/config\.json"):
         LatentDiT(path=str(tmp_path), device="cpu")

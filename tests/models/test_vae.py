@@ -1,0 +1,71 @@
+import pytest
+import torch
+from tiny import tiny_vae
+
+from scaling.models.vae import VAE
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_vae(tmp_path_factory.mktemp("vae"))
+
+
+@pytest.fixture
+def latents():
+    return torch.randn(5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_decode_is_the_networks_in_unit_range(folder, latents):
+    from diffusers import AutoencoderKL
+
+    with torch.no_grad():
+        raw = AutoencoderKL.from_pretrained(folder).decode(latents / 0.18215).sample
+    images = VAE(path=str(folder), device="cpu").decode(latents)
+    assert images.shape == (5, 3, 16, 16)
+    torch.testing.assert_close(images, ((raw + 1) / 2).clamp(0, 1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("options", [{"chunk": 2}, {"chunk": 1}, {"slicing": True}])
+def test_cutting_the_batch_changes_nothing(folder, latents, options):
+    whole, cut = VAE(path=str(folder), device="cpu"), VAE(path=str(folder), device="cpu", **options)
+    torch.testing.assert_close(cut.decode(latents), whole.decode(latents), atol=1e-5, rtol=0)
+    assert cut.identity() == whole.identity()
+
+
+def test_tiling_decodes_large_latents_in_tiles(folder):
+    vae = VAE(path=str(folder), device="cpu", tiling=True)
+    assert vae.network.use_tiling
+    assert vae.decode(torch.zeros(1, 4, 24, 24)).shape == (1, 3, 48, 48)
+    assert vae.identity() != VAE(path=str(folder), device="cpu").identity()
+
+
+def test_scale_is_the_configs_unless_given(folder, latents):
+    assert VAE(path=str(folder), device="cpu").scale == 0.18215
+    other = VAE(path=str(folder), scale=2 * 0.18215, device="cpu")
+    torch.testing.assert_close(other.decode(2 * latents), VAE(path=str(folder), device="cpu").decode(latents))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_weights_give_fp32_images(folder, latents, dtype):
+    half = VAE(path=str(folder), dtype=dtype, device="cpu")
+    images, expected = half.decode(latents), VAE(path=str(folder), device="cpu").decode(latents)
+    assert images.dtype == torch.float32
+    assert half.network.dtype == getattr(torch, dtype)
+    assert 0 < (images - expected).abs().max() < 0.05
+
+
+def test_weights_are_channels_last(folder):
+    weight = VAE(path=str(folder), device="cpu").network.decoder.conv_in.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_subfolder(folder, tmp_path, latents):
+    (tmp_path / "vae").symlink_to(folder)
+    inside = VAE(path=str(tmp_path), subfolder="vae", device="cpu")
+    assert torch.equal(inside.decode(latents), VAE(path=str(folder), device="cpu").decode(latents))
+
+
+@pytest.mark.parametrize(("wrong", "message"), [({"dtype": "int8"}, "float32"), ({"chunk": 0}, "least is 1")])
+def test_wrong_options_are_named(folder, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        VAE(path=str(folder), **wrong)

@@ -1,0 +1,42 @@
+import pytest
+import torch
+
+from scaling.schedules import VariancePreserving
+
+
+@pytest.mark.parametrize("beta_schedule", ["linear", "scaled_linear"])
+@pytest.mark.parametrize("alpha_to_one", [True, False])
+@pytest.mark.parametrize(("spacing", "offset", "steps"), [("leading", 0, 30), ("leading", 1, 50), ("trailing", 0, 20)])
+def test_grid_and_coefficients_are_ddims(beta_schedule, alpha_to_one, spacing, offset, steps):
+    from diffusers import DDIMScheduler
+
+    theirs = DDIMScheduler(
+        beta_schedule=beta_schedule,
+        set_alpha_to_one=alpha_to_one,
+        timestep_spacing=spacing,
+        steps_offset=offset,
+    )
+    theirs.set_timesteps(steps)
+    ours = VariancePreserving.from_scheduler(theirs.config)
+    times = ours.grid(steps)
+    assert ours.timestep(times[:-1]).round().tolist() == theirs.timesteps.tolist()
+    assert times[-1] == 0
+    alphas = theirs.alphas_cumprod[theirs.timesteps].double()
+    torch.testing.assert_close(ours.alpha(times[:-1]) ** 2, alphas, atol=1e-6, rtol=1e-6)
+    assert float(ours.alpha(times[-1]) ** 2) == pytest.approx(float(theirs.final_alpha_cumprod), abs=1e-6)
+
+
+def test_part_of_a_solve_begins_and_ends_where_it_is_told():
+    grid = VariancePreserving.from_scheduler({"timestep_spacing": "leading"}).grid(7, 0.9, 0.2)
+    assert (float(grid[0]), float(grid[-1]), len(grid)) == (0.9, 0.2, 8)
+
+
+@pytest.mark.parametrize("config", [{"beta_schedule": "squaredcos_cap_v2"}, {"rescale_betas_zero_snr": True}])
+def test_other_tables_are_refused(config):
+    with pytest.raises(ValueError, match="linear"):
+        VariancePreserving.from_scheduler(config)
+
+
+def test_other_spacings_are_refused():
+    with pytest.raises(ValueError, match="linspace"):
+        VariancePreserving.from_scheduler({"timestep_spacing": "linspace"})
