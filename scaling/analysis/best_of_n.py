@@ -64,7 +64,7 @@ def best_of_n_curve(scores: NDArray, values: NDArray, ladder: Sequence[int]) -> 
 def rank_ensemble(
     scores: Mapping[str, NDArray], values: NDArray, n: int, subsets: int = 200, seed: int = 0
 ) -> tuple[Array, bool]:
-    """Best of n by the mean of several scores' ranks, ranked again inside each subset: [conditions], and if it is exact.
+    """Best of n by the mean of several scores' ranks, ranked again inside each subset: [conditions], and if exact.
 
     Ranks are relative to the set they rank, so the pool's own ranks would pick other winners. Monte Carlo over random
     subsets with common random numbers between n's; exact where n is 1 or N.

@@ -106,6 +106,11 @@ class Run:
             raise ValueError(f"{self.path / 'curve.csv'} holds no rung yet")
         return self.curve[0]
 
+    @property
+    def has_winners(self) -> bool:
+        """Whether the winners' single scores are here; a run rebuilt from a dashboard has its curve alone."""
+        return (self.path / "winners.parquet").exists()
+
     @cached_property
     def winners(self) -> pa.Table:
         """A row per rung and condition, sorted by both."""

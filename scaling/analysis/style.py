@@ -40,6 +40,7 @@ LOOKS = {
         "smc": Look(ORANGE, "P"),
         "svdd": Look(SKY, "X"),
         "code": Look(YELLOW, "<"),
+        "beam": Look(BLACK, "p"),
         "rbf": Look(ORANGE, "s"),
         "bfs": Look(GREEN, "X"),
         "dfs": Look(PURPLE, "P"),
@@ -134,6 +135,16 @@ def look(kind: str, name: str) -> Look:
         markers = "os^vPX<D"
         return known[family]._replace(marker=markers[_digest(name) % len(markers)])
     return SPARE[_digest(name) % len(SPARE)]
+
+
+def shade(base: Look, place: int, count: int) -> Look:
+    """One of several looks that share a color: mixed with white, lightest first, each with its own marker."""
+    if count < 2:
+        return base
+    white = 0.55 * (1 - place / (count - 1))
+    mixed = [round(int(base.color[at : at + 2], 16) * (1 - white) + 255 * white) for at in (1, 3, 5)]
+    markers = base.marker + "os^DvPX".replace(base.marker, "")
+    return base._replace(color="#" + "".join(f"{part:02x}" for part in mixed), marker=markers[place % len(markers)])
 
 
 def pretty(name: str) -> str:

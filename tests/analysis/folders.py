@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,26 +19,11 @@ from scaling.analysis.statistics import jackknife_interval, mean_interval
 GROUPS = 20
 NFE = 20
 SIZE = {"fashion_s": 0.0, "fashion_m": 0.3, "fashion_l": 0.5}
-INFORMED = {"classifier": 0.7, "oracle": 0.9, "self_supervised": 0.4, "control": 0.0}
+GFLOPS = {"fashion_s": 0.003, "fashion_m": 0.01, "fashion_l": 0.03}
+INFORMED = {"oracle": 0.9, "self_supervised": 0.4, "control": 0.0}
 COLUMNS = [
-    "model",
-    "verifier",
-    "search",
-    "guidance_scale",
-    "seed",
-    "candidates",
-    "search_nfe",
-    "final_nfe",
-    "nfe",
-    "forwards",
-    "backwards",
-    "decodes",
-    "verifier_calls",
-    "gflops",
-    "metric",
-    "value",
-    "ci_low",
-    "ci_high",
+    *("model", "verifier", "search", "guidance_scale", "seed", "candidates", "search_nfe", "final_nfe", "nfe"),
+    *("forwards", "backwards", "decodes", "verifier_calls", "gflops", "metric", "value", "ci_low", "ci_high"),
     "conditions",
 ]
 
@@ -47,6 +33,14 @@ def fid(features: np.ndarray) -> float:
     mean, covariance = features.mean(axis=0), np.cov(features.T)
     roots = np.sqrt(np.maximum(np.linalg.eigvalsh(covariance), 0))
     return float(mean @ mean + np.trace(covariance) + len(mean) - 2 * roots.sum())
+
+
+SET_METRICS = {
+    "fid": lambda features, quality: fid(features),
+    "inception_score": lambda features, quality: float(5 + 2 * quality.mean()),
+    "precision": lambda features, quality: float((quality > -0.5).mean()),
+    "recall": lambda features, quality: float(min(1.0, features[:, 0].std())),
+}
 
 
 def make_run(
@@ -59,44 +53,53 @@ def make_run(
     ladder: Sequence[int] = (1, 2, 4, 8, 16),
     conditions: int = 100,
     images: bool = True,
-    noise_seed: int = 0,
+    guidance: float = 2.0,
+    settings: Mapping[str, Any] | None = None,
+    scores: Sequence[str] = ("classifier",),
+    sets: Sequence[str] = ("fid",),
+    strength: float = 1.0,
 ) -> Path:
-    """Writes one run folder and returns its path; `steps` buys denoising steps with the same ladder of NFE."""
+    """Writes one run folder and returns its path; `steps` buys denoising steps with the same ladder of NFE.
+
+    `settings` go into the config (nested); `strength` is how much a candidate gains, 1 for random search.
+    """
     path = folder / name
     (path / "candidates").mkdir(parents=True)
-    rng = np.random.default_rng([noise_seed, seed])
+    rng = np.random.default_rng([7, seed])
     quality = rng.standard_normal((conditions, max(ladder)))
-    score = INFORMED[verifier] * quality + 0.5 * rng.standard_normal(quality.shape)
+    score = INFORMED.get(verifier, 0.7) * quality + 0.5 * rng.standard_normal(quality.shape)
     features = rng.standard_normal((conditions, max(ladder), 4)) + 0.35
     features[..., 0] -= 0.5 * quality  # searching moves this one through 0 and beyond: FID turns
+    jitter = {each: rng.standard_normal(conditions) for each in scores}
     winners, curve, replicates = [], [], []
+    rows = np.arange(conditions)
     for rung, size in enumerate(ladder):
         pick = np.zeros(conditions, int) if search == "steps" else score[:, :size].argmax(axis=1)
-        rows = np.arange(conditions)
         gain = 0.3 * (1 - 1 / size) if search == "steps" else 0.0
-        q = quality[rows, pick] + SIZE[model] + gain
-        accuracy = (q > -0.8).astype(float)
+        q = strength * quality[rows, pick] + SIZE.get(model, 0.3) + gain + 0.1 * guidance
         chosen = features[rows, pick] - gain / 4
-        winners.append(_winners(rung, size, pick, score[rows, pick], q, accuracy))
-        without = np.array([fid(chosen[rows % GROUPS != group]) for group in range(GROUPS)])
-        replicates += [{"rung": rung, "metric": "fid", "group": g, "value": v} for g, v in enumerate(without)]
-        value = fid(chosen)
-        metrics = {
-            "fid": (value, *jackknife_interval(value, without)),
-            "accuracy": mean_interval(accuracy),
-            "classifier": mean_interval(q),
-        }
+        samples = {each: 5 + q + 0.3 * jitter[each] for each in scores} | {"accuracy": (q > -0.8).astype(float)}
+        winners.append(_winners(rung, size, pick, score[rows, pick], samples))
+        metrics = {}
+        for each in sets:
+            kept = [rows % GROUPS != group for group in range(GROUPS)]
+            without = np.array([SET_METRICS[each](chosen[keep], q[keep]) for keep in kept])
+            replicates += [{"rung": rung, "metric": each, "group": g, "value": v} for g, v in enumerate(without)]
+            value = SET_METRICS[each](chosen, q)
+            metrics[each] = (value, *jackknife_interval(value, without))
+        metrics |= {each: tuple(mean_interval(values)) for each, values in samples.items()}
         nfe = size * NFE
-        costs = (1 if search == "steps" else size, nfe, NFE, nfe, 2 * nfe, 0, size, size, 2 * nfe * 0.01)
-        curve += [(model, verifier, search, 2.0, seed, *costs, m, *v, conditions) for m, v in metrics.items()]
-    _write_tables(path, winners, curve, replicates, score, quality, search)
-    _write_text(path, folder.name, name, search, verifier, model, seed, ladder)
+        calls = 1 if search == "steps" else size
+        costs = (calls, nfe, 0, nfe, 2 * nfe, 0, calls, calls, 2 * nfe * GFLOPS.get(model, 0.01))
+        curve += [(model, verifier, search, guidance, seed, *costs, m, *v, conditions) for m, v in metrics.items()]
+    _write_tables(path, winners, curve, replicates, score, quality)
+    _write_text(path, folder.name, name, search, verifier, model, seed, ladder, settings or {})
     if images:
         write_images(path, ladder)
     return path
 
 
-def make_study(folder: Path, **options) -> Path:
+def make_study(folder: Path, **options: Any) -> Path:
     """A search, the dashed baseline and the control, as the quick start leaves them."""
     for search, verifier in (("random", "classifier"), ("steps", "classifier"), ("random", "control")):
         make_run(folder, f"{search}-{verifier}", search, verifier, **options)
@@ -104,26 +107,25 @@ def make_study(folder: Path, **options) -> Path:
     return folder
 
 
-def _winners(rung, size, pick, score, quality, accuracy) -> dict:
+def _winners(rung, size, pick, score, samples) -> pa.Table:
     count = len(pick)
-    labels = np.arange(count) % 10
-    return {
-        "rung": np.full(count, rung),
-        "nfe": np.full(count, size * NFE),
-        "condition": np.arange(count),
-        "class_label": labels,
-        "prompt": [None] * count,
-        "copy": np.arange(count) // 10,
-        "candidate": pick,
-        "score": score,
-        "classifier": quality,
-        "accuracy": accuracy,
-    }
+    return pa.table(
+        {
+            "rung": np.full(count, rung),
+            "nfe": np.full(count, size * NFE),
+            "condition": np.arange(count),
+            "class_label": np.arange(count) % 10,
+            "prompt": pa.array([None] * count, pa.string()),
+            "copy": np.arange(count) // 10,
+            "candidate": pick,
+            "score": score,
+            **samples,
+        }
+    )
 
 
-def _write_tables(path, winners, curve, replicates, score, quality, search) -> None:
-    tables = [pa.table({**each, "prompt": pa.array(each["prompt"], pa.string())}) for each in winners]
-    pq.write_table(pa.concat_tables(tables), path / "winners.parquet")
+def _write_tables(path, winners, curve, replicates, score, quality) -> None:
+    pq.write_table(pa.concat_tables(winners), path / "winners.parquet")
     pq.write_table(pa.Table.from_pylist(replicates), path / "replicates.parquet")
     with (path / "curve.csv").open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *curve])
@@ -142,30 +144,33 @@ def _write_tables(path, winners, curve, replicates, score, quality, search) -> N
     pq.write_table(pa.table(table), path / "candidates" / "part-00000.parquet")
 
 
-def _write_text(path, study, name, search, verifier, model, seed, ladder) -> None:
-    choices = {"model": model, "verifier": verifier, "search": search, "budget": "candidates"}
-    config = {
+def _write_text(path, study, name, search, verifier, model, seed, ladder, settings) -> None:
+    config: dict[str, Any] = {
         "study": study,
         "name": name,
         "seed": seed,
-        "choices": choices,
+        "choices": {"model": model, "verifier": verifier, "search": search, "budget": "candidates"},
         "model": {"_target_": "scaling.models.fashion.load", "size": model},
-        "budget": {"candidates": list(ladder), "nfes_per_iter": NFE},
+        "search": {"_target_": f"scaling.search.{search}"},
+        "verifier": {"_target_": f"scaling.verifiers.{verifier}"},
+        "budget": {"candidates": list(ladder), "nfes_per_iter": NFE, "final_nfe": None},
     }
+    for group, values in settings.items():
+        config[group] = {**config.get(group, {}), **values}
     (path / "config.yaml").write_text(yaml.safe_dump(config))
-    (path / "environment.json").write_text(json.dumps({"torch": "2.14.1", "device": "cpu"}))
+    (path / "environment.json").write_text(json.dumps({"versions": {"torch": "2.14.1"}, "device": "cpu"}))
     paid = {"nfe": max(ladder) * NFE * 100, "forwards": 2 * max(ladder) * NFE * 100}
-    (path / "cost.json").write_text(json.dumps({"seconds": 12.5, "paid": paid, "replayed": {}, "done": True}))
+    (path / "cost.json").write_text(json.dumps({"seconds": 12.5, "paid": paid, "conditions": 100, "done": True}))
 
 
 def write_images(path: Path, ladder: Sequence[int]) -> None:
     """A grid of four images per rung, and the images one by one."""
     for size in ladder:
-        folder = path / "samples" / str(size * NFE)
+        folder = path / "samples" / f"{size * NFE:06d}"
         folder.mkdir(parents=True)
         grid = Image.new("RGB", (4 * 28, 28))
         for condition in range(4):
             tile = Image.new("RGB", (28, 28), (60 * condition, min(255, 12 * size), 120))
-            tile.save(folder / f"{condition}.png")
+            tile.save(folder / f"{condition:05d}.png")
             grid.paste(tile, (28 * condition, 0))
-        grid.save(path / "samples" / f"rung-{size * NFE}.png")
+        grid.save(path / "samples" / f"rung-{size * NFE:06d}.png")

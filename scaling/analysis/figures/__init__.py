@@ -1,0 +1,1 @@
+"""The paper's figures and tables, drawn from study folders in the paper's form."""

@@ -1,0 +1,80 @@
+"""One command a figure or a table: finds its study, draws it and says what is missing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from scaling.analysis.curve_plot import draw_curves, save
+from scaling.analysis.figures import curves, gains, images, tables
+from scaling.analysis.figures.specs import FIGURES, TABLES, Figure, command
+from scaling.analysis.folder import Study, find_runs, open_study
+
+
+def make(
+    name: str,
+    outputs: Path = Path("outputs"),
+    out: Path | None = None,
+    axis: str | None = None,
+    with_paper: bool = True,
+) -> list[Path]:
+    """Makes a figure (png and pdf) or a table (md, tex, csv) and returns the files.
+
+    `name` is fig01..fig14, tab01..tab08, or any study: its curves are then drawn in all its metrics. The runs are those
+    of the study of that name, with or without `paper/` before it. ValueErrors say which command makes missing runs.
+    """
+    name = normalized(name)
+    study = _study(name, outputs)
+    folder = out or outputs / "figures"
+    number = int(name[3:]) if name in FIGURES or name in TABLES else None
+    if name in TABLES:
+        return _make_table(name, number, study, folder)
+    if name in FIGURES:
+        picture = _draw(FIGURES[name], number, study, axis, with_paper)
+        paths = [folder / f"{name}.{kind}" for kind in ("png", "pdf")]
+        for path in paths:
+            save(picture, path)
+        return paths
+    return [draw_curves(study.runs, folder / f"{name}.{kind}", axis=axis or "nfe") for kind in ("png", "pdf")]
+
+
+def normalized(name: str) -> str:
+    """fig6, figure6, FIG06 and 6 are fig06; tab1 is tab01; other names stay."""
+    match = re.fullmatch(r"(?:(fig|tab)(?:ure|le)?_?)?0*(\d{1,2})", name.lower())
+    return f"{match[1] or 'fig'}{int(match[2]):02d}" if match else name
+
+
+def _draw(figure: Figure, number: int | None, study: Study, axis: str | None, with_paper: bool) -> Any:
+    if figure.kind == "bars":
+        return gains.draw_bars(figure, number, study.runs, with_paper)
+    if figure.kind == "gains":
+        return gains.draw_lines(figure, number, study.runs, axis or figure.axis, with_paper)
+    if figure.kind == "images":
+        return images.draw(figure, study.runs)
+    return curves.draw(figure, number, study.runs, axis, with_paper)
+
+
+def _make_table(name: str, number: int | None, study: Study, folder: Path) -> list[Path]:
+    table = TABLES[name]
+    made = tables.cells(table, number, study.runs)
+    texts = {"md": tables.markdown(table, number, made), "tex": tables.latex(table, made), "csv": tables.as_csv(made)}
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, text in texts.items():
+        (folder / f"{name}.{kind}").write_text(text)
+    return [folder / f"{name}.{kind}" for kind in texts]
+
+
+def _study(name: str, outputs: Path) -> Study:
+    for folder in (outputs / name, outputs / "paper" / name, Path(name)):
+        if folder.is_dir() and find_runs(folder):
+            return open_study(folder)
+    if name in FIGURES or name in TABLES:
+        raise ValueError(f"{outputs / name} holds no runs yet; make them: {command(name)}")
+    if re.fullmatch(r"(fig|tab)\d\d", name):
+        raise ValueError(f"there is no {name}; there are {', '.join((*FIGURES, *TABLES))}")
+    there = sorted(path.name for path in outputs.iterdir() if find_runs(path)) if outputs.is_dir() else []
+    raise ValueError(
+        f"{outputs / name} holds no runs; there are the figures {', '.join(FIGURES)}, the tables {', '.join(TABLES)}"
+        + (f" and the studies {', '.join(there)}" if there else "")
+    )

@@ -1,0 +1,157 @@
+"""The paper's tables from run folders: as Markdown, LaTeX and csv, beside the paper's own numbers."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from io import StringIO
+
+import numpy as np
+
+from scaling.analysis.curve_plot import with_error
+from scaling.analysis.figures import paper
+from scaling.analysis.figures.specs import Table
+from scaling.analysis.folder import Run
+from scaling.analysis.lines import intervals
+from scaling.analysis.names import NO_SEARCH, key_of, method_of
+from scaling.analysis.style import lower_is_better, pretty
+
+Row = tuple[str, str, str, str]  # model, search, verifier, search NFE
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table; `difference` is ours minus the paper's, `within`: our interval holds the paper's."""
+
+    model: str
+    search: str
+    verifier: str
+    search_nfe: str
+    metric: str
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+    paper: float | None = None
+    difference: float | None = None
+    within: bool | None = None
+
+    @property
+    def row(self) -> Row:
+        return self.model, self.search, self.verifier, self.search_nfe
+
+
+def cells(table: Table, number: int | None, runs: Sequence[Run]) -> tuple[Cell, ...]:
+    """Every number of a table from runs that differ in more than their seed; seeds are combined."""
+    printed = {(*_paper_row(each), each["metric"]): float(each["value"]) for each in paper.table(number or 0)}
+    groups: dict[tuple, list[Run]] = {}
+    for run in runs:
+        groups.setdefault((key_of(run), *(point.nfe for point in run.series(run.identity.metric))), []).append(run)
+    found = [cell for group in groups.values() for cell in _cells(table, group, printed)]
+    if not found:
+        wanted = ", ".join(table.metrics)
+        raise ValueError(f"this table shows {wanted}, and no run has any of them; add what is missing to metrics=")
+    return tuple({(cell.row, cell.metric): cell for cell in found}.values())
+
+
+def markdown(table: Table, number: int | None, made: Sequence[Cell]) -> str:
+    """A Markdown table; where the paper has the same row, its number and whether our interval holds it."""
+    metrics = list(dict.fromkeys(cell.metric for cell in made))
+    head = ["model", "search", "verifier", "search NFE", *(f"{pretty(m)} {_arrow(m)}" for m in metrics)]
+    rows = [[*map(_show, row), *(_text(by[m]) if m in by else "" for m in metrics)] for row, by in _by_row(made)]
+    text = f"**{table.title}**\n\n{_grid(head, rows)}"
+    unmatched = number is not None and paper.table(number) and not any(cell.paper is not None for cell in made)
+    return text + (f"\n\nThe paper's own rows, on its models:\n\n{_printed(number or 0)}" if unmatched else "") + "\n"
+
+
+def latex(table: Table, made: Sequence[Cell]) -> str:
+    """A booktabs table."""
+    metrics = list(dict.fromkeys(cell.metric for cell in made))
+    arrows = {"↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+    head = ["model", "search", "verifier", "search NFE", *(f"{pretty(m)} {arrows[_arrow(m)]}" for m in metrics)]
+    lines = [" & ".join(map(_escape, head))]
+    for row, by in _by_row(made):
+        numbers = [_text(by[m]).replace("±", r"$\pm$") if m in by else "" for m in metrics]
+        lines.append(" & ".join([*(_escape(_show(part)) for part in row), *numbers]))
+    body = " \\\\\n".join([lines[0] + r" \\ \midrule" + "\n" + lines[1], *lines[2:]])
+    columns = "lllr" + "c" * len(metrics)
+    return f"% {table.title}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n{body} \\\\\n\\bottomrule\n\\end{{tabular}}\n"
+
+
+def as_csv(made: Sequence[Cell]) -> str:
+    """One row per number, with its interval, the paper's number, the difference and whether it is within."""
+    out = StringIO()
+    writer = csv.DictWriter(out, list(asdict(made[0])), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(cell) for cell in made)
+    return out.getvalue()
+
+
+def _cells(table: Table, runs: Sequence[Run], printed: dict[tuple[str, ...], float]) -> list[Cell]:
+    run = runs[0]
+    point = run.identity
+    made = []
+    for metric in table.metrics:
+        if metric not in run.metrics:
+            continue
+        series, values = run.series(metric), intervals(runs, metric)
+        places = range(len(series)) if table.every_rung else dict.fromkeys((0, len(series) - 1))
+        for place in places:
+            plain = point.search in NO_SEARCH or series[place].candidates <= 1
+            search, verifier = ("none", "") if plain else (method_of(run), point.verifier)
+            nfe = "0" if plain and series[place].candidates <= 1 else f"{series[place].search_nfe:g}"
+            cell = Cell(point.model, search, verifier, nfe, metric, *values[place])
+            made.append(_compared(cell, printed.get((*cell.row, metric))))
+    return made
+
+
+def _compared(cell: Cell, number: float | None) -> Cell:
+    if number is None:
+        return cell
+    within = bool(cell.low <= number <= cell.high) if np.isfinite(cell.low) else None
+    return Cell(*(getattr(cell, n) for n in list(asdict(cell))[:8]), number, cell.value - number, within)
+
+
+def _paper_row(row: dict[str, str]) -> Row:
+    return row["model"], row["search"], row["verifier"], row["search_nfe"]
+
+
+def _by_row(made: Sequence[Cell]) -> list[tuple[Row, dict[str, Cell]]]:
+    rows: dict[Row, dict[str, Cell]] = {}
+    for cell in made:
+        rows.setdefault(cell.row, {})[cell.metric] = cell
+    return list(rows.items())
+
+
+def _text(cell: Cell) -> str:
+    text = with_error(cell.value, cell.low, cell.high)
+    if cell.paper is None:
+        return text
+    inside = {True: ", within", False: ", outside", None: ""}[cell.within]
+    return f"{text} (paper {cell.paper:g}, {cell.difference:+.2g}{inside})"
+
+
+def _printed(number: int) -> str:
+    rows: dict[Row, dict[str, str]] = {}
+    for each in paper.table(number):
+        rows.setdefault(_paper_row(each), {})[each["metric"]] = each["value"]
+    metrics = list(dict.fromkeys(each["metric"] for each in paper.table(number)))
+    head = ["model", "search", "verifier", "search NFE", *map(pretty, metrics)]
+    return _grid(head, [[*map(_show, row), *(by.get(m, "") for m in metrics)] for row, by in rows.items()])
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---"] * 3 + ["---:"] * (len(head) - 3)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows))
+
+
+def _show(name: str) -> str:
+    return "no search" if name == "none" else pretty(name)
+
+
+def _arrow(metric: str) -> str:
+    return "↓" if lower_is_better(metric) else "↑"
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", r"\&").replace("%", r"\%").replace("_", r"\_").replace("Σ", r"$\Sigma$")
