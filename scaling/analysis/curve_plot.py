@@ -37,7 +37,7 @@ def draw_curves(
     for name in chosen:
         if name not in known:
             raise ValueError(f"no run has the metric {name!r}; there are {', '.join(known)}")
-    figure, axes = new_figure(len(chosen))
+    figure, axes = new_figure(wrapped(len(chosen)))
     for panel, name in zip(axes, chosen, strict=True):
         draw_panel(panel, make_lines(runs, name, axis), axis)
         arrow = "lower is better" if lower_is_better(name) else "higher is better"
@@ -48,17 +48,23 @@ def draw_curves(
     return path
 
 
-def new_figure(panels: int, columns: int | None = None) -> tuple[Any, list[Any]]:
-    """A figure with that many panels, at most four a row, and a strip above for title and legend."""
+def new_figure(rows: Sequence[int]) -> tuple[Any, list[Any]]:
+    """A figure with that many panels in each row, and its axes one after the other."""
     from matplotlib.figure import Figure
 
-    columns = columns or min(panels, 4 if panels > 6 or panels == 4 else 3)
-    rows = -(-panels // columns)
-    figure = Figure(figsize=(max(PANEL[0] * columns, 6.0), PANEL[1] * rows + 0.9), layout="constrained")
-    axes = list(np.atleast_1d(figure.subplots(rows, columns)).flat)
-    for spare in axes[panels:]:
-        spare.set_visible(False)
-    return figure, axes[:panels]
+    columns = max(rows)
+    figure = Figure(figsize=(max(PANEL[0] * columns, 6.0), PANEL[1] * len(rows) + 0.9), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for row, count in zip(grid, rows, strict=True):
+        for spare in row[count:]:
+            spare.set_visible(False)
+    return figure, [panel for row, count in zip(grid, rows, strict=True) for panel in row[:count]]
+
+
+def wrapped(panels: int) -> list[int]:
+    """Rows of at most four panels (three where that fills them better)."""
+    columns = min(panels, 4 if panels > 6 or panels == 4 else 3)
+    return [min(columns, panels - start) for start in range(0, panels, columns)]
 
 
 def draw_panel(panel: Any, lines: Sequence[Line], axis: str) -> None:
@@ -71,7 +77,7 @@ def draw_panel(panel: Any, lines: Sequence[Line], axis: str) -> None:
             panel.fill_between(line.x, line.low, line.high, color=color, alpha=0.12, lw=0)
             for edge in (line.low, line.high):
                 panel.plot(line.x, edge, color=color, alpha=0.35, lw=0.6)
-    log_axis(panel, [x for line in lines for x in line.x])
+    log_axis(panel, [x for line in lines for x in line.x if x > 0])
     panel.set_xlabel(pretty(axis))
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
@@ -85,8 +91,16 @@ def log_axis(panel: Any, values: Sequence[float]) -> None:
     low, high = min(values, default=1), max(values, default=1)
     wide = high / max(low, 1e-12) > 30
     panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 5.0), numticks=9))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
     panel.xaxis.set_minor_formatter(NullFormatter())
+
+
+def short_number(value: float) -> str:
+    """A number for a tick: 300, 2,000, 30k, 1.5M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if letter == 'k' else size):.4g}{letter}"
+    return f"{value:,.10g}"
 
 
 def finish(figure: Any, axes: Sequence[Any], title: str) -> None:
@@ -98,18 +112,21 @@ def finish(figure: Any, axes: Sequence[Any], title: str) -> None:
     if title:
         figure.suptitle(title, fontsize=11)
     if handles:
-        columns = max(1, int(figure.get_figwidth() // (0.9 + 0.08 * max(map(len, handles)))))
+        columns = max(1, int(figure.get_figwidth() // (0.9 + 0.065 * max(map(len, handles)))))
         figure.legend(
             handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=9, frameon=False
         )
 
 
-def save(figure: Any, path: Path) -> None:
-    """Writes a figure at once: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part{path.suffix}")
-    figure.savefig(part, dpi=150)
-    part.replace(path)
+def save(figure: Any, *paths: Path) -> None:
+    """Writes a figure as each ending asks, laid out once; a reader sees the old file or the new one."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part{path.suffix}")
+        figure.savefig(part, dpi=150)
+        part.replace(path)
 
 
 def print_table(run: Run, console: Console | None = None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from scaling.analysis.costs import cost
 from scaling.analysis.folder import Run
-from scaling.analysis.names import Names, key_of
+from scaling.analysis.names import Names, key_of, order
 from scaling.analysis.statistics import Interval, combine_seeds, jackknife_interval, mean_interval
 from scaling.analysis.style import Look
 
@@ -37,7 +37,8 @@ def make_lines(runs: Sequence[Run], metric: str, axis: str = "nfe", names: Names
     for run in runs:
         if metric in run.metrics:
             groups.setdefault((key_of(run), *(point.nfe for point in run.series(metric))), []).append(run)
-    lines = (_line(group, metric, axis, names.labels[key[0]], names.looks[key[0]]) for key, group in groups.items())
+    ordered = sorted(groups.items(), key=lambda item: order(item[0][0]))
+    lines = (_line(group, metric, axis, names.labels[key[0]], names.looks[key[0]]) for key, group in ordered)
     return tuple(lines)
 
 

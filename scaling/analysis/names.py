@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from scaling.analysis.folder import Run
-from scaling.analysis.style import Look, look, pretty, shade
+from scaling.analysis.style import Look, look, pretty, rank, shade
 
 COMPARED = ("model", "sampler", "conditions", "verifier", "search", "budget")  # config groups that decide a line
 LADDER = ("nfe", "candidates")  # of the budget: where the line is sampled, not which line it is
@@ -73,10 +73,10 @@ class Names:
     def looks(self) -> dict[Key, Look]:
         """A look for every line: its method's color, shaded where several lines share one."""
         base = {key: self._look(key) for key in self.labels}
-        order: dict[Look, list[Key]] = {}
-        for key in sorted(base, key=_natural):
-            order.setdefault(base[key], []).append(key)
-        return {key: shade(each, place, len(keys)) for each, keys in order.items() for place, key in enumerate(keys)}
+        sharing: dict[Look, list[Key]] = {}
+        for key in sorted(base, key=order):
+            sharing.setdefault(base[key], []).append(key)
+        return {key: shade(each, place, len(keys)) for each, keys in sharing.items() for place, key in enumerate(keys)}
 
     def _label(self, key: Key, by_key: Mapping[Key, Run]) -> str:
         parts = [_pretty_field(name, getattr(key, name)) for name in self.varying]
@@ -114,11 +114,13 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else pretty(str(value))
 
 
-def _natural(key: Key) -> tuple:
-    """Sorts by the numbers inside settings, so that 2 comes before 16."""
+def order(key: Key) -> tuple:
+    """Sorts lines: searches before baselines, as the style lists them, settings by their numbers (2 before 16)."""
     settings = json.loads(key.settings)
     numbers = [value for value in settings.values() if isinstance(value, int | float) and not isinstance(value, bool)]
-    return (*key[:4], numbers, key.settings)
+    baseline = (key.search in NO_SEARCH) + 2 * (key.verifier == "control")
+    names = (rank(kind, getattr(key, kind)) for kind in ("search", "verifier", "model"))
+    return (baseline, *names, key.guidance_scale, numbers, key.settings)
 
 
 def _flatten(prefix: str, value: Any, into: dict[str, Any]) -> None:

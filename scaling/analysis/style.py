@@ -130,11 +130,21 @@ def look(kind: str, name: str) -> Look:
     known = LOOKS.get(kind, {})
     if name in known:
         return known[name]
-    family = max((each for each in known if name.startswith(f"{each}_")), key=len, default=None)
-    if family:
-        markers = "os^vPX<D"
-        return known[family]._replace(marker=markers[_digest(name) % len(markers)])
+    if family(kind, name) in known:
+        return known[family(kind, name)]
     return SPARE[_digest(name) % len(SPARE)]
+
+
+def family(kind: str, name: str) -> str:
+    """The method that a variant belongs to: `zero_order_4` is `zero_order`; others are their own."""
+    return max((each for each in LOOKS.get(kind, {}) if name.startswith(f"{each}_")), key=len, default=name)
+
+
+def rank(kind: str, name: str) -> tuple[int, str]:
+    """Sorts names in the order in which this file lists them, unknown ones after."""
+    known = list(LOOKS.get(kind, {}))
+    place = family(kind, name) if name not in known else name
+    return (known.index(place) if place in known else len(known)), name
 
 
 def shade(base: Look, place: int, count: int) -> Look:

@@ -9,7 +9,7 @@ from rich.console import Console
 from scaling.analysis.curve_plot import draw_curves, print_table, with_error
 from scaling.analysis.folder import open_run, open_study
 from scaling.analysis.lines import make_lines
-from scaling.analysis.style import look, lower_is_better
+from scaling.analysis.style import family, look, lower_is_better, shade
 
 
 @pytest.fixture
@@ -80,7 +80,9 @@ def test_values_show_the_digits_they_have():
 
 def test_a_method_keeps_its_color():
     assert look("search", "zero_order_2").color == look("search", "zero_order").color
-    assert look("search", "zero_order_2").marker != look("search", "zero_order_8").marker
+    assert family("search", "zero_order_2") == "zero_order"
+    shades = [shade(look("search", "zero_order"), place, 3) for place in range(3)]
+    assert len({each.color for each in shades}) == len({each.marker for each in shades}) == 3
     assert look("search", "mine") == look("search", "mine")
 
 

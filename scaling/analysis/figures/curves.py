@@ -13,7 +13,7 @@ from scaling.analysis.figures.specs import Figure
 from scaling.analysis.folder import Run
 from scaling.analysis.lines import Line, make_lines
 from scaling.analysis.names import NO_SEARCH, Names
-from scaling.analysis.style import lower_is_better, pretty
+from scaling.analysis.style import family, lower_is_better, pretty, rank
 
 PAPER_AXES = {"nfe": ("nfe", "paper_nfe", "search_nfe"), "gflops": ("gflops", "paper_gflops")}
 
@@ -22,6 +22,8 @@ PAPER_AXES = {"nfe": ("nfe", "paper_nfe", "search_nfe"), "gflops": ("gflops", "p
 class Panel:
     """What one pair of axes holds."""
 
+    metric: str
+    column: str | None
     title: str
     axis: str
     lines: tuple[Line, ...]
@@ -30,22 +32,35 @@ class Panel:
 def draw(figure: Figure, number: int | None, runs: Sequence[Run], axis: str | None, with_paper: bool) -> Any:
     """The figure; the paper's curves lie over ours where the models are the same and below them where not."""
     axis = axis or figure.axis
-    names = Names(tuple(runs))
-    metrics = _metrics(figure, runs)
-    values = _columns(figure, runs)
-    panels = [_panel(figure, runs, metric, value, axis, names) for metric in metrics for value in values]
-    if with_paper and number is not None:
-        panels = _with_paper(figure, number, runs, panels, metrics, values, axis)
-    panels = [panel for panel in panels if panel.lines]
-    if not panels:
+    known = paper.curves(number) if with_paper and number is not None else ()
+    known = tuple(curve for curve in known if axis in PAPER_AXES.get(curve.unit, ()))
+    metrics, values = _metrics(figure, runs), _columns(figure, runs)
+    same = {run.identity.model for run in runs} & {curve.model for curve in known}
+    laid = [curve for curve in known if curve.model in same]
+    rows = _rows([_panel(figure, runs, metric, value, axis, laid) for metric in metrics for value in values])
+    if known and not same:
+        rows += _rows(_paper_panels(figure, known))
+    if not rows:
         raise ValueError(f"none of the runs shows what this figure compares ({figure.title})")
-    columns = min(4, len(values) if len(values) > 1 else len(metrics))
-    picture, axes = new_figure(len(panels), max(columns, 1))
-    for place, panel in zip(axes, panels, strict=True):
+    picture, axes = new_figure([len(row) for row in rows])
+    for place, panel in zip(axes, (panel for row in rows for panel in row), strict=True):
         draw_panel(place, panel.lines, panel.axis)
         place.set_title(panel.title, fontsize=9)
     finish(picture, axes, figure.title)
     return picture
+
+
+def _rows(panels: Sequence[Panel]) -> list[list[Panel]]:
+    """A row per metric where there are columns, else one row of all metrics; empty panels are left out."""
+    panels = [panel for panel in panels if panel.lines]
+    if all(panel.column is None for panel in panels):
+        return [list(panels)] if panels else []
+    rows: dict[str, list[Panel]] = {}
+    for panel in panels:
+        rows.setdefault(panel.metric, []).append(panel)
+    if len({panel.metric for panel in panels}) == 1:
+        return [list(panels)]
+    return list(rows.values())
 
 
 def _metrics(figure: Figure, runs: Sequence[Run]) -> tuple[str, ...]:
@@ -60,20 +75,31 @@ def _metrics(figure: Figure, runs: Sequence[Run]) -> tuple[str, ...]:
 def _columns(figure: Figure, runs: Sequence[Run]) -> tuple[str | None, ...]:
     if figure.columns is None:
         return (None,)
-    found = [getattr(run.identity, figure.columns) for run in runs if not _is_baseline(run)]
-    return tuple(dict.fromkeys(found)) or (None,)
+    found = {getattr(run.identity, figure.columns) for run in runs if not _is_baseline(run)}
+    return tuple(sorted(found, key=lambda name: rank(str(figure.columns), name))) or (None,)
 
 
 def _is_baseline(run: Run) -> bool:
     return run.identity.search in NO_SEARCH or run.identity.verifier == "control"
 
 
-def _panel(figure: Figure, runs: Sequence[Run], metric: str, value: str | None, axis: str, names: Names) -> Panel:
+def _panel(
+    figure: Figure,
+    runs: Sequence[Run],
+    metric: str,
+    value: str | None,
+    axis: str,
+    laid: Sequence[paper.Curve],
+) -> Panel:
+    """One of our panels, with the paper's curves of the same models over it."""
     chosen = _only(figure, runs, metric)
+    names = Names(tuple(chosen))
     if value is not None:
         chosen = [run for run in chosen if _is_baseline(run) or getattr(run.identity, str(figure.columns)) == value]
     lines = make_lines([run for run in chosen if _has_axis(run, axis)], metric, axis, names)
-    return Panel(_title(metric, value), axis, lines)
+    context = [curve for curve in laid if curve.metric == metric]
+    over = [curve for curve in context if value in (None, _column(figure, curve))]
+    return Panel(metric, value, _title(metric, value), axis, lines + paper.lines(over, context, names.varying))
 
 
 def _only(figure: Figure, runs: Sequence[Run], metric: str) -> list[Run]:
@@ -99,45 +125,29 @@ def _has_axis(run: Run, axis: str) -> bool:
 
 def _title(metric: str, value: str | None, source: str = "") -> str:
     arrow = "↓" if lower_is_better(metric) else "↑"
-    return ", ".join(part for part in (f"{pretty(metric)} {arrow}", pretty(value) if value else "", source) if part)
+    title = f"{pretty(metric)} {arrow}" + (f", {pretty(value)}" if value else "")
+    return f"{title}\n({source})" if source else title
 
 
-def _with_paper(
-    figure: Figure,
-    number: int,
-    runs: Sequence[Run],
-    panels: list[Panel],
-    metrics: Sequence[str],
-    values: Sequence[str | None],
-    axis: str,
-) -> list[Panel]:
-    """Adds the paper's curves to our panels where the model is the paper's, else as panels of their own."""
-    known = [curve for curve in paper.curves(number) if axis in PAPER_AXES.get(curve.unit, ())]
-    models = {run.identity.model for run in runs}
-    if not any(curve.model in models for curve in known):
-        return panels + _paper_panels(figure, known)
-    laid = []
-    for place, panel in enumerate(panels):
-        metric, value = metrics[place // len(values)], values[place % len(values)]
-        mine = [c for c in known if c.metric == metric and c.model in models and _belongs(figure, c, value)]
-        laid.append(Panel(panel.title, panel.axis, panel.lines + paper.lines(tuple(mine))))
-    return laid
-
-
-def _belongs(figure: Figure, curve: paper.Curve, value: str | None) -> bool:
-    return value is None or str(getattr(curve, str(figure.columns))).startswith(value)
+def _column(figure: Figure, curve: paper.Curve) -> str | None:
+    """Which of the figure's columns a curve of the paper belongs to."""
+    return family(figure.columns, getattr(curve, figure.columns)) if figure.columns else None
 
 
 def _paper_panels(figure: Figure, known: Sequence[paper.Curve]) -> list[Panel]:
-    families: dict[tuple[str, str | None], list[paper.Curve]] = {}
+    """The paper's own panels, in our order."""
+    groups: dict[tuple[str, str | None], list[paper.Curve]] = {}
     for curve in known:
-        value = getattr(curve, figure.columns) if figure.columns else None
-        if value and figure.columns == "search":
-            value = value.rstrip("0123456789").rstrip("_")
-        families.setdefault((curve.metric, value), []).append(curve)
+        groups.setdefault((curve.metric, _column(figure, curve)), []).append(curve)
     panels = []
-    for (metric, value), mine in families.items():
-        source = f"the paper's {' and '.join(dict.fromkeys(pretty(curve.model) for curve in mine))}"
-        source = "the paper's models" if len({curve.model for curve in mine}) > 1 else source
-        panels.append(Panel(_title(metric, value, source), f"paper_{mine[0].unit}", paper.lines(tuple(mine))))
+    for (metric, value), mine in sorted(groups.items(), key=lambda item: _place(figure, *item[0])):
+        models = {curve.model for curve in mine}
+        source = f"the paper's {pretty(models.pop())}" if len(models) == 1 else "the paper's models"
+        lines = paper.lines(mine, [curve for curve in known if curve.metric == metric])
+        panels.append(Panel(metric, value, _title(metric, value, source), f"paper_{mine[0].unit}", lines))
     return panels
+
+
+def _place(figure: Figure, metric: str, value: str | None) -> tuple:
+    listed = figure.metrics.index(metric) if metric in figure.metrics else len(figure.metrics)
+    return (listed, *rank(figure.columns or "", value or ""))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scaling.analysis.curve_plot import draw_panel, finish, new_figure
+from scaling.analysis.curve_plot import draw_panel, finish, new_figure, wrapped
 from scaling.analysis.figures import paper
 from scaling.analysis.figures.specs import Figure
 from scaling.analysis.folder import Run
@@ -29,7 +29,7 @@ def draw_bars(figure: Figure, number: int | None, runs: Sequence[Run], with_pape
     if with_paper and number is not None:
         bars += _paper_bars(number)
     shown = [m for m in dict.fromkeys([*metrics, *figure.metrics]) if any(m in values for _, _, values in bars)]
-    picture, (panel,) = new_figure(1, 1)
+    picture, (panel,) = new_figure([1])
     picture.set_size_inches(max(6.0, 0.3 * len(bars) * len(shown) + 2), 3.8)
     width = 0.8 / len(bars)
     for place, (verifier, hollow, values) in enumerate(bars):
@@ -50,12 +50,14 @@ def draw_lines(figure: Figure, number: int | None, runs: Sequence[Run], axis: st
     known = paper.curves(number) if with_paper and number is not None and axis in ("nfe", "paper_nfe") else ()
     panels = [(metric, tuple(_relative(line) for line in make_lines(searching, metric, axis))) for metric in metrics]
     panels += [
-        (curve.metric.removesuffix(SUFFIX), paper.lines((curve,))) for curve in known if curve.metric.endswith(SUFFIX)
+        (curve.metric.removesuffix(SUFFIX), paper.lines((curve,), known, ("verifier",)))
+        for curve in known
+        if curve.metric.endswith(SUFFIX)
     ]
     merged: dict[str, tuple[Line, ...]] = {}
     for metric, lines in panels:
         merged[metric] = merged.get(metric, ()) + lines
-    picture, axes = new_figure(len(merged), min(4, len(merged)))
+    picture, axes = new_figure(wrapped(len(merged)))
     for panel, (metric, lines) in zip(axes, merged.items(), strict=True):
         draw_panel(panel, lines, axis)
         panel.set_title(pretty(metric), fontsize=10)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from scaling.analysis.figures.specs import Figure
 from scaling.analysis.folder import Run
-from scaling.analysis.names import Names, key_of
+from scaling.analysis.names import Names, key_of, order
 
 SHOWN = 6  # conditions a run
 
@@ -25,6 +26,7 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
     picture = Picture(figsize=(1.1 * columns + 1.4, (SHOWN * 0.95 + 0.7) * len(pictured) + 0.5), layout="constrained")
     picture.suptitle(figure.title, fontsize=11)
     blocks = picture.subfigures(len(pictured), 1, squeeze=False)[:, 0]
+    pictured.sort(key=lambda run: order(key_of(run)))
     for block, run in zip(blocks, pictured, strict=True):
         block.suptitle(names.labels[key_of(run)], fontsize=10)
         _draw_run(block, run, columns)
@@ -49,3 +51,13 @@ def _draw_run(block: Any, run: Run, columns: int) -> None:
         for row, path in enumerate(paths[:rows]):
             axes[row][column].imshow(Image.open(path), interpolation="nearest")
         axes[0][column].set_title(f"{nfe:,} NFE", fontsize=8)
+    for row, name in enumerate(_conditions(run, rows)):
+        axes[row][0].text(-0.06, 0.5, name, fontsize=7, ha="right", va="center", transform=axes[row][0].transAxes)
+
+
+def _conditions(run: Run, rows: int) -> list[str]:
+    """What the first conditions are, as words."""
+    if not run.has_winners:
+        return [""] * rows
+    first = run.winners.slice(0, rows).to_pylist()
+    return [fill(each["prompt"], 18) if each["prompt"] else f"class {each['class_label']}" for each in first]

@@ -33,8 +33,7 @@ def make(
     if name in FIGURES:
         picture = _draw(FIGURES[name], number, study, axis, with_paper)
         paths = [folder / f"{name}.{kind}" for kind in ("png", "pdf")]
-        for path in paths:
-            save(picture, path)
+        save(picture, *paths)
         return paths
     return [draw_curves(study.runs, folder / f"{name}.{kind}", axis=axis or "nfe") for kind in ("png", "pdf")]
 

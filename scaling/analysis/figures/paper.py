@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from scaling.analysis.lines import Line
-from scaling.analysis.style import Look, look, pretty, shade
+from scaling.analysis.style import Look, family, look, pretty, shade
 
 NAN = float("nan")
 
@@ -45,10 +46,18 @@ def table(number: int) -> tuple[dict[str, str], ...]:
     return tuple(row for row in _rows("tables.csv") if int(row["table"]) == number)
 
 
-def lines(chosen: tuple[Curve, ...]) -> tuple[Line, ...]:
-    """Curves as lines, labeled by what differs between them, in our colors but dashed and hollow."""
-    varying = [name for name in ("search", "verifier", "model") if len({getattr(c, name) for c in chosen}) > 1]
-    guided = len({curve.guidance_scale for curve in chosen}) > 1
+def lines(chosen: Sequence[Curve], context: Sequence[Curve], varying: Sequence[str] = ()) -> tuple[Line, ...]:
+    """Curves as lines, in our colors but dotted and hollow.
+
+    They are labeled by what differs in their context (all curves of the figure) or among the runs beside them.
+    """
+    varying = [
+        name
+        for name in ("search", "verifier", "model")
+        if name in varying or len({getattr(c, name) for c in context if c.search != "none"}) > 1
+    ]
+    guided = len({curve.guidance_scale for curve in context if curve.search != "none"}) > 1
+    chosen = sorted(chosen, key=_order)
     looks = [_look(curve, varying) for curve in chosen]
     drawn = []
     for place, curve in enumerate(chosen):
@@ -56,9 +65,15 @@ def lines(chosen: tuple[Curve, ...]) -> tuple[Line, ...]:
         parts = [pretty(getattr(curve, name)) for name in varying] + [f"guidance {curve.guidance_scale:g}"] * guided
         appearance = shade(looks[place], alike.index(place), len(alike))._replace(dash=":")
         label = ", ".join(part for part in parts if part) or f"{pretty(curve.search)} search"
+        label = pretty("steps") if curve.search == "none" else label
         blank = tuple(NAN for _ in curve.value)
         drawn.append(Line(f"paper: {label}", appearance, curve.compute, curve.value, blank, blank))
     return tuple(drawn)
+
+
+def _order(curve: Curve) -> tuple:
+    numbers = [int(part) for part in curve.search.split("_") if part.isdigit()]
+    return curve.search == "none", family("search", curve.search), numbers, curve.verifier, curve.guidance_scale
 
 
 def _look(curve: Curve, varying: list[str]) -> Look:
