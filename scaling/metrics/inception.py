@@ -1,62 +1,27 @@
-"""The standard InceptionV3 of FID, KID and IS: torch-fidelity's port of the TensorFlow network of 2015."""
+"""The standard features of FID, KID and IS."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.metrics.files import state_digest
-from scaling.networks import pick_device
+from scaling.inception import Inception
 from scaling.protocols import Condition
 
 
 class InceptionFeatures:
-    """Gives `features` [n, 2048] (the last pooling) and `logits` [n, 1008] (without the bias, as IS is defined).
-
-    Images in [0, 1] are rounded to uint8, as a PNG would be, and resized as TensorFlow 1 does. `path` are the weights in
-    torch-fidelity's format; by default the file that torch.hub keeps under TORCH_HOME. They are never downloaded here:
-    a missing or truncated file is a ValueError that shows the command.
-    """
+    """Gives `features` [n, 2048] and `logits` [n, 1008] of the network that `scaling.inception` describes."""
 
     def __init__(self, *, path: str | None = None, device: str = "auto") -> None:
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+        self.inception = Inception(path, device)
 
-        file = _weights_file(path)
-        self.device = pick_device(device)
-        with torch.random.fork_rng(devices=[]):  # what is initialized is overwritten: leave the global state alone
-            try:
-                network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], str(file))
-            except RuntimeError as error:
-                raise ValueError(f"{file} holds no InceptionV3 weights ({str(error).splitlines()[0]})") from None
-        self.network = network.to(self.device).eval().requires_grad_(False)
-        self._digest = state_digest(self.network.state_dict())
-
-    @torch.no_grad()
     def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
-        pixels = (images.to(self.device).float().clamp(0, 1) * 255).round().to(torch.uint8)
-        features, logits = self.network(pixels)
+        features, logits = self.inception(images)
         return {"features": features, "logits": logits}
 
     def identity(self) -> dict[str, Any]:
         """Class and the weights' hash."""
-        return {"class": "InceptionFeatures", "weights": self._digest}
-
-
-def _weights_file(path: str | None) -> Path:
-    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
-
-    file = Path(path or Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name).expanduser()
-    command = f"curl -L --create-dirs -o {file} {URL_INCEPTION_V3}"
-    if not file.is_file():
-        raise ValueError(f"no Inception weights at {file}: {command}")
-    try:
-        torch.load(file, map_location="meta", weights_only=True)  # torch-fidelity itself would run any pickle
-    except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
-        raise ValueError(f"{file} cannot be read ({type(error).__name__}): {command}") from None
-    return file
+        return {"class": "InceptionFeatures", "weights": self.inception.weights}
