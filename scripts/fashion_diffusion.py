@@ -15,17 +15,22 @@ from torch import Tensor, nn
 from scaling.networks import load_weights, save_weights
 
 CLASSES = 10  # the label CLASSES is the null class
-SIZES: dict[str, dict[str, Any]] = {
-    "s": {"num_layers": 2, "num_attention_heads": 4, "attention_head_dim": 16, "lr": 3e-3, "minutes": 8.0},
-    "m": {"num_layers": 4, "num_attention_heads": 4, "attention_head_dim": 24, "lr": 2e-3, "minutes": 18.0},
-    "l": {"num_layers": 5, "num_attention_heads": 5, "attention_head_dim": 32, "lr": 1.5e-3, "minutes": 28.0},
+WIDTHS = {  # layers, heads, channels a head
+    "s": (2, 4, 16),
+    "m": (4, 4, 24),
+    "l": (5, 5, 32),
 }
-BATCH, EMA, SAVE_SECONDS = 128, 0.999, 45.0
+SIZES: dict[str, dict[str, float]] = {
+    "s": {"lr": 3e-3, "batch": 128, "minutes": 12},
+    "m": {"lr": 2e-3, "batch": 128, "minutes": 18},
+    "l": {"lr": 1.5e-3, "batch": 64, "minutes": 36},
+}
+EMA, SAVE_SECONDS = 0.999, 45.0
 
 
 def architecture(size: str) -> dict[str, Any]:
     """The arguments of diffusers' DiTTransformer2DModel, as kept in the weights' header."""
-    widths = {k: SIZES[size][k] for k in ("num_layers", "num_attention_heads", "attention_head_dim")}
+    widths = dict(zip(("num_layers", "num_attention_heads", "attention_head_dim"), WIDTHS[size], strict=True))
     return widths | {"sample_size": 28, "patch_size": 4, "in_channels": 1, "num_embeds_ada_norm": CLASSES}
 
 
@@ -47,13 +52,13 @@ def build(size: str) -> nn.Module:
     return net.train()
 
 
-def batch(images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def batch(images: Tensor, labels: Tensor, step: int, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(x_t, t, labels with a tenth dropped, velocity) of a step; the same whenever the step is taken again."""
     g = torch.Generator().manual_seed(step)
-    rows = torch.randint(len(images), (BATCH,), generator=g)
-    strata = (torch.arange(BATCH) + torch.rand(BATCH, generator=g)) / BATCH
+    rows = torch.randint(len(images), (size,), generator=g)
+    strata = (torch.arange(size) + torch.rand(size, generator=g)) / size
     t = torch.sigmoid(1.2 * torch.special.ndtri(strata.clamp(1e-6, 1 - 1e-6)))
-    x0, kept = images[rows], torch.rand(BATCH, generator=g) >= 0.1
+    x0, kept = images[rows], torch.rand(size, generator=g) >= 0.1
     noise = torch.randn(x0.shape, generator=g)
     u = t[:, None, None, None]
     return (1 - u) * x0 + u * noise, t, torch.where(kept, labels[rows], CLASSES), noise - x0
@@ -83,7 +88,7 @@ def export(path: Path, size: str, ema: nn.Module, state: dict[str, Any], finishe
 def train(size: str, out: Path, checkpoints: Path, folder: Path, minutes: float | None = None) -> None:
     """Trains one size for its minutes, from its last checkpoint where there is one; a finished one is left alone."""
     path, checkpoint = out / f"fashion_{size}.safetensors", checkpoints / f"fashion_{size}.pt"
-    if path.exists() and load_weights(path).metadata.get("finished"):
+    if path.exists() and _enough(load_weights(path).metadata, minutes):
         return print(f"{path} is finished")
     images, labels = load("train", folder)
     images, net = images * 2 - 1, build(size)
@@ -98,12 +103,17 @@ def train(size: str, out: Path, checkpoints: Path, folder: Path, minutes: float 
     budget = 60 * (minutes or SIZES[size]["minutes"])
     print(f"fashion_{size}: {sum(p.numel() for p in net.parameters()):,} parameters, {budget:.0f} s", flush=True)
     while state["seconds"] < budget:
-        loss = _until_save(net, ema, optimizer, images, labels, state, SIZES[size]["lr"], budget)
+        loss = _until_save(net, ema, optimizer, images, labels, state, SIZES[size], budget)
         saved = {"net": net.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(), "state": state}
         torch.save(saved, checkpoint.with_suffix(".tmp"))
         checkpoint.with_suffix(".tmp").replace(checkpoint)
         export(path, size, ema, state, state["seconds"] >= budget)
         print(f"fashion_{size} step {state['step']} {state['seconds']:.0f} s loss {loss:.4f}", flush=True)
+
+
+def _enough(metadata: dict[str, Any], minutes: float | None) -> bool:
+    """Whether a file needs no more training: it is finished, and no more minutes are asked for than it had."""
+    return metadata["finished"] and (minutes is None or metadata["seconds"] >= 60 * minutes)
 
 
 def _until_save(
@@ -113,7 +123,7 @@ def _until_save(
     images: Tensor,
     labels: Tensor,
     state: dict[str, Any],
-    lr: float,
+    plan: dict[str, float],
     budget: float,
 ) -> float:
     """Takes steps until the next checkpoint is due, moving `state` along; the mean loss of them."""
@@ -121,8 +131,8 @@ def _until_save(
     averaged, live = list(ema.parameters()), list(net.parameters())
     while state["seconds"] - before < SAVE_SECONDS and state["seconds"] < budget:
         for group in optimizer.param_groups:
-            group["lr"] = lr * rate(state["seconds"] / budget)
-        x, t, dropped, velocity = batch(images, labels, state["step"])
+            group["lr"] = plan["lr"] * rate(state["seconds"] / budget)
+        x, t, dropped, velocity = batch(images, labels, state["step"], int(plan["batch"]))
         with torch.autocast("cpu", torch.bfloat16):
             predicted = net(x, timestep=t * 1000, class_labels=dropped).sample
         loss = (predicted.float() - velocity).square().mean()
