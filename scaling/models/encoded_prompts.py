@@ -1,0 +1,62 @@
+"""Encoded prompts on disk: what was encoded once is read ever after, by any run and any worker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+Row = dict[str, Tensor]  # one prompt as the network takes it, without the batch axis
+Encode = Callable[[str | None], Row]  # None is the prompt of no condition, which guidance leads away from
+
+
+def default_folder() -> Path:
+    """`scaling/prompts` in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "scaling" / "prompts"
+
+
+class EncodedPrompts:
+    """One file a prompt, in a folder of its own for each `identity` (text encoders, length, type)."""
+
+    def __init__(self, folder: str | Path | None, identity: Mapping[str, Any]) -> None:
+        name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        self.folder = (default_folder() if folder is None else Path(folder)) / name
+
+    def rows(self, prompts: Sequence[str | None], encoder: Callable[[], AbstractContextManager[Encode]]) -> list[Row]:
+        """The prompts' rows in order; the encoder is only entered where one is missing, and then once for all."""
+        missing = [prompt for prompt in dict.fromkeys(prompts) if not self._file(prompt).is_file()]
+        if missing:
+            with encoder() as encode:
+                for prompt in missing:
+                    self._write(prompt, encode(prompt))
+        return [self._read(prompt) for prompt in prompts]
+
+    def _file(self, prompt: str | None) -> Path:
+        name = "none" if prompt is None else hashlib.sha256(prompt.encode()).hexdigest()[:32]
+        return self.folder / f"{name}.safetensors"
+
+    def _read(self, prompt: str | None) -> Row:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self._file(prompt)
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"cannot read the encoded prompt {path} ({error}); remove it to encode it again") from None
+
+    def _write(self, prompt: str | None, row: Row) -> None:
+        from safetensors.torch import save_file
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".partial")
+        os.close(handle)
+        save_file({name: value.detach().cpu().contiguous().clone() for name, value in row.items()}, temporary)
+        Path(temporary).replace(self._file(prompt))

@@ -1,0 +1,31 @@
+"""Text-to-image models that predict the noise on a discrete variance-preserving table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from scaling.models.library_schedules import eps_schedule
+from scaling.models.text_to_image import TextToImage
+from scaling.protocols import Schedule
+from scaling.schedules import Spacing
+
+
+@dataclass(kw_only=True, eq=False)
+class NoisePredictor(TextToImage):
+    """`spacing` cuts time otherwise than the repository's scheduler says (None: as it says)."""
+
+    prediction = "eps"
+    spacing: Spacing | None = None
+
+    def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
+        self._table = eps_schedule(config, self.spacing)
+        return self._table
+
+    def timestep(self, t: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The timestep that the network was trained with."""
+        return self._table.timestep(t)

@@ -1,0 +1,249 @@
+"""Text-to-image models of diffusers, driven from their parts: prompts encoded once, then the network, then the VAE."""
+
+from __future__ import annotations
+
+import gc
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from scaling.models.dit import DTYPES, predict
+from scaling.models.encoded_prompts import Encode, EncodedPrompts, Row
+from scaling.models.repository import Repository
+from scaling.networks import pick_device
+from scaling.protocols import Condition, Encoded, Prediction, Schedule
+
+Offload = Literal["none", "model", "layers"]
+_DECIDE_NOTHING = ("path", "network_path", "variant", "chunk", "offload", "prompt_cache", "device")
+_NULL = "null."  # before the name of what guidance leads away from
+
+
+@dataclass(kw_only=True, eq=False)
+class TextToImage(ABC):
+    """Prompts in, latents of a VAE out; a family fills in what is its own.
+
+    `path` is a folder of `save_pretrained` or a hub id; `network_path` another one for the network alone (fine-tunes).
+    `guidance_scale` is run as two forwards, or embedded where the family does. `height` and `width` are pixels (None:
+    as trained). `dtype` is that of the networks, `vae_dtype` (None: the same, float32 where float16 would overflow)
+    that of the VAE, which decodes `chunk` rows at a time, in tiles with `tiling`. `offload`: `model` keeps network and
+    VAE on the device by turns, `layers` the network layer by layer. All else is float32.
+    """
+
+    path: str
+    network_path: str | None = None
+    variant: str | None = None
+    guidance_scale: float = 1.0
+    height: int | None = None
+    width: int | None = None
+    dtype: str = "bfloat16"
+    vae_dtype: str | None = None
+    tiling: bool = False
+    chunk: int = 4
+    offload: Offload = "none"
+    prompt_cache: str | None = None
+    device: Any = "auto"
+
+    pipeline: ClassVar[str]  # diffusers' class
+    part: ClassVar[str] = "transformer"  # where its network lies
+    prediction: ClassVar[str] = "velocity"
+    multiple: ClassVar[int] = 1  # latents come in multiples of this
+
+    def __post_init__(self) -> None:
+        for name in ("dtype", "vae_dtype"):
+            if getattr(self, name) not in (*DTYPES, *([None] if name == "vae_dtype" else [])):
+                raise ValueError(f"model.{name}={getattr(self, name)}: one of {', '.join(DTYPES)} is needed")
+        if self.offload not in ("none", "model", "layers"):
+            raise ValueError(f"model.offload={self.offload!r} is none of 'none', 'model', 'layers'")
+        if self.chunk < 1:
+            raise ValueError(f"model.chunk={self.chunk}; the least is 1")
+        self.device = pick_device(self.device)
+        self.guidance_scale = float(self.guidance_scale)
+        self.repository = Repository(self.path, self.variant)
+        self.repository.check(self.pipeline)
+        self.config = self.repository.config(self.part)
+        self.vae_config = self.repository.config("vae")
+        self.height, self.width = self._size("height", self.height), self._size("width", self.width)
+        factor = self.vae_factor
+        self.latent_shape: tuple[int, ...] = (self.channels(), self.height // factor, self.width // factor)
+        self.schedule: Schedule = self.noise_schedule(self.repository.config("scheduler"))
+        self.forwards_per_call = 2 if self.guides() else 1
+        text = {"text": self.repository.digest(*self.repository.text_parts), **self._options(), "dtype": self.dtype}
+        for name in ("guidance_scale", "height", "width", "vae_dtype", "tiling", "spacing"):
+            text.pop(name, None)
+        self._prompts = EncodedPrompts(self.prompt_cache, text)
+
+    # What a family fills in.
+
+    @abstractmethod
+    def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
+        """The schedule that the scheduler's configuration describes."""
+
+    @abstractmethod
+    def text(self, pipe: Any, prompt: str) -> Row:
+        """A prompt as the network takes it, by the pipeline's own text encoders."""
+
+    @abstractmethod
+    def forward(self, network: Any, x: Tensor, t: Tensor, encoded: Encoded) -> Float[Tensor, "n *latent"]:
+        """One pass of the network, in the layout of the latents."""
+
+    def null(self, pipe: Any) -> Row:
+        """What guidance leads away from."""
+        return self.text(pipe, "")
+
+    def guides(self) -> bool:
+        """Whether guidance is run, with a second forward."""
+        return self.guidance_scale != 1
+
+    def guide(self, conditioned: Tensor, null: Tensor) -> Tensor:
+        """null + scale (conditioned - null) (Ho & Salimans 2207.12598)."""
+        return null + self.guidance_scale * (conditioned - null)
+
+    def channels(self) -> int:
+        return int(self.config["in_channels"])
+
+    @property
+    def vae_factor(self) -> int:
+        """Pixels a latent."""
+        return 2 ** (len(self.vae_config["block_out_channels"]) - 1)
+
+    def image(self, vae: Any, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Decoded images in [-1, 1]."""
+        latents = x0 / self.vae_config["scaling_factor"] + (self.vae_config.get("shift_factor") or 0.0)
+        return vae.decode(latents.to(vae.dtype), return_dict=False)[0]
+
+    # The denoiser.
+
+    def prepare(self, conditions: Sequence[Condition]) -> None:
+        """Encodes all prompts of a study beforehand, so that the text encoders are loaded once and then freed."""
+        self._prompts.rows(self._wanted(conditions), self._text_encoders)
+
+    def encode(self, conditions: Sequence[Condition]) -> Encoded:
+        """The encoded prompts, one row a condition; a ValueError names a condition that has none."""
+        wanted = self._wanted(conditions)
+        distinct = list(dict.fromkeys(wanted))
+        rows = dict(zip(distinct, self._prompts.rows(distinct, self._text_encoders), strict=True))
+        prompts = wanted[: len(conditions)]
+        encoded = self.batch([rows[prompt] for prompt in prompts])
+        if self.forwards_per_call == 2:
+            null = self.batch([rows[None]])
+            encoded |= {_NULL + name: value.expand(len(prompts), *value.shape[1:]) for name, value in null.items()}
+        return {name: value.to(self.device) for name, value in encoded.items()}
+
+    def batch(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """Rows side by side."""
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
+        """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
+        x, t = x.float(), t.to(x.device)
+        self._bring(self.part)
+        return predict(self._guided(self.network, x, t, encoded), x, t, self.schedule, self.prediction)
+
+    def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
+        """Images in [0, 1], float32."""
+        self._bring("vae")
+        chunks = x0.to(self.device, torch.float32).split(self.chunk)
+        images = torch.cat([self.image(self.vae, chunk).float() for chunk in chunks])
+        return (images / 2 + 0.5).clamp(0, 1)
+
+    def gflops(self) -> float:
+        """GFLOPs of one network forward of one row, counted on the meta device (2 per multiply-add)."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        encoded = {name: value.to("meta") for name, value in self.encode([Condition(prompt="")]).items()}
+        row = {name: value for name, value in encoded.items() if not name.startswith(_NULL)}
+        with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
+            network = self.repository.build(self.part).to(DTYPES[self.dtype])
+            self.forward(network, torch.empty(1, *self.latent_shape), torch.empty(1), row)
+        return counter.get_total_flops() / 1e9
+
+    def identity(self) -> dict[str, Any]:
+        """All that decides the answers, as plain json."""
+        repository = self.repository
+        return {
+            "class": type(self).__name__,
+            "network": repository.digest(self.part, path=self.network_path),
+            "others": repository.digest("vae", *repository.text_parts),
+            **self._options(),
+        }
+
+    def release(self) -> None:
+        """Leaves the device to others until the next call."""
+        self._bring(None)
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The denoising network, loaded at its first use: after the text encoders have gone."""
+        network = self.repository.load(self.part, DTYPES[self.dtype], self.network_path)
+        if self.offload == "layers":
+            from accelerate import cpu_offload
+
+            return cpu_offload(network, self.device)
+        return network
+
+    @cached_property
+    def vae(self) -> nn.Module:
+        overflows = self.dtype == "float16" and self.vae_config.get("force_upcast", False)
+        dtype = self.vae_dtype or ("float32" if overflows else self.dtype)
+        vae = self.repository.load("vae", DTYPES[dtype])
+        if self.tiling:
+            vae.enable_tiling()
+        return vae
+
+    def _guided(self, network: nn.Module, x: Tensor, t: Tensor, encoded: Encoded) -> Tensor:
+        conditioned = {name: value for name, value in encoded.items() if not name.startswith(_NULL)}
+        if self.forwards_per_call == 1:
+            return self.forward(network, x, t, conditioned).float()
+        both = {name: torch.cat((value, encoded[_NULL + name])) for name, value in conditioned.items()}
+        output = self.forward(network, torch.cat((x, x)), torch.cat((t, t)), both).float()
+        return self.guide(*output.chunk(2))
+
+    def _bring(self, part: str | None) -> None:
+        """Puts a network on the device; where they take turns, the other one off it first."""
+        kept = {self.part: "network", "vae": "vae"}
+        for name, attribute in kept.items():
+            leaves = part is None or (self.offload == "model" and name != part)
+            if leaves and attribute in self.__dict__ and not (name == self.part and self.offload == "layers"):
+                nn.Module.to(getattr(self, attribute), "cpu")
+        if part is not None and not (part == self.part and self.offload == "layers"):
+            nn.Module.to(getattr(self, kept[part]), self.device)
+
+    @contextmanager
+    def _text_encoders(self) -> Iterator[Encode]:
+        """The text encoders, while they are needed."""
+        self._bring(None)
+        pipe = self.repository.pipeline(self.repository.text_parts, DTYPES[self.dtype]).to(self.device)
+        with torch.inference_mode():
+            yield lambda prompt: self.null(pipe) if prompt is None else self.text(pipe, prompt)
+        del pipe
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _wanted(self, conditions: Sequence[Condition]) -> list[str | None]:
+        """Prompts in order, and None at the end where guidance is run."""
+        for condition in conditions:
+            if condition.prompt is None:
+                raise ValueError(f"condition {condition.class_label}: a text-to-image model needs a prompt")
+        return [condition.prompt for condition in conditions] + [None] * (self.forwards_per_call == 2)
+
+    def _options(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DECIDE_NOTHING}
+
+    def _size(self, name: str, given: int | None) -> int:
+        """Pixels that the latents can hold; a ValueError names the nearest."""
+        unit = self.vae_factor * self.multiple
+        if given is None:
+            return int(self.config.get("sample_size", 128)) * self.vae_factor
+        if given < unit or given % unit:
+            raise ValueError(
+                f"model.{name}={given} is no multiple of {unit}; the nearest is {max(round(given / unit), 1) * unit}"
+            )
+        return given
