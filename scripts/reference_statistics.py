@@ -1,11 +1,11 @@
 """Reference statistics of an image folder under any Features network, in our layout (see scaling/metrics/reference.py).
 
     python scripts/reference_statistics.py IMAGES imagenet256_reference.npz --size 256
-    python scripts/reference_statistics.py IMAGES dino.npz --network scaling.metrics.dino.DinoFeatures path=/models/dinov2
+    python scripts/reference_statistics.py IMAGES dino.npz --network scaling.metrics.dino.DinoFeatures path=DINO
 
-IMAGES is searched through all its folders. Non-square images are cropped at the center and resized (as ADM does) to
-`--size`; without it they must be equal in size. The feature rows that are kept (for KID, precision and recall) are drawn
-at random from all of them.
+IMAGES is searched through all its folders. Images are cropped at the center and resized (as ADM does) to `--size`;
+without it they must be equal in size. The feature rows that are kept (for KID, precision and recall) are drawn at
+random from all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scaling.protocols import Condition, Features
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("images", type=Path, help="folder of images")
     parser.add_argument("out", type=Path, help="the .npz to write")
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0, help="decides which rows are kept")
     parser.add_argument("options", nargs="*", help="the network's arguments, key=value")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args(arguments)
     try:
         started = time.perf_counter()
         files = image_files(args.images)

@@ -126,7 +126,7 @@ class FIDInfinity(FID):
         if count < enough and not self._warned:
             self._warned = True
             warnings.warn(
-                f"fid_infinity of {count} samples with {self.reference.width} features fits quarters with fewer samples "
+                f"fid_infinity of {count} samples with {self.reference.width} features fits quarters of fewer samples "
                 f"than features, where FID is no line: take conditions.count={enough} or more",
                 stacklevel=3,
             )

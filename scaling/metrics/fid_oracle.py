@@ -62,7 +62,7 @@ class FIDOracle:
     reads: str
     batch: int = 256
     warmup: int = 1024
-    shortlist: int = 4
+    shortlist: int = 8
     device: str = "cpu"
 
     def select(
@@ -120,7 +120,7 @@ def screen(
     """Each candidate batch's FID to first order, up to a constant.
 
     tr C^(1/2) is linearized at the running statistics plus the mean candidate batch, not at the running statistics
-    alone: while there are fewer samples than features those are singular and have no gradient; mean and trace are exact.
+    alone: with fewer samples than features those are singular and have no gradient. Mean and trace are exact.
     """
     b, k, _ = block.shape
     pool = block.flatten(0, 1)[:: -(-b * k // POOLED_ROWS)]

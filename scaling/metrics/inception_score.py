@@ -17,7 +17,7 @@ from scaling.metrics.sets import GroupedMetric
 
 
 class InceptionScore(GroupedMetric):
-    """exp(E KL(p(class | image) || p(class))), the mean over splits (index mod splits); 1 to `classes`, higher is better.
+    """exp(E KL(p(class | image) || p(class))), the mean over splits (index mod splits); from 1 to `classes`.
 
     One split is taken where a split would hold fewer than `minimum` samples, by default 50 a class. The usual ImageNet
     protocol is minimum=5000: ten splits of 5,000. Keeps sums per residue of the index: exact replicates, little memory.

@@ -1,7 +1,7 @@
 """Improved precision and recall (Kynkaanniemi et al. 1904.06991, section 2), which torchmetrics has not.
 
 A set's manifold is the union of balls around its rows, each as wide as the distance to its k-th nearest neighbor.
-Precision: the share of samples inside the reference's manifold. Recall: the share of reference rows inside the samples'.
+Precision: the share of samples inside the reference's manifold. Recall: of reference rows inside the samples'.
 Values of different feature networks or counts do not compare: `description` names them.
 """
 

@@ -1,9 +1,9 @@
 """Reference statistics: what a set of samples is compared with, read and checked before anything expensive starts.
 
-Layouts (.npz or .safetensors, told apart by their names):
-  ours    mean [d] float64, covariance [d, d] float64 (ddof 1), count (int), features [m, d] float32 or float16 (optional)
+Layouts, told apart by their names (.npz or .safetensors):
+  ours    mean [d] float64, covariance [d, d] float64 (ddof 1), count (int), features [m, d] float32/16 (optional)
   ADM     mu [d], sigma [d, d] (Dhariwal & Nichol 2105.05233; mu_s and sigma_s, for sFID, are ignored)
-  EDM     the same two names in an .npz; EDM2 nests them in a .pkl under `fid` and `fd_dinov2` (Karras et al. 2312.02696)
+  EDM     the same two names in an .npz; EDM2 nests them in a .pkl as `fid` and `fd_dinov2` (Karras et al. 2312.02696)
 """
 
 from __future__ import annotations

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from scaling.metrics.reference import Reference, reference_from_batches, save_reference
+from scaling.protocols import Condition
 
 
 class Identity(torch.nn.Module):
@@ -47,3 +50,13 @@ def fill(metric: Metric, values: Tensor, parts: int = 1, index: Tensor | None = 
 def statistics(rows: Tensor) -> Reference:
     """A reference in memory."""
     return Reference(rows.mean(0), rows.T.cov(), len(rows), rows)
+
+
+class PixelMean:
+    """Features that are an image's mean color."""
+
+    def __call__(self, images: Tensor, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        return {"features": images.mean((2, 3))}
+
+    def identity(self) -> dict[str, Any]:
+        return {}

@@ -39,9 +39,11 @@ def test_equals_a_double_loop_at_unequal_counts(tmp_path: Path) -> None:
 
 def test_is_unbiased_where_fid_is_not(tmp_path: Path) -> None:
     """Forty rows from the reference's own law: the mean over seeds is 0 within its error."""
-    reference = write_reference(tmp_path, correlated(2000, 8, seed=1))
-    values = [float(fill(KID(reference=reference, reads="e.f"), correlated(40, 8, seed=s)).compute()) for s in range(2, 42)]
-    mean, error = torch.tensor(values).mean(), torch.tensor(values).std() / 40**0.5
+    reference = write_reference(tmp_path, correlated(800, 8, seed=1))
+    values = [
+        float(fill(KID(reference=reference, reads="e.f"), correlated(40, 8, seed=s)).compute()) for s in range(2, 27)
+    ]
+    mean, error = torch.tensor(values).mean(), torch.tensor(values).std() / 25**0.5
     assert abs(mean) < 3 * error
 
 

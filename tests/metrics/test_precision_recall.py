@@ -39,7 +39,9 @@ def test_equal_torch_fidelity(tmp_path: Path) -> None:
     real, fake = correlated(300, 10, seed=1), 1.1 * correlated(250, 10, seed=2, shift=0.1)
     reference = write_reference(tmp_path, real)
     precision, recall = calculate_precision_recall_full(fake, real, 3)
-    assert float(fill(Precision(reference=reference, reads="e.f"), fake).compute()) == pytest.approx(precision, abs=1e-6)
+    assert float(fill(Precision(reference=reference, reads="e.f"), fake).compute()) == pytest.approx(
+        precision, abs=1e-6
+    )
     assert float(fill(Recall(reference=reference, reads="e.f"), fake).compute()) == pytest.approx(recall, abs=1e-6)
 
 
