@@ -13,6 +13,9 @@ from scaling.models.gaussian_mixture import GaussianMixture
 from scaling.noise import NoiseSpace
 from scaling.protocols import Condition, Proposal, Schedule, Scored
 from scaling.sampling import Euler, Sampler
+from scaling.schedules import VariancePreserving
+
+COARSE = VariancePreserving.linear_betas(2e-3, 0.4, 50)  # DDPM's path in 50 steps: a short table is a fast test
 
 Score = Callable[[Tensor], Tensor]  # clean samples -> one score a row, differentiable where a gradient is asked for
 

@@ -2,16 +2,16 @@ import math
 
 import pytest
 import torch
-from driver import drive, model, space_of, target
+from driver import COARSE, drive, model, space_of, target
 
 from scaling.sampling import Euler, Heun
-from scaling.schedules import Flow, VariancePreserving
+from scaling.schedules import Flow
 from scaling.search import geometry, reno
 from scaling.search.first_order import FirstOrder
 from scaling.search.random import Random
 from scaling.search.reno import Reno
 
-SCHEDULES = [Flow(), VariancePreserving.linear_betas()]
+SCHEDULES = [Flow(), COARSE]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -58,7 +58,7 @@ def test_noises_have_the_typical_norm():
 
 
 def test_a_plain_step_is_the_gradient_times_its_length():
-    space = space_of(model(VariancePreserving.linear_betas()))
+    space = space_of(model(COARSE))
     run = drive(FirstOrder(step=0.1), space, stop_after=2)
     scale = float(space.start(torch.ones(())))
     noise, gradient = run.proposals[0].x / scale, run.answers[0].gradient * scale

@@ -1,13 +1,13 @@
 import pytest
 import torch
-from driver import drive, model, space_of
+from driver import COARSE, drive, model, space_of
 
 from scaling.noise import NoiseSpace
 from scaling.sampling import Euler, Heun
-from scaling.schedules import Flow, VariancePreserving
+from scaling.schedules import Flow
 from scaling.search.paths import Paths
 
-SCHEDULES = [Flow(), Flow(shift=3.0), VariancePreserving.linear_betas()]
+SCHEDULES = [Flow(), Flow(shift=3.0), COARSE]
 
 
 def test_the_papers_times():

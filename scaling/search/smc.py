@@ -1,0 +1,137 @@
+"""Sequential Monte Carlo towards exp(lambda score): FK steering (Singhal et al. 2501.06848)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from scaling.noise import NoiseSpace
+from scaling.protocols import Proposal, Scored, SearchRun
+from scaling.search import checks, particles
+
+FK_REPO_LARGEST = math.log(1e10)  # its weights are clamped to 1e10
+
+
+class Population(NamedTuple):
+    """Where a run ended: weighted samples of the tilted law, and the log of its estimated normalizing constant."""
+
+    scored: Scored
+    log_weights: Float[Tensor, " k"]
+    log_normalizer: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smc:
+    """Weighs `particles` of a stochastic sampler by potentials of their x0 predictions, and resamples them.
+
+    They are weighed at step `start` and each `every` after it (shares of all steps) and at the last, by the prediction
+    that the step makes anyhow. The potential is exp(lambda (score - the score before)), or exp(lambda x the largest
+    score so far) or the sum so far, which the last weight sets right. Resampling waits until the effective sample
+    size is under `ess` x particles (null: never waits); till then weights are carried.
+
+    compat="fk_repo" is the public code: it drops the weights of a wait, starts scores at 0, keeps the max at the end
+    and resamples after the step, so that copies share its noise. Cost: particles x steps.
+    """
+
+    scales: ClassVar[str] = "particles"
+    reads: ClassVar[frozenset[str]] = frozenset({"x0"})
+    needs: ClassVar[frozenset[str]] = frozenset({"stochastic", "calibrated"})
+
+    particles: int = 4
+    potential: str = "difference"
+    lambda_: float = 10.0
+    start: float = 0.2
+    every: float = 0.2
+    resampling: str = "multinomial"
+    ess: float | None = 0.5
+    eta: float = 1.0
+    compat: str | None = None
+
+    def __post_init__(self) -> None:
+        checks.whole_from(1, particles=self.particles)
+        checks.one_of(("difference", "max", "sum"), potential=self.potential)
+        checks.one_of(("multinomial", "systematic"), resampling=self.resampling)
+        checks.within(0, 1, start=self.start, every=self.every, eta=self.eta, ess=1 if self.ess is None else self.ess)
+        checks.above(0, every=self.every, eta=self.eta)
+        checks.one_of(("fk_repo",), compat=self.compat or "fk_repo")
+
+    def cost(self, space: NoiseSpace) -> int:
+        times = space.times
+        return self.particles * (len(times) - 2 + space.nfe(times[-2:]))
+
+    def __call__(self, space: NoiseSpace) -> SearchRun:
+        yield from self.run(space)
+
+    def run(self, space: NoiseSpace) -> Generator[Proposal, Scored, Population]:
+        """The search, which also returns its weighted population."""
+        times, last = space.times, len(space.times) - 2
+        weighed = particles.weighing_steps(last + 1, self.start, self.every)
+        x, parents = space.start(space.draw("candidate", range(self.particles))), None
+        weights = _Weights(self)
+        for i in range(last):
+            scored = yield Proposal(x, times[i : i + 1], score=i in weighed, parents=parents)
+            kept = torch.arange(self.particles)
+            if i in weighed:
+                weights.weigh(scored.scores)
+                kept = weights.resample(space, i)
+            noise, before, after = space.draw(f"step {i}", range(self.particles)), float(times[i]), float(times[i + 1])
+            if self.compat is None:
+                x = space.step(x[kept], scored.x0[kept], before, after, noise, self.eta)
+            else:
+                x = space.step(x, scored.x0, before, after, noise, self.eta)[kept]
+            parents = scored.ids[kept]
+        scored = yield Proposal(x, times[last:], parents=parents)
+        weights.weigh(scored.scores, final=True)
+        return Population(scored, weights.log, weights.log_normalizer + weights.log_mean())
+
+
+class _Weights:
+    """The log weights since the last resampling, and what the potentials remember of each particle's ancestry."""
+
+    def __init__(self, search: Smc) -> None:
+        self.search = search
+        self.log = torch.zeros(search.particles, dtype=torch.float64)
+        self.log_normalizer = 0.0
+        self.past = torch.zeros_like(self.log)  # log of the product of the potentials so far
+        unseen = -math.inf if search.potential == "max" and search.compat is None else 0.0
+        self.memory = torch.full_like(self.log, unseen)  # the last score, the largest or the sum
+
+    def weigh(self, scores: Float[Tensor, " k"], final: bool = False) -> None:
+        if not bool(scores.isfinite().all()):
+            raise ValueError(f"smc cannot weigh particles by the scores {scores.tolist()}")
+        search, scores = self.search, scores.double()
+        if search.potential == "difference":
+            log_potential, self.memory = search.lambda_ * (scores - self.memory), scores
+        else:
+            self.memory = torch.maximum(self.memory, scores) if search.potential == "max" else self.memory + scores
+            log_potential = search.lambda_ * self.memory
+            if final:
+                reached = self.memory if search.compat else scores
+                log_potential = search.lambda_ * reached - self.past
+        if search.compat:
+            log_potential = log_potential.clamp(max=FK_REPO_LARGEST)
+        self.log = self.log + log_potential
+        self.past = self.past + log_potential
+
+    def resample(self, space: NoiseSpace, step: int) -> Int[Tensor, " k"]:
+        """Each particle's ancestor: itself where the effective sample size is high enough to wait."""
+        search, shares = self.search, particles.shares(self.log)
+        if search.ess is not None and particles.effective(shares) >= search.ess * search.particles:
+            if search.compat:  # the public code forgets the weights of a wait
+                self.past = self.past - self.log
+                self.log = torch.zeros_like(self.log)
+            return torch.arange(search.particles)
+        self.log_normalizer += self.log_mean()
+        kept = particles.resample(shares, search.resampling, space.generator("resample", step))
+        self.past, self.memory, self.log = self.past[kept], self.memory[kept], torch.zeros_like(self.log)
+        return kept
+
+    def log_mean(self) -> float:
+        """The log of the mean weight."""
+        return float(self.log.logsumexp(dim=0)) - math.log(len(self.log))
