@@ -1,0 +1,44 @@
+"""CoDe: blockwise best-of-n sampling (Singh et al. 2502.00968)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from scaling.noise import NoiseSpace
+from scaling.protocols import SearchRun
+from scaling.search import branching, checks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """Samples `children` for `block` stochastic steps each, goes on with the best by its x0 prediction, and again.
+
+    The first choice is among the initial noises. Cost: children x steps.
+    """
+
+    scales: ClassVar[str] = "children"
+    reads: ClassVar[frozenset[str]] = frozenset({"x0"})
+    needs: ClassVar[frozenset[str]] = frozenset({"stochastic"})
+
+    children: int = 4
+    block: int = 5
+    eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        checks.whole_from(1, children=self.children, block=self.block)
+        checks.within(0, 1, eta=self.eta)
+        checks.above(0, eta=self.eta)
+
+    def cost(self, space: NoiseSpace) -> int:
+        return branching.cost(space, self.children)
+
+    def __call__(self, space: NoiseSpace) -> SearchRun:
+        return branching.branch(
+            space,
+            width=1,
+            children=self.children,
+            block=self.block,
+            eta=self.eta,
+            choose=lambda scores, _: branching.best(scores, 1),
+        )
