@@ -17,7 +17,7 @@ Move = Callable[[Tensor, Tensor], Tensor]  # (noise, gradient of the score with 
 def ascend(space: NoiseSpace, move: Move) -> SearchRun:
     """Solves a noise with its gradient, moves it, and so on until closed; it begins with draw 0.
 
-    A row costs twice its solve in NFE, since the backward pass computes every call again; `backwards` are charged apart.
+    A row costs twice its solve in NFE, since the backward pass computes every call again; backwards are charged apart.
     A gradient that is not finite is a ValueError.
     """
     noise, parents = space.draw("candidate", 0), None
