@@ -59,14 +59,13 @@ def find_file(path: str | Path, file: str | None = None, kind: Kind = "model") -
     def get(offline: bool) -> str:
         from huggingface_hub import hf_hub_download
 
-        return hf_hub_download(
-            hub.repo, wanted, revision=hub.revision, repo_type=hub.kind, local_files_only=offline
-        )  # fmt: skip
+        options = {"revision": hub.revision, "repo_type": hub.kind, "local_files_only": offline}
+        return hf_hub_download(hub.repo, wanted, **options)
 
     return _cached_or_fetched(hub, [wanted], get)
 
 
-def find_folder(path: str | Path, files: Sequence[str]) -> Path:
+def find_folder(path: str | Path, files: Sequence[str], kind: Kind = "model") -> Path:
     """A local folder, or the snapshot of a hub id with what matches `files` (globs, each of which must match)."""
     local = Path(path).expanduser()
     if local.is_dir():
@@ -75,7 +74,7 @@ def find_folder(path: str | Path, files: Sequence[str]) -> Path:
         return local
     if local.is_file():
         raise ValueError(f"{local} is a file: a folder with {', '.join(files)} is needed, or a hub id")
-    hub = HubId.parse(str(path))
+    hub = HubId.parse(str(path), kind)
     if hub.file is not None:
         raise ValueError(f"there is no folder at {path}: give a local one or a hub id, as {hub.repo}")
 
@@ -83,9 +82,8 @@ def find_folder(path: str | Path, files: Sequence[str]) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import EntryNotFoundError
 
-        folder = snapshot_download(
-            hub.repo, revision=hub.revision, allow_patterns=list(files), local_files_only=offline
-        )  # fmt: skip
+        options = {"revision": hub.revision, "repo_type": hub.kind, "local_files_only": offline}
+        folder = snapshot_download(hub.repo, allow_patterns=list(files), **options)
         if missing := _unmatched(Path(folder), files):
             raise EntryNotFoundError(f"no {', '.join(missing)}")
         return folder

@@ -22,14 +22,25 @@ def weights(tmp_path_factory):
 
 
 def test_the_probability_is_that_of_the_metrics_network(weights):
-    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(3))
-    conditions = [Condition(class_label=0), Condition(class_label=388)]  # tench and giant panda: outputs 449 and 169
-    logits = InceptionFeatures(path=weights, device="cpu")(images, conditions)["logits"]
-    expected = logits.softmax(dim=1)[[0, 1], [449, 169]]
-    scores = InceptionProbability(path=weights, device="cpu")(images, conditions)
-    torch.testing.assert_close(scores, expected)
-    log_odds = InceptionProbability(path=weights, log_odds=True, device="cpu")(images, conditions)
-    torch.testing.assert_close(log_odds, torch.logit(expected), atol=1e-4, rtol=1e-4)
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+    panda = [Condition(class_label=388)]  # output 169
+    expected = InceptionFeatures(path=weights, device="cpu")(images, panda)["logits"].softmax(dim=1)[:, 169]
+    verifier = InceptionProbability(path=weights, device="cpu")
+    torch.testing.assert_close(verifier(images, panda), expected)
+    assert verifier.identity()["log_odds"] is False
+
+
+def test_log_odds_do_not_saturate(weights, monkeypatch):
+    verifier = InceptionProbability(path=weights, log_odds=True, device="cpu")
+    logits = torch.zeros(3, 1008)
+    logits[:, 449] = torch.tensor([1.0, 40.0, 50.0])
+    monkeypatch.setattr(verifier, "inception", lambda images: (None, logits))
+    conditions = [Condition(class_label=0)] * 3
+    scores = verifier(torch.zeros(3, 3, 32, 32), conditions)
+    others = torch.tensor(1007.0).log()
+    torch.testing.assert_close(scores, logits[:, 449] - others)
+    monkeypatch.setattr(verifier, "log_odds", False)
+    torch.testing.assert_close(verifier(torch.zeros(3, 3, 32, 32), conditions), logits.softmax(dim=1)[:, 449])
 
 
 def test_nodes_are_imagenets_challenge_ids():
@@ -37,8 +48,3 @@ def test_nodes_are_imagenets_challenge_ids():
     assert sorted(nodes.tolist()) == list(range(1, 1001))
     known = {0: 449, 1: 450, 278: 1, 212: 2, 250: 3, 193: 4, 388: 169, 543: 1000}  # tench ... kit fox ... dumbbell
     assert {label: int(nodes[label]) for label in known} == known
-
-
-def test_options_are_in_the_identity(weights):
-    plain, odds = (InceptionProbability(path=weights, log_odds=o, device="cpu") for o in (False, True))
-    assert plain.identity() != odds.identity()

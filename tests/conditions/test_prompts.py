@@ -1,0 +1,137 @@
+import csv
+import json
+from itertools import islice
+
+import pytest
+
+from scaling.conditions.prompts import Prompts
+
+HARD = ['a cat, "asleep"', "two\nlines", "猫と犬 – très jolie 🦊", "a\u2028separator", "it's; here\tand there"]
+
+
+def prompts(path, **options):
+    return [c.prompt for c in Prompts(path=str(path), **options)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "json", "parquet"])
+def test_every_format_keeps_hard_prompts(tmp_path, suffix):
+    path = tmp_path / f"hard.{suffix}"
+    rows = [{"Category": "x", "Prompts": prompt} for prompt in HARD]
+    if suffix == "parquet":
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif suffix in ("csv", "tsv"):
+        with path.open("w", newline="", encoding="utf-8") as opened:
+            writer = csv.DictWriter(opened, ["Category", "Prompts"], delimiter="," if suffix == "csv" else "\t")
+            writer.writeheader()
+            writer.writerows(rows)
+    elif suffix == "json":
+        path.write_text(json.dumps(rows))
+    else:
+        path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    assert prompts(path) == HARD
+    assert next(iter(Prompts(path=str(path)))).metadata == {"file": "hard", "Category": "x"}
+
+
+def test_text_files_have_one_prompt_a_line(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes('one, "two"\r\n\r\n  \nthree\u2028four\n'.encode())
+    assert prompts(path) == ['one, "two"', "three\u2028four"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_byte_order_marks_are_understood(tmp_path, encoding):
+    path = tmp_path / "a.csv"
+    path.write_bytes("prompt\nnaïve\n".encode(encoding))
+    assert prompts(path) == ["naïve"]
+
+
+def test_other_encodings_are_named_or_asked_for(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("naïve".encode("cp1252"))
+    assert prompts(path, encoding="cp1252") == ["naïve"]
+    with pytest.raises(ValueError, match=r"not utf-8 .*conditions\.encoding=cp1252"):
+        prompts(path)
+
+
+@pytest.fixture
+def three(tmp_path):
+    path = tmp_path / "three.txt"
+    path.write_text("a\nb\na\n")
+    return path
+
+
+def test_copies_append_and_count_every_equal_prompt(three):
+    once, twice = list(Prompts(path=str(three))), list(Prompts(path=str(three), copies=2))
+    assert [(c.prompt, c.copy) for c in once] == [("a", 0), ("b", 0), ("a", 1)]
+    assert twice[:3] == once
+    assert [(c.prompt, c.copy) for c in twice[3:]] == [("a", 2), ("b", 1), ("a", 3)]
+    assert len({c.key for c in twice}) == len(Prompts(path=str(three), copies=2)) == 6
+
+
+def test_a_count_is_a_prefix(three):
+    large = Prompts(path=str(three), copies=2)
+    small = Prompts(path=str(three), copies=2, count=4)
+    assert list(small) == list(islice(large, 4))
+    assert len(small) == 4
+    assert small.identity() == large.identity()
+    with pytest.raises(ValueError, match="1 to 6"):
+        Prompts(path=str(three), copies=2, count=7)
+
+
+def test_identity_is_the_prompts_not_the_file(three, tmp_path):
+    (tmp_path / "same.json").write_text('["a", "b", "a"]')
+    (tmp_path / "other.json").write_text('["a", "b"]')
+    same, other = (Prompts(path=str(tmp_path / f"{name}.json")) for name in ("same", "other"))
+    assert same.identity() == Prompts(path=str(three)).identity() != other.identity()
+
+
+def test_a_folder_of_files_in_order(tmp_path):
+    (tmp_path / "color_val.txt").write_text("a red cat\n")
+    (tmp_path / "shape_val.txt").write_text("a round dog\n")
+    (tmp_path / "README.md").write_text("no prompt")
+    assert prompts(tmp_path) == ["a red cat", "a round dog"]
+    conditions = list(Prompts(path=str(tmp_path), files=["shape_val.txt", "color_val.txt"]))
+    assert [c.metadata["file"] for c in conditions] == ["shape_val", "color_val"]
+    with pytest.raises(ValueError, match=r"lacks numeracy_val\.txt; or: git clone"):
+        Prompts(path=str(tmp_path), files=["numeracy_val.txt"], get="git clone there")
+
+
+def test_a_dataset_of_the_hubs_cache(tmp_path, monkeypatch):
+    snapshot = tmp_path / "datasets--owner--bench" / "snapshots" / ("0" * 40)
+    (snapshot / "color_val").mkdir(parents=True)
+    (snapshot / "color_val" / "part.jsonl").write_text('{"text": "a red cat"}\n')
+    (tmp_path / "datasets--owner--bench" / "refs").mkdir()
+    (tmp_path / "datasets--owner--bench" / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert prompts("owner/bench") == ["a red cat"]
+    assert prompts("owner/bench", files=["color_val/*.jsonl"]) == ["a red cat"]
+    with pytest.raises(ValueError, match=r"hf download owner/other --include '\*' --repo-type dataset"):
+        prompts("owner/other")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "title,kind\nx,y\n", "no column prompt or prompts or text or caption; .* one of title, kind"),
+        ("a.csv", "prompt,kind\n,y\n", "row 1: the prompt in column 'prompt' is ''"),
+        ("a.csv", "prompt\na,b\n", "line 2: 2 cells under 1 columns"),
+        ("a.csv", 'prompt\n"a', "line"),
+        ("a.jsonl", "{", "no jsonl"),
+        ("a.json", "{}", "holds a dict"),
+        ("a.json", "[3]", "row 1: the prompt in column 'prompt' is 3"),
+        ("a.txt", "\n\n", "no prompts"),
+    ],
+)
+def test_broken_files_are_named(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        prompts(tmp_path / name)
+
+
+def test_a_column_by_name(tmp_path):
+    (tmp_path / "a.csv").write_text("prompt,title\nx,y\n")
+    assert prompts(tmp_path / "a.csv", column="title") == ["y"]
