@@ -1,4 +1,4 @@
-"""FLUX.1 (Black Forest Labs): packed latents, guidance as an input of the network, a shift that grows with the image."""
+"""FLUX.1 (Black Forest Labs): packed latents, embedded guidance, a shift that grows with the image."""
 
 from __future__ import annotations
 

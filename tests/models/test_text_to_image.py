@@ -81,15 +81,102 @@ def test_equals_the_pipelines_own_call(name: str, guidance: float, folders: dict
     with torch.no_grad():
         solved = Euler().advance(lambda x, t: model(x, t, encoded), model.schedule, latents, times, True)
         decoded = model.decode(solved.x)
-    print(
-        "ERR",
-        name,
-        guidance,
-        (solved.x - expected).abs().max(),
-        expected.std(),
-        (decoded - images).abs().max(),
-        images.std(),
-    )
     torch.testing.assert_close(solved.x, expected, atol=1e-4, rtol=0)
     torch.testing.assert_close(decoded, images, atol=1e-4, rtol=0)
     assert sum(rows) == 2 * Euler().nfe(times) * model.forwards_per_call
+
+
+def encoders_called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by a prompt whenever one is encoded."""
+    from diffusers import FluxPipeline
+
+    prompts: list[str] = []
+    encode = FluxPipeline.encode_prompt
+
+    def counted(pipe: Any, prompt: str, **options: Any) -> Any:
+        prompts.append(prompt)
+        return encode(pipe, prompt, **options)
+
+    monkeypatch.setattr(FluxPipeline, "encode_prompt", counted)
+    return prompts
+
+
+def test_a_prompt_is_encoded_once_ever(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = encoders_called(monkeypatch)
+    copies = [Condition(prompt=prompt, copy=copy) for prompt in PROMPTS for copy in range(3)]
+    model = make("flux_dev", max_tokens=16)
+    model.prepare(copies)
+    encoded = model.encode(copies)
+    assert prompts == PROMPTS
+    assert torch.equal(encoded["prompt"][0], encoded["prompt"][2])
+    again = make("flux_dev", max_tokens=16, guidance_scale=7.0).encode(copies)  # guidance changes no text
+    assert torch.equal(again["prompt"], encoded["prompt"])
+    assert prompts == PROMPTS
+    make("flux_dev", max_tokens=12).encode(copies[:1])  # another length does
+    assert prompts == [*PROMPTS, PROMPTS[0]]
+
+
+def test_memory_options_change_nothing(make: Any) -> None:
+    x, t = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(2)), torch.tensor([0.3, 0.6, 0.9])
+    conditions = [Condition(prompt=prompt) for prompt in (*PROMPTS, "a cat")]
+    answers = []
+    for options in ({}, {"offload": "model"}, {"offload": "layers"}, {"chunk": 1}):
+        model = make("sd15", guidance_scale=3.0, **options)
+        prediction = model(x, t, model.encode(conditions))
+        model.release()
+        answers.append((prediction.x0, prediction.eps, model.decode(x), json.dumps(model.identity())))
+    for answer in answers[1:]:
+        for left, right in zip(answer[:3], answers[0][:3], strict=True):
+            torch.testing.assert_close(left, right, atol=1e-5, rtol=0)
+        assert answer[3] == answers[0][3]
+
+
+def test_the_gradient_reaches_the_noise(make: Any) -> None:
+    model = make("sd3", guidance_scale=2.0)
+    with torch.inference_mode():  # as the runner encodes
+        encoded = model.encode(CONDITIONS)
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    rows = {name: value.index_select(0, torch.arange(2)) for name, value in encoded.items()}
+    model.decode(model(x, torch.full((2,), 0.5), rows).x0).sum().backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
+
+
+def test_flops_are_counted_and_grow_with_the_image(make: Any) -> None:
+    small, large = make("flux_dev", max_tokens=16), make("flux_dev", max_tokens=16, width=64)
+    assert 0 < small.gflops() < large.gflops()
+
+
+def test_identity_tells_models_apart(make: Any, folders: dict[str, Path]) -> None:
+    options: list[dict[str, Any]] = [{}, {"guidance_scale": 2.0}, {"spacing": "trailing"}, {"height": 32}, {}]
+    identities = [json.dumps(make("sdxl", **o).identity(), sort_keys=True) for o in options]
+    assert len(set(identities)) == 4
+    assert identities[0] == identities[-1]
+    tuned = make("sdxl", network_path=str(folders["sdxl_turbo"]))
+    assert json.dumps(tuned.identity(), sort_keys=True) == identities[0]  # one seed: the same weights elsewhere
+
+
+def test_another_unet_takes_the_place(make: Any, folders: dict[str, Path], tmp_path: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    unet = UNet2DConditionModel.from_pretrained(folders["sdxl"], subfolder="unet")
+    unet.conv_out.weight.data.mul_(2)
+    unet.save_pretrained(tmp_path / "dpo" / "unet")
+    base, dpo = make("sdxl"), make("sdxl", network_path=str(tmp_path / "dpo"))
+    assert base.identity() != dpo.identity()
+    assert torch.equal(2 * base.network.conv_out.weight, dpo.network.conv_out.weight)
+
+
+def test_what_cannot_be_is_said(make: Any, folders: dict[str, Path]) -> None:
+    with pytest.raises(ValueError, match=r"height=15 is no multiple of 4; the nearest is 16"):
+        make("flux_dev", height=15)
+    with pytest.raises(ValueError, match=r"takes no guidance, the nearest is 1\.0"):
+        make("flux_schnell", guidance_scale=3.5)
+    with pytest.raises(ValueError, match="StableDiffusionPipeline: a FluxPipeline is needed"):
+        Flux(path=str(folders["sd15"]))
+    with pytest.raises(ValueError, match="needs a prompt"):
+        make("sd15").encode([Condition(class_label=3)])
+    with pytest.raises(ValueError, match="dtype=int8"):
+        make("sd15", dtype="int8")
+    with pytest.raises(ValueError, match="offload='disk'"):
+        make("sd15", offload="disk")

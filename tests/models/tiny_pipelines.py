@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-WORDS = "a red cat on the green table and two small dogs photo of".split()
+WORDS = ("a", "red", "cat", "on", "the", "green", "table", "and", "two", "small", "dogs", "photo", "of")
 
 
 def clip_tokenizer() -> Any:
