@@ -6,7 +6,7 @@ import pytest
 
 from scaling.conditions.prompts import Prompts
 
-HARD = ['a cat, "asleep"', "two\nlines", "猫と犬 – très jolie 🦊", "a\u2028separator", "it's; here\tand there"]
+HARD = ['a cat, "asleep"', "two\nlines", "猫と犬 et très jolie 🦊", "a\u2028separator", "it's; here\tand there"]
 
 
 def prompts(path, **options):

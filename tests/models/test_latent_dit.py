@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from tiny import tiny_vae
+from tiny_models import tiny_vae
 
 from scaling.models.latent_dit import LatentDiT
 from scaling.models.vae import VAE

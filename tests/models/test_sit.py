@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from tiny import tiny_vae
+from tiny_models import tiny_vae
 
 from scaling.models.dit import network_gflops
 from scaling.models.sit import SiT, architecture

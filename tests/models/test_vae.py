@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny import tiny_vae
+from tiny_models import tiny_vae
 
 from scaling.models.vae import VAE
 

@@ -1,0 +1,163 @@
+"""Killed at any moment, a run goes on where it was and ends with the same curve."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from studies import Toward, study
+
+import scaling
+from scaling.budget import Budget
+from scaling.conditions.class_labels import ClassLabels
+from scaling.journal import records
+from scaling.protocols import Search
+from scaling.runner.study import Study
+from scaling.search.paths import Paths
+from scaling.search.random import Random
+from scaling.search.steps import Steps
+from scaling.search.zero_order import ZeroOrder
+
+SEARCHES: list[Search] = [Random(), ZeroOrder(), Paths(width=1), Steps()]
+LADDER = Budget(nfes_per_iter=10, final_nfe=12, candidates=[4, 12, 30])
+
+
+class Crash(BaseException):
+    """The end of the process, as far as the code under test can tell."""
+
+
+def small(folder: Path, search: Search, **changes: object) -> Study:
+    return study(
+        folder,
+        search=search,
+        budget=LADDER,
+        conditions=ClassLabels(count=4, classes=2),
+        block_size=3,
+        samples=1,
+        **changes,
+    )
+
+
+def paid_nfe(folder: Path) -> int:
+    return int(json.loads((folder / "cost.json").read_text())["paid"]["nfe"])
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], int]:
+    """Dies at the n-th write or rename: before it, in the middle of it, or behind it."""
+    seen = 0
+
+    def dying(write: Callable[..., object], torn: Callable[..., object] | None) -> Callable[..., object]:
+        def act(*args: object, **kwargs: object) -> object:
+            nonlocal seen
+            seen += 1
+            if seen != moment:
+                return write(*args, **kwargs)
+            if moment % 3 == 1:
+                raise Crash
+            if moment % 3 == 2 and torn is not None:
+                torn(*args, **kwargs)
+                raise Crash
+            write(*args, **kwargs)
+            raise Crash
+
+        return act
+
+    def half(file: records.RecordFile, arrays: dict[str, object]) -> None:
+        raw = records.pack(arrays)  # type: ignore[arg-type]
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(file.path, "ab") as out:
+            out.write(raw[: len(raw) // 2])
+
+    monkeypatch.setattr(records.RecordFile, "append", dying(records.RecordFile.append, half))
+    monkeypatch.setattr(os, "replace", dying(os.replace, None))
+    return lambda: seen
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=lambda s: type(s).__name__)
+def test_a_crash_at_every_write_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, search: Search
+) -> None:
+    whole = (scaling.run(small(tmp_path / "whole", search)) / "curve.csv").read_text()
+    moment, over = 0, False
+    while not over:
+        moment += 1 if isinstance(search, Random) else 4  # every write of one search, every fourth of the others
+        folder = tmp_path / f"crash-{moment}"
+        with monkeypatch.context() as patch:
+            writes = crash_at(patch, moment)
+            try:
+                scaling.run(small(folder, search))
+                over = writes() < moment
+            except Crash:
+                pass
+        assert (scaling.run(small(folder, search)) / "curve.csv").read_text() == whole
+    assert moment > 15  # there was something to interrupt
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=lambda s: type(s).__name__)
+def test_a_finished_stream_is_answered_without_denoising(tmp_path: Path, search: Search) -> None:
+    first = scaling.run(small(tmp_path, search, run="first"))
+    again = small(tmp_path, search, run="again")
+    calls = 0
+    denoise = type(again.denoiser).__call__
+
+    def counted(*args: object) -> object:
+        nonlocal calls
+        calls += 1
+        return denoise(*args)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(again.denoiser), "__call__", counted)
+        second = scaling.run(again)
+    assert calls == 0
+    assert (second / "curve.csv").read_text() == (first / "curve.csv").read_text()
+
+
+def test_a_larger_ladder_continues_the_smaller_one(tmp_path: Path) -> None:
+    larger = Budget(nfes_per_iter=4, candidates=[1, 2, 4, 8, 16])
+    scaling.run(study(tmp_path, run="small"))
+    continued = study(tmp_path, run="large", budget=larger)
+    folder = scaling.run(continued)
+    assert paid_nfe(folder) == 20 * 8 * 4
+    fresh = scaling.run(study(tmp_path / "fresh", budget=larger))
+    assert (folder / "curve.csv").read_text() == (fresh / "curve.csv").read_text()
+
+
+def test_another_verifier_on_an_open_loop_stream_costs_no_nfe(tmp_path: Path) -> None:
+    scaling.run(study(tmp_path, run="a"))
+    folder = scaling.run(study(tmp_path, run="b", verifier=Toward(0.2)))
+    assert paid_nfe(folder) == 0
+    fresh = scaling.run(study(tmp_path / "fresh", verifier=Toward(0.2)))
+    assert (folder / "curve.csv").read_text() == (fresh / "curve.csv").read_text()
+
+
+@pytest.mark.parametrize("keep", ["scores", "winners", "latents"])
+def test_what_is_kept_changes_no_result(tmp_path: Path, keep: str) -> None:
+    for search in (Random(), ZeroOrder()):
+        base = tmp_path / type(search).__name__
+        kept = scaling.run(study(base / keep, search=search, keep=keep)) / "curve.csv"
+        full = scaling.run(study(base / "full", search=search)) / "curve.csv"
+        assert kept.read_text() == full.read_text()
+
+
+def test_another_run_is_not_mixed_into_a_folder(tmp_path: Path) -> None:
+    scaling.run(study(tmp_path))
+    with pytest.raises(ValueError, match="holds another run"):
+        scaling.run(study(tmp_path, seed=1))
+
+
+def test_a_search_that_changed_its_mind_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scaling.run(study(tmp_path, run="before"))
+    draw = Random.__call__
+
+    def other(self: Random, space: object) -> object:
+        from scaling.protocols import Proposal
+
+        for proposal in draw(self, space):  # type: ignore[arg-type]
+            yield Proposal(proposal.x + 1, proposal.times)
+
+    monkeypatch.setattr(Random, "__call__", other)
+    with pytest.raises(ValueError, match="something else than the journal"):
+        scaling.run(study(tmp_path, run="after", budget=Budget(nfes_per_iter=4, candidates=[16])))
