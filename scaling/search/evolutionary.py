@@ -25,8 +25,8 @@ class Evolutionary:
     A noise mutates to sqrt(1 - mutation^2) x + mutation eps. Generations begin at the times `schedule` one after the
     other and stay at the last: below 1 the state there mutates to x + std eps, std as one ancestral step of the grid
     would add. In each tournament the share `tournament` of the population takes part (0.9, the public code). Elites
-    keep their samples and scores at no cost. Anytime. Cost: population x nfes_per_iter, then (population - elites) x what
-    the grid spends below a generation's time, for each generation.
+    keep their samples and scores at no cost. Anytime. Cost: population x nfes_per_iter, then for each generation
+    (population - elites) x what the grid spends below its time.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"x"})

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, Scored, SearchRun
-from scaling.search import checks, particles
+from scaling.search import branching, checks, particles
 
 FK_REPO_LARGEST = math.log(1e10)  # its weights are clamped to 1e10
 
@@ -62,8 +62,7 @@ class Smc:
         checks.one_of(("fk_repo",), compat=self.compat or "fk_repo")
 
     def cost(self, space: NoiseSpace) -> int:
-        times = space.times
-        return self.particles * (len(times) - 2 + space.nfe(times[-2:]))
+        return branching.cost(space, self.particles)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
         yield from self.run(space)
