@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.hub import digest, find_folder
@@ -145,7 +145,7 @@ class OpenClip:
         return {"encoder": "OpenClip", "weights": self.weights, "dtype": self._dtype}
 
 
-def _freeze(network: nn.Module, dtype: str, device: str) -> tuple[nn.Module, torch.device, torch.dtype]:
+def _freeze(network: Any, dtype: str, device: str) -> tuple[Any, torch.device, torch.dtype]:
     kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if dtype not in kinds:
         raise ValueError(f"encoder dtype={dtype}: one of {', '.join(kinds)} is needed")

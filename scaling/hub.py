@@ -59,8 +59,9 @@ def find_file(path: str | Path, file: str | None = None, kind: Kind = "model") -
     def get(offline: bool) -> str:
         from huggingface_hub import hf_hub_download
 
-        options = {"revision": hub.revision, "repo_type": hub.kind, "local_files_only": offline}
-        return hf_hub_download(hub.repo, wanted, **options)
+        return hf_hub_download(
+            hub.repo, wanted, revision=hub.revision, repo_type=hub.kind, local_files_only=offline
+        )  # fmt: skip
 
     return _cached_or_fetched(hub, [wanted], get)
 
@@ -82,8 +83,9 @@ def find_folder(path: str | Path, files: Sequence[str], kind: Kind = "model") ->
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import EntryNotFoundError
 
-        options = {"revision": hub.revision, "repo_type": hub.kind, "local_files_only": offline}
-        folder = snapshot_download(hub.repo, allow_patterns=list(files), **options)
+        folder = snapshot_download(
+            hub.repo, revision=hub.revision, repo_type=hub.kind, allow_patterns=list(files), local_files_only=offline
+        )
         if missing := _unmatched(Path(folder), files):
             raise EntryNotFoundError(f"no {', '.join(missing)}")
         return folder

@@ -179,7 +179,7 @@ def load(architecture: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Mod
     """The network with a checkpoint's weights; all blocks share one embedding of time and label, as in the original."""
     from diffusers.models.embeddings import Timesteps
 
-    network = build(architecture)
+    network: Any = build(architecture)
     shared = network.transformer_blocks[0].norm1.emb
     shared.time_proj = Timesteps(256, flip_sin_to_cos=True, downscale_freq_shift=0)  # the stock shift of 1 is DDPM's
     for block in network.transformer_blocks:

@@ -40,8 +40,8 @@ class SelfSupervisedFeatures:
             raise ValueError(
                 f"this verifier compares with the x0 prediction at sigma {self.probe}: no probes were given"
             )
-        features = self.encoder(torch.cat((images, probes.to(images.device))))
-        return F.cosine_similarity(*features.chunk(2), dim=1)
+        final, early = self.encoder(torch.cat((images, probes.to(images.device)))).chunk(2)
+        return F.cosine_similarity(final, early, dim=1)
 
     def identity(self) -> dict[str, Any]:
         """Class, probe, encoder and the weights' hash."""
