@@ -1,0 +1,54 @@
+"""The LAION aesthetic predictor on CLIP ViT-L/14, the second version, linear MSE head: 0 to 10, no prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from scaling.encoders import OpenClip
+from scaling.hub import digest, find_file
+from scaling.protocols import Condition
+from scaling.verifiers.checkpoints import check_finite, read_state
+from scaling.verifiers.linear_head import load_head
+
+
+class Aesthetic:
+    """Scores an image by the head on its normalized embedding.
+
+    `head` is a file with LAION's keys (layers.0, 2, 4, 6, 7), local or `owner/name/file` on the hub; its width must be
+    the encoder's (768 for OpenAI's ViT-L/14, which the published head was trained on).
+    """
+
+    differentiable = True
+    probe: float | None = None
+
+    def __init__(
+        self,
+        *,
+        encoder: OpenClip,
+        head: str = "camenduru/improved-aesthetic-predictor/sac+logos+ava1-l14-linearMSE.pth",
+    ) -> None:
+        check_finite(encoder.network, encoder.folder)
+        self.encoder = encoder
+        file = find_file(head)
+        with torch.no_grad():
+            width = encoder(torch.zeros(1, 3, encoder.preprocess.crop, encoder.preprocess.crop)).shape[1]
+        self.head = load_head(read_state(file), width, file).to(encoder.device)
+        self._identity = {"class": "Aesthetic", "head": digest(file), **encoder.identity()}
+
+    def __call__(
+        self,
+        images: Float[Tensor, "n 3 h w"],
+        conditions: Sequence[Condition],
+        probes: Float[Tensor, "n 3 h w"] | None = None,
+    ) -> Float[Tensor, " n"]:
+        return self.head(F.normalize(self.encoder(images), dim=1))
+
+    def identity(self) -> dict[str, Any]:
+        """Class, encoder, and the hashes of both weights."""
+        return dict(self._identity)

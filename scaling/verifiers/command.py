@@ -1,0 +1,82 @@
+"""Any executable as a verifier: it reads paths of images and prints a score for each."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scaling.hub import digest
+from scaling.protocols import Condition
+from scaling.verifiers.pictures import png
+from scaling.verifiers.prompted import prompts_of
+
+
+class Command:
+    """Runs `command` once a batch: a PNG's path a line on its standard input, a number a line expected in return.
+
+    With `prompts`, a line is path, tab, prompt (white space in it made single spaces). Its standard error is shown
+    where it fails, runs over `timeout` seconds, or prints anything but one finite number for each image.
+    """
+
+    differentiable = False
+    probe: float | None = None
+
+    def __init__(self, *, command: str | Sequence[str], prompts: bool = False, timeout: float = 600.0) -> None:
+        self.command = shlex.split(command) if isinstance(command, str) else [str(part) for part in command]
+        if not self.command:
+            raise ValueError("verifier.command is empty: an executable and its arguments are needed")
+        self.prompts, self.timeout = prompts, timeout
+
+    def __call__(
+        self,
+        images: Float[Tensor, "n 3 h w"],
+        conditions: Sequence[Condition],
+        probes: Float[Tensor, "n 3 h w"] | None = None,
+    ) -> Float[Tensor, " n"]:
+        with tempfile.TemporaryDirectory() as folder:
+            lines = []
+            for number, image in enumerate(images):
+                path = Path(folder) / f"{number:05d}.png"
+                path.write_bytes(png(image))
+                lines.append(str(path))
+            if self.prompts:
+                said = (" ".join(prompt.split()) for prompt in prompts_of(conditions))
+                lines = [f"{path}\t{prompt}" for path, prompt in zip(lines, said, strict=True)]
+            scores = self._scores("".join(f"{line}\n" for line in lines), len(images))
+        return torch.tensor(scores, dtype=torch.float32, device=images.device)
+
+    def identity(self) -> dict[str, Any]:
+        """Class, the command, and the hashes of those of its parts that are files."""
+        files = [digest(Path(part)) for part in self.command if Path(part).is_file()]
+        return {"class": "Command", "command": self.command, "files": files, "prompts": self.prompts}
+
+    def _scores(self, lines: str, count: int) -> list[float]:
+        name = shlex.join(self.command)
+        try:
+            done = subprocess.run(self.command, input=lines, capture_output=True, text=True, timeout=self.timeout)
+        except subprocess.TimeoutExpired:
+            raise ValueError(f"the verifier {name} took longer than {self.timeout} s for {count} images") from None
+        except OSError as error:
+            raise ValueError(f"the verifier {name} cannot be run: {error}") from None
+        said = done.stderr.strip()[-500:]
+        if done.returncode:
+            raise ValueError(f"the verifier {name} failed with {done.returncode}: {said}")
+        words = done.stdout.split()
+        try:
+            scores = [float(word) for word in words]
+        except ValueError as error:
+            raise ValueError(f"the verifier {name} printed no number: {error}; {said}") from None
+        if len(scores) != count:
+            raise ValueError(f"the verifier {name} printed {len(scores)} scores for {count} images; {said}")
+        if not all(math.isfinite(score) for score in scores):
+            raise ValueError(f"the verifier {name} printed a score that is not finite")
+        return scores

@@ -1,0 +1,115 @@
+"""Several verifiers as one: mean ranks where a pool is judged afterwards, calibrated z-scores inside a search.
+
+A rank is relative to the set that is ranked (Ma et al. 2501.09732 rank the candidates of a prompt), so it can only
+select; a search that weighs or compares candidates as they come needs scores of their own, hence the z-scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scaling.protocols import Condition, Verifier
+
+
+class MeanRank:
+    """A selector: the candidate with the best unweighted mean of its ranks under `names` (None: every scorer)."""
+
+    def __init__(self, *, names: Sequence[str] | None = None) -> None:
+        self.names = None if names is None else tuple(names)
+
+    def __call__(self, scores: Mapping[str, Float[np.ndarray, " candidates"]]) -> int:
+        """The place of the winner among one condition's candidates so far; the first of equals.
+
+        Equal scores share their mean rank. A ValueError names a scorer that is not there.
+        """
+        names = tuple(scores) if self.names is None else self.names
+        for name in names:
+            if name not in scores:
+                raise ValueError(f"the ensemble wants the scores of {name}; there are {', '.join(scores)}")
+        return int(np.argmin(np.mean([_ranks(np.asarray(scores[name])) for name in names], axis=0)))
+
+    def identity(self) -> dict[str, Any]:
+        return {"selector": "MeanRank", "names": None if self.names is None else list(self.names)}
+
+
+class Ensemble:
+    """A verifier: the mean of its members' z-scores, by a fixed mean and deviation of each.
+
+    `calibration` gives `[mean, deviation]` by member, or is the folder of a run that recorded all of them as scorers:
+    then means are over all of its clean candidates, and deviations within conditions, pooled. It is read once, so that
+    a score never depends on what else was scored.
+    """
+
+    calibrated: ClassVar[bool] = True
+    probe: float | None = None
+
+    def __init__(self, *, members: Mapping[str, Verifier], calibration: Mapping[str, Sequence[float]] | str) -> None:
+        if any(member.probe is not None for member in members.values()):
+            raise ValueError("an ensemble's members must judge the final sample alone")
+        if isinstance(calibration, str):
+            calibration = calibrate(Path(calibration), tuple(members))
+        for name in members:
+            if name not in calibration or not float(calibration[name][1]) > 0:
+                raise ValueError(f"verifier.calibration has no mean and deviation above 0 for {name}")
+        self.members = dict(members)
+        self.calibration = {name: tuple(float(v) for v in calibration[name]) for name in members}
+        self.differentiable = all(member.differentiable for member in members.values())
+
+    def __call__(
+        self,
+        images: Float[Tensor, "n 3 h w"],
+        conditions: Sequence[Condition],
+        probes: Float[Tensor, "n 3 h w"] | None = None,
+    ) -> Float[Tensor, " n"]:
+        z = []
+        for name, member in self.members.items():
+            mean, deviation = self.calibration[name]
+            z.append((member(images, conditions).to(images.device) - mean) / deviation)
+        return torch.stack(z).mean(dim=0)
+
+    def identity(self) -> dict[str, Any]:
+        """Class, calibration and the members' identities."""
+        members = {name: dict(member.identity()) for name, member in self.members.items()}
+        calibration = {name: list(values) for name, values in self.calibration.items()}
+        return {"class": "Ensemble", "members": members, "calibration": calibration}
+
+
+def calibrate(run: Path, names: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Mean, and pooled deviation within conditions, of a run's recorded scores of clean candidates."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    files = sorted((run / "candidates").glob("part-*.parquet"))
+    if not files:
+        raise ValueError(f"verifier.calibration={run} has no candidates/part-*.parquet: the folder of a run is needed")
+    table = pa.concat_tables([parquet.read_table(file) for file in files])
+    for name in names:
+        if name not in table.column_names:
+            raise ValueError(f"{run} did not record {name}; it has {', '.join(table.column_names)}")
+    clean = np.asarray(table["t"]) == 0
+    _, condition = np.unique(np.asarray(table["condition"])[clean], return_inverse=True)
+    result = {}
+    for name in names:
+        values = np.asarray(table[name], dtype=np.float64)[clean]
+        there = np.isfinite(values)
+        values, group = values[there], condition[there]
+        means = np.bincount(group, values) / np.maximum(np.bincount(group), 1)
+        free = len(values) - len(np.unique(group))
+        if free < 1:
+            raise ValueError(f"{run} scored no condition twice under {name}: no deviation can be told")
+        result[name] = float(values.mean()), float(np.sqrt(((values - means[group]) ** 2).sum() / free))
+    return result
+
+
+def _ranks(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Ranks from 1, the best; equal scores share the mean of theirs."""
+    above = (scores[None, :] > scores[:, None]).sum(axis=1)
+    equal = (scores[None, :] == scores[:, None]).sum(axis=1)
+    return above + (equal + 1) / 2

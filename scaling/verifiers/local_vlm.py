@@ -1,0 +1,66 @@
+"""A vision-language model of transformers from a local folder or a hub id: one image and one instruction at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scaling.hub import digest, find_folder
+from scaling.networks import pick_device
+from scaling.verifiers.checkpoints import load_transformers
+from scaling.verifiers.pictures import pil
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+FILES = ("config.json", "*.json", "model*.safetensors")
+
+
+class LocalVLM:
+    """Any `AutoModelForImageTextToText` with a chat template (Qwen2.5-VL, LLaVA, SmolVLM, ...); answers are greedy."""
+
+    def __init__(
+        self, *, path: str = "Qwen/Qwen2.5-VL-7B-Instruct", dtype: str = "bfloat16", device: str = "auto"
+    ) -> None:
+        if dtype not in _DTYPES:
+            raise ValueError(f"vlm dtype={dtype}: one of {', '.join(_DTYPES)} is needed")
+        folder = find_folder(path, FILES)
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        self.device = pick_device(device)
+        self.network = load_transformers(AutoModelForImageTextToText, folder, _DTYPES[dtype]).to(self.device)
+        self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        self._identity = {"vlm": type(self.network).__name__, "weights": digest(folder, FILES), "dtype": dtype}
+
+    def logits(self, image: Float[Tensor, "3 h w"], text: str) -> Float[Tensor, " vocabulary"]:
+        """The logits of the answer's first token, float32."""
+        with torch.inference_mode():
+            return self.network(**self._inputs(image, text)).logits[0, -1].float()
+
+    def generate(self, image: Float[Tensor, "3 h w"], text: str, tokens: int) -> str:
+        """The most likely answer, token by token."""
+        inputs = self._inputs(image, text)
+        with torch.inference_mode():
+            output = self.network.generate(**inputs, max_new_tokens=tokens, do_sample=False)
+        return self.processor.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+    def token(self, word: str) -> int:
+        """The number of the first token of a word."""
+        tokenizer = self.processor.tokenizer
+        number = tokenizer(word, add_special_tokens=False).input_ids[0]
+        if number == tokenizer.unk_token_id:
+            raise ValueError(f"this model's tokenizer does not know the answer {word!r}")
+        return int(number)
+
+    def identity(self) -> dict[str, Any]:
+        return dict(self._identity)
+
+    def _inputs(self, image: Tensor, text: str) -> Any:
+        content = [{"type": "image"}, {"type": "text", "text": text}]
+        asked = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        inputs = self.processor(images=[pil(image)], text=[asked], return_tensors="pt").to(self.device)
+        for name, value in inputs.items():
+            if value.is_floating_point():
+                inputs[name] = value.to(self.network.dtype)
+        return inputs

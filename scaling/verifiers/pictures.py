@@ -1,0 +1,24 @@
+"""Images as files for judges that live elsewhere."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+def pil(image: Float[Tensor, "3 h w"]) -> Any:
+    """A PIL image of one in [0, 1], rounded to 8 bits."""
+    from PIL import Image
+
+    pixels = (image.detach().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+    return Image.fromarray(pixels.cpu().numpy())
+
+
+def png(image: Float[Tensor, "3 h w"]) -> bytes:
+    """The same as the bytes of a PNG file."""
+    out = BytesIO()
+    pil(image).save(out, format="PNG")
+    return out.getvalue()
