@@ -132,6 +132,63 @@ def pixart_sigma(folder: Path) -> None:
     PixArtSigmaPipeline(t5_tokenizer(), t5(16), vae(4, 0.13025), transformer, scheduler).save_pretrained(folder)
 
 
+def sana(folder: Path) -> None:
+    from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, SanaPipeline, SanaTransformer2DModel
+    from transformers import Gemma2Config, Gemma2Model
+
+    tokenizer = t5_tokenizer()
+    text = Gemma2Model(
+        Gemma2Config(
+            vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, head_dim=8,
+            num_attention_heads=2, num_key_value_heads=1,
+        )
+    )  # fmt: skip
+    transformer = SanaTransformer2DModel(
+        in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=8, num_layers=1, caption_channels=16,
+        num_cross_attention_heads=2, cross_attention_head_dim=8, cross_attention_dim=16, sample_size=16,
+    )  # fmt: skip
+    autoencoder = AutoencoderDC(
+        latent_channels=4, attention_head_dim=2, encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8),
+        encoder_layers_per_block=(1, 1), decoder_layers_per_block=(1, 1), encoder_qkv_multiscales=((), ()),
+        decoder_qkv_multiscales=((), ()), scaling_factor=0.41407,
+    )  # fmt: skip
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    SanaPipeline(tokenizer, text, autoencoder, transformer, scheduler).save_pretrained(folder)
+
+
+def qwen_image(folder: Path) -> None:
+    from diffusers import (
+        AutoencoderKLQwenImage,
+        FlowMatchEulerDiscreteScheduler,
+        QwenImagePipeline,
+        QwenImageTransformer2DModel,
+    )
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    tokenizer = clip_tokenizer()
+    shape = {"hidden_size": 16, "intermediate_size": 16}
+    text = shape | {
+        "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": len(tokenizer),
+        "rope_scaling": {"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"},
+    }  # fmt: skip
+    eyes = shape | {"depth": 1, "num_heads": 2, "out_hidden_size": 16}
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=eyes, vision_start_token_id=2, image_token_id=3)
+    transformer = QwenImageTransformer2DModel(
+        in_channels=16, out_channels=4, num_layers=2, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=16, axes_dims_rope=(4, 4, 8),
+    )  # fmt: skip
+    autoencoder = AutoencoderKLQwenImage(
+        base_dim=8, z_dim=4, dim_mult=[1, 2], num_res_blocks=1, temperal_downsample=[False],
+        latents_mean=[0.1, -0.2, 0.3, 0.0], latents_std=[1.5, 0.5, 2.0, 1.0],
+    )  # fmt: skip
+    scheduler = FlowMatchEulerDiscreteScheduler(
+        use_dynamic_shifting=True, base_shift=0.5, max_shift=0.9, max_image_seq_len=8192, shift_terminal=0.02
+    )
+    QwenImagePipeline(
+        scheduler, autoencoder, Qwen2_5_VLForConditionalGeneration(config), tokenizer, transformer
+    ).save_pretrained(folder)  # fmt: skip
+
+
 BUILDERS = {
     "flux_dev": lambda folder: flux(folder, True),
     "flux_schnell": lambda folder: flux(folder, False),
@@ -140,6 +197,8 @@ BUILDERS = {
     "sdxl": lambda folder: sdxl(folder, True),
     "sdxl_turbo": lambda folder: sdxl(folder, False),
     "pixart_sigma": pixart_sigma,
+    "sana": sana,
+    "qwen_image": qwen_image,
 }
 
 

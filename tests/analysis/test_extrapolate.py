@@ -31,7 +31,8 @@ def test_held_out_errors_tell_the_laws_apart():
 
 def test_turns_are_seen_beyond_the_errors_alone():
     y = np.array([5.0, 4.0, 3.0, 3.5, 4.0])
-    assert turning_rung(y, np.full(5, 0.05)) == 3
+    assert turning_rung(y, np.full(5, 0.05)) == 2
+    assert turning_rung(np.array([5.0, 4.0, 3.0, 4.5, 6.0]), np.full(5, 0.05)) == 2
     assert turning_rung(y, np.full(5, 2.0)) is None
     assert turning_rung(np.array([1.0, 2.0, 3.0]), np.zeros(3)) is None
 

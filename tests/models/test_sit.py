@@ -104,6 +104,14 @@ def test_half_weights_keep_an_fp32_state(golden, checkpoint, vae, dtype):
     assert 0 < error < 0.05 * expected.x0.abs().max()
 
 
+@pytest.mark.slow
+def test_compiled_is_the_same(golden, checkpoint, vae):
+    eager, compiled = sit(checkpoint, vae, guidance_scale=4.0), sit(checkpoint, vae, guidance_scale=4.0, compile=True)
+    x, t, encoded = golden["guided_z"], torch.tensor([0.3, 0.6]), {"class_label": golden["guided_y"]}
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x, t, encoded).x0, eager(x, t, encoded).x0, atol=1e-5, rtol=0)
+
+
 def test_gradients_reach_x(golden, checkpoint, vae):
     model = sit(checkpoint, vae, guidance_scale=2.0)
     x = golden["guided_z"].clone().requires_grad_()
@@ -144,6 +152,9 @@ def test_foreign_checkpoints_are_refused(tmp_path, state, vae):
     torch.save(state | {"blocks.0.attn.q_norm.weight": torch.zeros(16)}, tmp_path / "normed.pt")
     with pytest.raises(ValueError, match="q_norm"):
         sit(str(tmp_path / "normed.pt"), vae)
+    torch.save({k: v for k, v in state.items() if k != "blocks.1.mlp.fc1.bias"}, tmp_path / "partial.pt")
+    with pytest.raises(ValueError, match=r"Missing key.*transformer_blocks\.1\.ff\.net\.0\.proj\.bias"):
+        sit(str(tmp_path / "partial.pt"), vae)
     torch.save(state, tmp_path / "sit.pt")
     with pytest.raises(ValueError, match="heads"):
         SiT(path=str(tmp_path / "sit.pt"), vae=vae, device="cpu")

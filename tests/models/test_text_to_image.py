@@ -13,6 +13,8 @@ from tiny_pipelines import BUILDERS, save
 from scaling.models.flux import Flux
 from scaling.models.packing import pack, unpack
 from scaling.models.pixart_sigma import PixArtSigma
+from scaling.models.qwen_image import QwenImage
+from scaling.models.sana import Sana
 from scaling.models.sd3 import SD3
 from scaling.models.sd15 import SD15
 from scaling.models.sdxl import SDXL
@@ -24,9 +26,9 @@ PROMPTS = ["a red cat on the green table", "two small dogs, photo"]
 CONDITIONS = [Condition(prompt=prompt) for prompt in PROMPTS]
 FAMILIES: dict[str, type[TextToImage]] = {
     "flux_dev": Flux, "flux_schnell": Flux, "sd3": SD3, "sd15": SD15, "sdxl": SDXL, "sdxl_turbo": SDXL,
-    "pixart_sigma": PixArtSigma,
+    "pixart_sigma": PixArtSigma, "sana": Sana, "qwen_image": QwenImage,
 }  # fmt: skip
-SIZE = 16  # pixels; the tiny VAE halves them
+SIZE = 32  # pixels; the tiny VAEs halve them
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +51,18 @@ def own_call(folder: Path, model: TextToImage, latents: torch.Tensor, steps: int
 
     pipe = DiffusionPipeline.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
-    if isinstance(model, Flux):
+    packed = isinstance(model, Flux | QwenImage)
+    if packed:
         options["max_sequence_length"] = model.max_tokens
         latents = pack(latents)
-    if isinstance(model, PixArtSigma):
+    if isinstance(model, PixArtSigma | Sana):
         options |= {"clean_caption": False, "use_resolution_binning": False}
     call = {"num_inference_steps": steps, "guidance_scale": model.guidance_scale, "height": SIZE, "width": SIZE}
+    if isinstance(model, QwenImage):
+        call |= {"guidance_scale": None, "true_cfg_scale": model.guidance_scale, "negative_prompt": [" "] * 2}
     final = pipe(PROMPTS, **call, **options, latents=latents, output_type="latent").images
     images = pipe(PROMPTS, **call, **options, latents=latents, output_type="pt").images
-    if isinstance(model, Flux):
+    if packed:
         final = unpack(final, *model.latent_shape[1:])
     return final, images
 
@@ -65,7 +70,7 @@ def own_call(folder: Path, model: TextToImage, latents: torch.Tensor, steps: int
 CASES = [
     ("flux_dev", 3.5), ("flux_dev", 1.0), ("flux_schnell", 1.0), ("sd3", 1.0), ("sd3", 4.5), ("sd15", 1.0),
     ("sd15", 7.5), ("sdxl", 1.0), ("sdxl", 5.0), ("sdxl_turbo", 1.0), ("sdxl_turbo", 2.0), ("pixart_sigma", 1.0),
-    ("pixart_sigma", 4.5),
+    ("pixart_sigma", 4.5), ("sana", 1.0), ("sana", 4.5), ("qwen_image", 1.0), ("qwen_image", 4.0),
 ]  # fmt: skip
 
 
@@ -117,7 +122,7 @@ def test_a_prompt_is_encoded_once_ever(make: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_memory_options_change_nothing(make: Any) -> None:
-    x, t = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(2)), torch.tensor([0.3, 0.6, 0.9])
+    x, t = torch.randn(3, 4, 16, 16, generator=torch.Generator().manual_seed(2)), torch.tensor([0.3, 0.6, 0.9])
     conditions = [Condition(prompt=prompt) for prompt in (*PROMPTS, "a cat")]
     answers = []
     for options in ({}, {"offload": "model"}, {"offload": "layers"}, {"chunk": 1}):
@@ -135,7 +140,7 @@ def test_the_gradient_reaches_the_noise(make: Any) -> None:
     model = make("sd3", guidance_scale=2.0)
     with torch.inference_mode():  # as the runner encodes
         encoded = model.encode(CONDITIONS)
-    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    x = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(3)).requires_grad_()
     rows = {name: value.index_select(0, torch.arange(2)) for name, value in encoded.items()}
     model.decode(model(x, torch.full((2,), 0.5), rows).x0).sum().backward()
     assert x.grad is not None
@@ -143,12 +148,12 @@ def test_the_gradient_reaches_the_noise(make: Any) -> None:
 
 
 def test_flops_are_counted_and_grow_with_the_image(make: Any) -> None:
-    small, large = make("flux_dev", max_tokens=16), make("flux_dev", max_tokens=16, width=64)
+    small, large = make("flux_dev", max_tokens=16), make("flux_dev", max_tokens=16, width=128)
     assert 0 < small.gflops() < large.gflops()
 
 
 def test_identity_tells_models_apart(make: Any, folders: dict[str, Path]) -> None:
-    options: list[dict[str, Any]] = [{}, {"guidance_scale": 2.0}, {"spacing": "trailing"}, {"height": 32}, {}]
+    options: list[dict[str, Any]] = [{}, {"guidance_scale": 2.0}, {"spacing": "trailing"}, {"height": 64}, {}]
     identities = [json.dumps(make("sdxl", **o).identity(), sort_keys=True) for o in options]
     assert len(set(identities)) == 4
     assert identities[0] == identities[-1]

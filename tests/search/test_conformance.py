@@ -176,13 +176,23 @@ def test_reads_no_more_than_it_says(search):
     generator.close()
 
 
-def test_an_open_loop_search_needs_no_answers(search):
-    if not getattr(search, "open_loop", False):
-        return
+@pytest.mark.parametrize("name", ["random", "steps"])
+def test_an_open_loop_search_needs_no_answers(name):
+    search = instantiate(OmegaConf.load(CONFS[0].with_name(f"{name}.yaml")))
+    assert search.open_loop
     told, untold = drive(search, space_of(model(), nfe=10), stop_after=5), search(space_of(model(), nfe=10))
     for proposal in told.proposals:
-        asked = next(untold)
-        assert torch.equal(asked.x, proposal.x)
+        assert torch.equal(next(untold).x, proposal.x)
+
+
+def test_is_in_the_documentations_table(search, request):
+    text = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
+    name, kind = request.node.callspec.params["search"].stem, "sized" if sized(search) else "anytime"
+    row = next(line.split("|") for line in text.splitlines() if line.startswith(f"| {name} |"))
+    assert kind in row[4]
+    assert ("open-loop" in row[4]) == getattr(search, "open_loop", False)
+    assert all(need in row[5] for need in getattr(search, "needs", ()))
+    assert f"`{getattr(search, 'scales', '')}`" in row[6] or not sized(search)
 
 
 def test_what_it_needs_is_known(search):

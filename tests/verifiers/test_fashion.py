@@ -69,17 +69,17 @@ def test_self_supervision_is_one_where_nothing_changed_and_needs_probes() -> Non
 
 
 def test_the_control_is_uniform_continuous_and_knows_no_other_verifier() -> None:
-    many = torch.rand(2000, 1, 28, 28, generator=torch.Generator().manual_seed(3)).expand(-1, 3, -1, -1)
-    labels = [Condition(class_label=i % 10) for i in range(2000)]
+    many = torch.rand(600, 1, 28, 28, generator=torch.Generator().manual_seed(3)).expand(-1, 3, -1, -1)
+    labels = [Condition(class_label=i % 10) for i in range(600)]
     scores = Control()(many, labels)
     assert scores.min() >= -1
     assert scores.max() <= 1
-    torch.testing.assert_close(torch.histc(scores, 4, -1, 1) / 2000, torch.full((4,), 0.25), atol=0.05, rtol=0)
+    torch.testing.assert_close(torch.histc(scores, 4, -1, 1) / 600, torch.full((4,), 0.25), atol=0.08, rtol=0)
     torch.testing.assert_close(Control()(many + 1e-7, labels), scores, atol=1e-3, rtol=0)
     assert not torch.equal(Control(seed=1)(many, labels), scores)
     for other in (Classifier(device="cpu"), Oracle(device="cpu")):
         with torch.no_grad():
-            assert torch.corrcoef(torch.stack((scores, other(many, labels))))[0, 1].abs() < 0.08
+            assert torch.corrcoef(torch.stack((scores, other(many, labels))))[0, 1].abs() < 0.15
 
 
 def test_the_evaluator_gives_features_and_logits() -> None:
