@@ -86,7 +86,8 @@ class Rbf:
         t, s = float(times[0]), float(times[1])
         (seen, _), (below, scale) = scales.tolist()
         fresh = self.diffusion * seen**2 * (seen - below) ** 0.5 / scale
-        ancestral = float(space.step(*torch.zeros(2, 1), t, s, torch.ones(1)))  # what eta = 1 would add
+        nothing = torch.zeros(1)
+        ancestral = float(space.step(nothing, nothing, t, s, torch.ones(1)))  # the std that eta = 1 would add
         largest = float(space.schedule.sigma(times[1]))
         return space.step(state.x, state.x0, t, s, noise, eta=min(fresh, largest) / ancestral)
 
