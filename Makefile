@@ -26,7 +26,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 run: $(VENV)/installed ## install, then search on the embedded model and draw its scaling curve
 	$(BIN)/scaling -m experiment=quickstart
 	$(BIN)/scaling experiment=quickstart_steps
-	$(BIN)/scaling-study show outputs/quickstart
+	$(BIN)/scaling-study show outputs/quickstart --metrics accuracy fid inception_score
 
 test: $(VENV)/installed-dev ## install, then run the tests
 	$(BIN)/pytest
@@ -42,7 +42,7 @@ format: $(VENV)/installed-dev ## mend lint and formatting
 	$(BIN)/ruff format scaling scripts tests
 
 figures: $(VENV)/installed ## draw every embedded figure and table whose runs are there
-	$(BIN)/scaling-study figure all
+	$(BIN)/scaling-study figure --all
 
 figure: $(VENV)/installed ## draw one: make figure FIG=fig06
 	$(BIN)/scaling-study figure $(FIG)

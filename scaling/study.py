@@ -11,6 +11,21 @@ from pathlib import Path
 OUTPUTS = Path("outputs")
 
 
+def show(options: argparse.Namespace) -> int:
+    """Prints a study's tables and alarms, and draws all its runs in one picture."""
+    from scaling.analysis.alarms import alarms
+    from scaling.analysis.curve_plot import draw_curves, print_table
+    from scaling.analysis.folder import open_study
+
+    runs = open_study(options.study).runs
+    for run in runs:
+        print_table(run)
+        for alarm in alarms(run):
+            print(alarm.words)
+    print(f"the study's curves: {draw_curves(runs, options.study / 'curve.png', options.metrics)}")
+    return 0
+
+
 def figure(options: argparse.Namespace) -> int:
     """Draws figures and tables of the paper, or the curves of any study."""
     from scaling.analysis.figures.make import make
@@ -93,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
+    command = add("show", show)
+    command.add_argument("study", type=Path, help="a study's folder, e.g. outputs/quickstart")
+    command.add_argument("--metrics", nargs="+", help="what the picture shows (default: all)")
     _figure_options(add("figure", figure))
     _report_options(add("report", report))
     command = add("advise", advise)

@@ -135,15 +135,18 @@ def print_table(run: Run, console: Console | None = None) -> None:
     from rich.table import Table
 
     table = Table(title=run.name, title_justify="left", header_style="bold")
-    for name in ("rung", "candidates", "NFE"):
+    for name in ("candidates", "NFE"):
         table.add_column(name, justify="right")
     for metric in run.metrics:
         table.add_column(f"{pretty(metric)} {'↓' if lower_is_better(metric) else '↑'}", justify="right")
     for rung, first in enumerate(run.series(run.identity.metric)):
         points = [run.series(metric)[rung] for metric in run.metrics]
         cells = [with_error(point.value, point.ci_low, point.ci_high) for point in points]
-        table.add_row(str(rung), f"{first.candidates:,.4g}", f"{first.nfe:,.6g}", *cells)
-    (console or Console()).print(table)
+        table.add_row(f"{first.candidates:,.4g}", f"{first.nfe:,.6g}", *cells)
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = 160  # a log has no edge to wrap at
+    console.print(table)
 
 
 def with_error(value: float, low: float, high: float) -> str:
