@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +15,13 @@ from scaling.runner.folder import slug
 
 Config = Mapping[str, Any]
 
-ELSEWHERE = ("output_dir", "study", "logger", "progress", "debug", "samples_shown")  # decide no result
+ELSEWHERE = ("output_dir", "study", "logger", "progress", "debug", "workers", "journal")  # decide no result
 _built: dict[str, Any] = {}
 
 
 def run_name(config: Config, overrides: list[str]) -> str:
     """A readable slug of what was overridden, and a digest of all that decides the results."""
-    said = [o.lstrip("+") for o in overrides if o.split("=")[0].lstrip("+~") not in (*ELSEWHERE, "experiment")]
+    said = [o.lstrip("+") for o in overrides if re.split("[=.]", o.lstrip("+~"))[0] not in (*ELSEWHERE, "experiment")]
     choices = config["choices"]
     words = ",".join(said) or "-".join(choices[group] for group in ("model", "verifier", "search"))
     return f"{slug(words)}-{digest(deciding(config))}"
@@ -73,6 +74,9 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         batch_size=config["batch_size"],
         block_size=config["block_size"],
         keep=config["journal"]["keep"],
+        probe=config["journal"]["probe"],
+        limit=config["journal"]["limit_gb"] * 1e9,
+        patience=config["journal"]["patience"],
         samples=config["samples"],
         progress=config["progress"],
     )

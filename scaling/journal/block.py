@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.journal.records import RecordFile, in_memory
+from scaling.journal.lease import Lease
+from scaling.journal.records import Record, RecordFile, in_memory
 from scaling.protocols import Condition
 
 Keys = np.ndarray  # int64 [n, 2]: place of the condition in the block, row number of its candidate
@@ -19,31 +20,40 @@ class Block:
     Columns are named arrays, one entry a row: what the search was told ("score/<scorer>", "x", "x0", "gradient"), what
     was charged ("spent", "nfe"), what was kept ("latents") and what finals and metrics added. Small columns are as
     good as in memory; large ones are memory-mapped and gathered on demand.
+
+    Its folder holds a segment for every lease that wrote, so that each file had one writer in its life: whoever wakes
+    up after its lease was taken over can spoil nothing.
     """
 
-    def __init__(self, path: Path, conditions: Sequence[Condition]) -> None:
+    def __init__(self, folder: Path, conditions: Sequence[Condition], lease: Lease | None = None) -> None:
+        """Reads all segments; without a lease there is no writing."""
         self.conditions = conditions
         self.rows = 0  # one more than the highest row number of any condition
-        self._file = RecordFile(path)
+        self._lease = lease
+        self._records: list[Record] = []
         self._where: dict[str, np.ndarray] = {}  # column -> [conditions, rows] of record << 32 | entry, -1 = missing
-        for number, record in enumerate(self._file.records):
-            self._check_conditions(path, in_memory(record["condition_keys"]))
-            self._index(number)
+        for path in sorted(folder.glob("*.journal")):
+            for record in RecordFile(path).records:
+                self._check_conditions(path, in_memory(record["condition_keys"]))
+                self._add(record)
+        self._file = RecordFile(folder / f"{lease.number:05d}.journal") if lease is not None else None
 
     @property
     def columns(self) -> list[str]:
         return sorted(self._where)
 
     def write(self, keys: Keys, columns: Mapping[str, np.ndarray]) -> None:
-        """Appends entries for some rows as one record."""
+        """Appends entries for some rows as one record; a LeaseLost where another process writes by now."""
         if len(keys) == 0:
             return
+        assert self._lease is not None and self._file is not None, "a block is written under its lease only"
+        self._lease.check()
         places = np.unique(keys[:, 0])
         names = np.array([f"{p}:{self.conditions[p].key}" for p in places], dtype="S64")
         entries = {name: np.atleast_1d(column) for name, column in columns.items()}
         flat = {"places": keys[:, 0].astype(np.int64), "row_numbers": keys[:, 1].astype(np.int64)}
         self._file.append({"condition_keys": names, **flat, **entries})
-        self._index(len(self._file.records) - 1)
+        self._add(self._file.records[-1])
 
     def has(self, column: str, keys: Keys) -> np.ndarray:
         """Whether each row has an entry, [n] bool."""
@@ -54,7 +64,7 @@ class Block:
         where = self._lookup(column, keys)
         assert len(where) and (where >= 0).all(), f"asked for {column} where there is none"
         numbers, entries = where >> 32, where & 0xFFFFFFFF
-        pieces = {n: self._file.records[n][column][entries[numbers == n]] for n in np.unique(numbers)}
+        pieces = {n: self._records[n][column][entries[numbers == n]] for n in np.unique(numbers)}
         sample = next(iter(pieces.values()))
         out = np.empty((len(where), *sample.shape[1:]), sample.dtype)
         for number, piece in pieces.items():
@@ -70,7 +80,8 @@ class Block:
         return out
 
     def sync(self) -> None:
-        self._file.sync()
+        if self._file is not None:
+            self._file.sync()
 
     def _lookup(self, column: str, keys: Keys) -> np.ndarray:
         out = np.full(len(keys), -1, np.int64)
@@ -80,8 +91,9 @@ class Block:
             out[known] = where[keys[known, 0], keys[known, 1]]
         return out
 
-    def _index(self, number: int) -> None:
-        record = self._file.records[number]
+    def _add(self, record: Record) -> None:
+        number = len(self._records)
+        self._records.append(record)
         here = np.flatnonzero(
             in_memory(record["places"]) < len(self.conditions)
         )  # a study of fewer conditions may read it

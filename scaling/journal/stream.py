@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from scaling.journal.block import Block
+from scaling.journal.lease import Lease
 from scaling.protocols import Condition, Conditions
 
 
@@ -23,13 +25,17 @@ def digest(identity: Mapping[str, Any]) -> str:
 def write_atomically(path: Path, data: bytes) -> None:
     """Readers see the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # process ids repeat across machines
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 class Stream:
-    """The folder of a stream: its identity in words, and a block file for every run of conditions."""
+    """The folder of a stream: its identity in words, and a folder for every block of conditions."""
 
     def __init__(self, root: Path, identity: Mapping[str, Any], block_size: int) -> None:
         self.id = digest(identity)
@@ -39,8 +45,12 @@ class Stream:
         if not description.exists():
             write_atomically(description, json.dumps(identity, indent=1, sort_keys=True).encode())
 
-    def block(self, number: int, conditions: Sequence[Condition]) -> Block:
-        return Block(self.folder / f"block-{number:05d}.journal", conditions)
+    def block_folder(self, number: int) -> Path:
+        """What a lease is taken of: a block's segments and its lease."""
+        return self.folder / f"block-{number:05d}"
+
+    def block(self, number: int, conditions: Sequence[Condition], lease: Lease | None = None) -> Block:
+        return Block(self.block_folder(number), conditions, lease)
 
     def candidates_path(self, number: int) -> Path:
         return self.folder / "candidates" / f"part-{number:05d}.parquet"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from scaling.journal.stream import digest
 from scaling.protocols import Condition, Denoiser, Encoded, Features, Prediction, Verifier
+from scaling.runner.stop import check_stop
 from scaling.sampling import Sampler
 
 
@@ -47,6 +48,7 @@ class Paid:
 
 
 Columns = dict[str, np.ndarray]
+Judge = Callable[[Tensor, list[Condition], Tensor | None], Mapping[str, Tensor]]
 
 
 class Batches:
@@ -59,17 +61,27 @@ class Batches:
         scorers: Mapping[str, Verifier],
         extractors: Mapping[str, Features],
         size: int,
+        probe: float | None = None,
     ) -> None:
+        """`probe` is a noise level whose x0 prediction is given back although no scorer here looks at it."""
         self.denoiser, self.sampler, self.size = denoiser, sampler, size
+        self.shape = size  # rows that really go at a time: halved where the memory ends
         self.scorers, self.extractors = dict(scorers), dict(extractors)
         self.score_columns = {name: f"score/{digest(v.identity())}" for name, v in self.scorers.items()}
         probes = {v.probe for v in self.scorers.values() if v.probe is not None}
         if len(probes) > 1:
             raise ValueError(f"verifiers of one run must look at one noise level, not at {sorted(probes)}")
-        self.probe = next(iter(probes), None)
+        self.probe = next(iter(probes), probe)
+        self.views = 1 + bool(probes)  # images that are decoded for a candidate's scores
         self.paid = Paid()
+        self.on_halved: Callable[[], None] = lambda: None
         self._conditions: Sequence[Condition] = ()
         self._encoded: Encoded = {}
+
+    @property
+    def probe_column(self) -> str:
+        """Where the journal keeps the predictions at the probed noise level."""
+        return f"probe/{self.probe:g}"
 
     def open(self, conditions: Sequence[Condition]) -> None:
         """Encodes the conditions of a block, once for all their candidates."""
@@ -78,8 +90,44 @@ class Batches:
             self._encoded = self.denoiser.encode(conditions)
 
     def solve(self, rows: Sequence[Row]) -> Columns:
-        """The answers for at most `size` rows of one shape: x, x0, gradient, and each scorer's column."""
-        padded = [rows[min(i, len(rows) - 1)] for i in range(self.size)]
+        """The answers for at most `size` rows of one shape: x, x0, probe, gradient, and each scorer's column."""
+        check_stop()
+        out = self._in_shape(len(rows), lambda part: self._solve(rows[part]))
+        self._check_scores(out)
+        return out
+
+    def rescore(
+        self, latents: np.ndarray, places: np.ndarray, names: Sequence[str], probes: np.ndarray | None = None
+    ) -> Columns:
+        """Scores of kept clean samples, with their kept predictions for a scorer that looks at those."""
+
+        def judge(images: Tensor, conditions: list[Condition], probed: Tensor | None) -> Mapping[str, Tensor]:
+            return {self.score_columns[n]: self.scorers[n](images, conditions, probed).float() for n in names}
+
+        out = self._judged(latents, places, judge, probes)
+        self.paid.verifier_calls += len(latents) * len(names)
+        self._check_scores(out)
+        return out
+
+    def features(self, latents: np.ndarray, places: np.ndarray) -> Columns:
+        """Every extractor's outputs for clean samples, as "<extractor>.<output>" columns."""
+
+        def judge(images: Tensor, conditions: list[Condition], probed: Tensor | None) -> Mapping[str, Tensor]:
+            return {
+                f"{name}.{output}": value.float()
+                for name, extractor in self.extractors.items()
+                for output, value in extractor(images, conditions).items()
+            }
+
+        return self._judged(latents, places, judge)
+
+    def images(self, latents: np.ndarray) -> np.ndarray:
+        """Clean samples as images, [n, 3, h, w] in [0, 1]."""
+        places = np.zeros(len(latents), np.int64)
+        return self._judged(latents, places, lambda images, conditions, probed: {"images": images})["images"]
+
+    def _solve(self, rows: Sequence[Row]) -> Columns:
+        padded = [rows[min(i, len(rows) - 1)] for i in range(self.shape)]
         x = torch.stack([row.x for row in padded]).to(self.denoiser.device)
         times = torch.stack([row.times for row in padded])
         conditions = [self._conditions[row.place] for row in padded]
@@ -93,52 +141,47 @@ class Batches:
             solved = self.sampler.advance(denoise, self.denoiser.schedule, x, times, score, probe)
             scores = self._scores(solved.x0, solved.probe, conditions) if score else {}
             columns = {"x": solved.x.detach(), "x0": solved.x0.detach()}
+            if solved.probe is not None:
+                columns["probe"] = solved.probe.detach()
             if gradient:
                 guiding = next(iter(scores.values()))
                 columns["gradient"] = torch.autograd.grad(guiding.sum(), x)[0]
         self._charge(rows, len(padded))
-        out = {name: value.detach().cpu().numpy()[: len(rows)] for name, value in {**columns, **scores}.items()}
-        self._check_scores(out)
-        return out
+        return {name: value.detach().cpu().numpy()[: len(rows)] for name, value in {**columns, **scores}.items()}
 
-    def rescore(self, latents: np.ndarray, places: np.ndarray, names: Sequence[str]) -> Iterator[Columns]:
-        """Scores of kept clean samples by scorers that see the final sample alone, batch by batch."""
-        for part, conditions, images in self._decoded(latents, places):
-            scores = {self.score_columns[n]: self.scorers[n](images, conditions) for n in names}
-            self.paid.verifier_calls += part * len(names)
-            out = {name: value.cpu().numpy()[:part] for name, value in scores.items()}
-            self._check_scores(out)
-            yield out
+    def _judged(self, latents: np.ndarray, places: np.ndarray, judge: Judge, probes: np.ndarray | None = None) -> Columns:
+        """What `judge` says of decoded clean samples."""
 
-    def features(self, latents: np.ndarray, places: np.ndarray) -> Columns:
-        """Every extractor's outputs for clean samples, as "<extractor>.<output>" columns."""
-        parts: list[Columns] = []
-        for part, conditions, images in self._decoded(latents, places):
-            outputs = {
-                f"{name}.{output}": value.float().cpu().numpy()[:part]
-                for name, extractor in self.extractors.items()
-                for output, value in extractor(images, conditions).items()
-            }
-            parts.append(outputs)
-        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        def decode(values: np.ndarray) -> Tensor:
+            return self.denoiser.decode(torch.from_numpy(values).to(self.denoiser.device))
 
-    def images(self, latents: np.ndarray) -> np.ndarray:
-        """Clean samples as images, [n, 3, h, w] in [0, 1]."""
-        places = np.zeros(len(latents), np.int64)
-        return np.concatenate([images.cpu().numpy()[:part] for part, _, images in self._decoded(latents, places)])
-
-    def _decoded(self, latents: np.ndarray, places: np.ndarray) -> Iterator[tuple[int, list[Condition], Tensor]]:
-        for start in range(0, len(latents), self.size):
-            part = min(self.size, len(latents) - start)
-            index = start + np.minimum(np.arange(self.size), part - 1)
+        def compute(part: slice) -> Columns:
+            count = part.stop - part.start
+            index = part.start + np.minimum(np.arange(self.shape), count - 1)
             with torch.inference_mode():
-                x0 = torch.from_numpy(latents[index]).to(self.denoiser.device)
-                self.paid.decodes += part
-                yield part, [self._conditions[p] for p in places[index]], self.denoiser.decode(x0)
+                images, probed = decode(latents[index]), None if probes is None else decode(probes[index])
+                said = judge(images, [self._conditions[p] for p in places[index]], probed)
+                self.paid.decodes += count * (1 if probes is None else 2)
+                return {name: value.cpu().numpy()[:count] for name, value in said.items()}
+
+        return self._in_shape(len(latents), compute)
+
+    def _in_shape(self, count: int, compute: Callable[[slice], Columns]) -> Columns:
+        """All of `count` rows in batches of one shape, which halves for good where it does not fit into memory."""
+        while True:
+            try:
+                parts = [compute(slice(i, min(i + self.shape, count))) for i in range(0, count, self.shape)]
+                return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            except torch.OutOfMemoryError:
+                if self.shape == 1:
+                    raise
+            self.shape //= 2
+            torch.cuda.empty_cache()
+            self.on_halved()
 
     def _scores(self, x0: Tensor, probe: Tensor | None, conditions: list[Condition]) -> dict[str, Tensor]:
         images = self.denoiser.decode(x0)
-        probes = self.denoiser.decode(probe) if probe is not None else None
+        probes = self.denoiser.decode(probe) if probe is not None and self.views > 1 else None
         return {self.score_columns[n]: v(images, conditions, probes).float() for n, v in self.scorers.items()}
 
     def _denoise(self, encoded: Encoded, gradient: bool) -> Callable[[Tensor, Tensor], Prediction]:
@@ -161,7 +204,7 @@ class Batches:
         self.paid.forwards += solve * again * per_call * padded
         self.paid.backwards += solve * per_call * padded * rows[0].gradient
         if rows[0].score:
-            self.paid.decodes += padded * (1 + (self.probe is not None))
+            self.paid.decodes += padded * self.views
             self.paid.verifier_calls += padded * len(self.scorers)
 
     def _check_scores(self, columns: Columns) -> None:

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from scaling.analysis.statistics import jackknife_interval, mean_interval
-from scaling.journal.stream import write_atomically
-from scaling.protocols import Condition, Metric
+from scaling.journal.stream import blocks_of, write_atomically
+from scaling.protocols import Conditions, Metric
 from scaling.runner.collect import COSTS, load
 
+CHUNK = 1024  # rows that a metric is given at a time
 GROUPS = 20  # of the delete-group jackknife: condition index modulo this
 LABELS = ("model", "verifier", "search", "guidance_scale", "seed")
 HEADER = (
@@ -56,8 +57,11 @@ def write_curve(
             "conditions": len(rung.rung["candidates"]),
         }
         for name, values in rung.values.items():
-            value, low, high = mean_interval(values)
-            rows.append({**shared, "metric": name, "value": value, "ci_low": low, "ci_high": high})
+            applies = values[~np.isnan(values)]  # NaN: not a question of this condition, e.g. of another category
+            if len(applies):
+                value, low, high = mean_interval(applies)
+                interval = {"value": value, "ci_low": low, "ci_high": high, "conditions": len(applies)}
+                rows.append({**shared, "metric": name, **interval})
         for name, metric in metrics.items():
             feed(metric, parts, index)
             value = float(metric.compute())
@@ -92,20 +96,28 @@ def rung_values(parts: Sequence[Path], index: int) -> Values:
 
 
 def feed(metric: Metric, parts: Sequence[Path], index: int) -> None:
-    """Updates a metric with the final samples of one rung, block by block."""
+    """Updates a metric with the final samples of one rung, in runs of fixed length whatever the blocks' size.
+
+    So the order of additions, and with it every bit of the value, does not depend on how conditions were grouped.
+    """
+    column = f"features/{metric.reads}"
+    waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for path in parts:
-        part = load(path, ["rung/index", "rung/slot", "rung/condition", "label", f"features/{metric.reads}"])
+        part = load(path, ["rung/index", "rung/slot", "rung/condition", "label", column])
         mine = part["rung/index"] == index
         slots = part["rung/slot"][mine]
-        metric.update(
-            torch.from_numpy(part[f"features/{metric.reads}"][slots]),
-            torch.from_numpy(part["rung/condition"][mine]),
-            torch.from_numpy(part["label"][slots]),
-        )
+        waiting.append((part[column][slots], part["rung/condition"][mine], part["label"][slots]))
+        while sum(len(rows[0]) for rows in waiting) >= CHUNK:
+            whole = [np.concatenate(columns) for columns in zip(*waiting, strict=True)]
+            metric.update(*(torch.from_numpy(column[:CHUNK]) for column in whole))
+            waiting = [(whole[0][CHUNK:], whole[1][CHUNK:], whole[2][CHUNK:])]
+    if rest := [np.concatenate(columns) for columns in zip(*waiting, strict=True) if len(columns)]:
+        if len(rest[0]):
+            metric.update(*(torch.from_numpy(column) for column in rest))
 
 
 def write_winners(
-    folder: Path, parts: Sequence[Path], caps: Sequence[int], conditions: Mapping[int, Condition]
+    folder: Path, parts: Sequence[Path], caps: Sequence[int], conditions: Conditions, block_size: int
 ) -> None:
     """Writes winners.parquet: who won at every rung for every condition, and what its final sample is worth."""
     import pyarrow as pa
@@ -114,10 +126,10 @@ def write_winners(
     path = folder / "winners.parquet"
     part_path = path.with_name(f".{path.name}.part")
     writer = None
-    for source in parts:
+    for source, (number, run) in zip(parts, blocks_of(conditions, block_size), strict=True):
         part = load(source)
         slots, index = part["rung/slot"], part["rung/index"]
-        whose = [conditions[int(i)] for i in part["rung/condition"]]
+        whose = [run[int(i) - number * block_size] for i in part["rung/condition"]]
         table = pa.table(
             {
                 "rung": index,

@@ -81,8 +81,8 @@ class Finals:
             missing = rows[~self.block.has(self._tag + column, rows)]
             for start in range(0, len(missing), batches.size):
                 part = missing[start : start + batches.size]
-                for columns in batches.rescore(self.latents(part), part[:, 0], [name]):
-                    self.block.write(part, {self._tag + c: values for c, values in columns.items()})
+                columns = batches.rescore(self.latents(part), part[:, 0], [name])
+                self.block.write(part, {self._tag + c: values for c, values in columns.items()})
 
     def latents(self, rows: Keys) -> np.ndarray:
         return self.block.get(self._tag + "latents", rows)

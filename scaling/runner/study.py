@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import resource
+import json
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scaling.budget import Budget
-from scaling.journal.stream import Stream, blocks_of, digest
+from scaling.journal.lease import Leases
 from scaling.noise import NoiseSpace
 from scaling.protocols import Condition, Conditions, Denoiser, Features, Metric, PerSample, Search, Verifier
-from scaling.runner import collect, curve
+from scaling.runner import curve
 from scaling.runner.batches import Batches
-from scaling.runner.candidates import write_candidates
-from scaling.runner.finals import Finals, winners
+from scaling.runner.blocks import Work, halved, run_blocks, spent
 from scaling.runner.folder import environment, write_json
-from scaling.runner.progress import Progress
-from scaling.runner.samples import write_samples
+from scaling.runner.keep import KEEP, what_to_keep
 from scaling.runner.shape import batch_shape
 from scaling.runner.stages import Stage, stages
-from scaling.runner.turns import KEEP, Task, run_block
 from scaling.sampling import Euler, Sampler
 
 
@@ -52,6 +47,9 @@ class Study:
     batch_size: int | None = None  # None: measured once per model and device
     block_size: int = 64
     keep: str = "latents"
+    probe: float | None = None  # noise level whose x0 prediction is kept with the latents, for later verifiers
+    limit: float = 10e9  # bytes that latents may take; above it only those of winners are kept
+    patience: float = 60.0  # seconds after which a worker that does not stir is taken for dead
     samples: int = 36
     progress: bool = True
 
@@ -65,7 +63,22 @@ class Study:
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
         self.budget.check(self.sampler)
+        self._check_needs()
         self.stages()
+
+    def _check_needs(self) -> None:
+        """A ValueError where the search needs what the verifier or the sampler does not have."""
+        needs = getattr(self.search, "needs", frozenset())
+        search, verifier = self.name("search"), self.name("verifier")
+        if "gradient" in needs and not self.verifier.differentiable:
+            raise ValueError(f"search={search} follows the score's gradient, and verifier={verifier} has none")
+        if "calibrated" in needs and not getattr(self.verifier, "calibrated", True):
+            raise ValueError(f"search={search} weighs candidates by their scores, and verifier={verifier} gives ranks")
+        if "stochastic" in needs and not isinstance(self.sampler, Euler):
+            raise ValueError(
+                f"search={search} makes its own stochastic steps of one evaluation each: it needs the Euler sampler, "
+                f"not {type(self.sampler).__name__}"
+            )
 
     @property
     def folder(self) -> Path:
@@ -103,98 +116,82 @@ class Study:
 
 
 def execute(study: Study) -> Path:
-    """Runs a study to its end and returns its folder; what is already there is read, not computed again."""
-    begun = time.monotonic()
-    folder = study.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    """Runs a study to its end and returns its folder; what is already there is read, not computed again.
+
+    Any number of processes may do so at once, on machines that share the folder: blocks go to who is free, and one
+    process does the last steps.
+    """
     journal = Path(study.output_dir) / "journal"
     guiding = study.name("verifier")
     scorers = {guiding: study.verifier, **study.scorers}
-    first = next(iter(study.conditions))
-    size = study.batch_size or batch_shape(study.denoiser, first, journal / "batch_shapes.json")
-    batches = Batches(study.denoiser, study.sampler, scorers, study.extractors, size)
-    identities = {
-        "model": dict(study.denoiser.identity()),
-        "verifiers": {name: dict(verifier.identity()) for name, verifier in scorers.items()},
-        "extractors": {name: dict(extractor.identity()) for name, extractor in study.extractors.items()},
-        "batch_size": size,
-    }
-    write_json(folder / "environment.json", environment(study.denoiser.device, identities))
-    parts, conditions = _run_blocks(study, batches, journal, guiding)
-    caps = _caps(study)
+    leases = Leases(study.patience)
+    size = study.batch_size or _batch_shape(study, journal, leases)
+    probe = study.probe if getattr(study.search, "open_loop", False) else None
+    batches = Batches(study.denoiser, study.sampler, scorers, study.extractors, size, probe)
+    _claim(study, scorers, size)
+    keep, said = what_to_keep(study)
+    if said and study.progress:
+        print(said, file=sys.stderr, flush=True)
+    work = Work(study, batches, journal, guiding, keep, leases)
+    parts = run_blocks(work)
+    with leases.wait(study.folder / ".last"):
+        if not is_done(study.folder):
+            _finish(work, parts)
+    return study.folder
+
+
+def is_done(folder: Path) -> bool:
+    """Whether a run's folder is complete."""
+    cost = folder / "cost.json"
+    return cost.exists() and bool(json.loads(cost.read_text()).get("done"))
+
+
+def _batch_shape(study: Study, journal: Path, leases: Leases) -> int:
+    """One process measures and all take its answer, since results are equal only at one shape."""
+    with leases.wait(journal / "shapes"):
+        return batch_shape(study.denoiser, next(iter(study.conditions)), journal / "batch_shapes.json")
+
+
+def _finish(work: Work, parts: list[Path]) -> None:
+    """What needs all blocks: winners, metrics over the set, the account."""
+    begun, study = time.monotonic(), work.study
+    caps = [cap for _, cap in sorted(rung for stage in study.stages() for rung in stage.rungs)]
     labels = {
         "model": study.name("model"),
-        "verifier": guiding,
+        "verifier": work.guiding,
         "search": study.name("search"),
         "guidance_scale": study.denoiser.guidance_scale,
         "seed": study.seed,
     }
-    curve.write_winners(folder, parts, caps, conditions)
-    curve.write_curve(folder, parts, len(caps), labels, study.denoiser.gflops(), study.metrics)
+    curve.write_winners(study.folder, parts, caps, study.conditions, study.block_size)
+    curve.write_curve(study.folder, parts, len(caps), labels, study.denoiser.gflops(), study.metrics)
+    paid, seconds, memory = spent(parts)
     cost = {
         "done": True,
-        "seconds": time.monotonic() - begun,
-        "paid": dataclasses.asdict(batches.paid),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "conditions": len(conditions),
+        "seconds": seconds + time.monotonic() - begun,  # of all workers together
+        "paid": dataclasses.asdict(paid),
+        "peak_memory_mb": memory,
+        "conditions": len(study.conditions),
+        "tier": "c" if halved(work.streams) else "b",  # c: some batches had to be smaller, equal within rounding
     }
-    write_json(folder / "cost.json", cost)
-    return folder
+    write_json(study.folder / "cost.json", cost)
 
 
-def _caps(study: Study) -> list[int]:
-    return [cap for _, cap in sorted(rung for stage in study.stages() for rung in stage.rungs)]
-
-
-def _run_blocks(study: Study, batches: Batches, journal: Path, guiding: str) -> tuple[list[Path], dict[int, Condition]]:
-    parts: list[Path] = []
-    everyone: dict[int, Condition] = {}
-    with Progress(study.run, len(study.conditions), study.progress) as progress:
-        for number, conditions in blocks_of(study.conditions, study.block_size):
-            first = number * study.block_size
-            everyone.update(enumerate(conditions, first))
-            path = study.folder / "blocks" / f"{number:05d}.npz"
-            paid = not path.exists()
-            if paid:
-                batches.open(conditions)
-                collect.save(path, _run_stages(study, batches, journal, guiding, number, conditions, progress))
-            scores = collect.load(path, ["rung/index", "rung/score"])
-            last = scores["rung/index"] == scores["rung/index"].max()
-            progress.block(len(conditions), float(scores["rung/score"][last].mean()), paid)
-            parts.append(path)
-    return parts, everyone
-
-
-def _run_stages(
-    study: Study,
-    batches: Batches,
-    journal: Path,
-    guiding: str,
-    number: int,
-    conditions: list[Condition],
-    progress: Progress,
-) -> collect.Part:
-    results = []
-    for stage in study.stages():
-        stream = Stream(journal, study.identity(stage.search, batches.size), study.block_size)
-        block = stream.block(number, conditions)
-        spaces = [study.space(condition) for condition in conditions]
-        task = Task(stage.search, spaces, conditions, block, batches, guiding, stage.cap, study.keep)
-        run_block(task, progress.rows)
-        rungs = {index: winners(task, cap) for index, cap in stage.rungs}
-        finals = Finals(task, study.budget.final)
-        first = number * study.block_size
-        results.append(collect.collect(task, finals, rungs, study.per_sample, first))
-        write_candidates(stream.candidates_path(number), task, first)
-        _link(study.folder / "candidates", stream, number, stage if len(study.stages()) > 1 else None)
-        write_samples(study.folder, task, finals, rungs, dict(stage.rungs), first, study.samples)
-    return collect.join(results)
-
-
-def _link(folder: Path, stream: Stream, number: int, stage: Stage | None) -> None:
-    """The stream's candidates as part of this run, without a second copy."""
-    folder.mkdir(exist_ok=True)
-    rung = "" if stage is None else f"{stage.cap}-"
-    link = folder / f"part-{rung}{number:05d}.parquet"
-    if not link.is_symlink():
-        link.symlink_to(os.path.relpath(stream.candidates_path(number), folder))
+def _claim(study: Study, scorers: Mapping[str, Verifier], size: int) -> None:
+    """Describes the run in its folder; a ValueError where the folder holds another run's results."""
+    identities = {
+        "streams": {str(stage.cap): study.identity(stage.search, size) for stage in study.stages()},
+        "verifiers": {name: dict(verifier.identity()) for name, verifier in scorers.items()},
+        "extractors": {name: dict(extractor.identity()) for name, extractor in study.extractors.items()},
+        "metrics": sorted([*study.metrics, *study.per_sample]),
+        "rungs": list(study.budget.rungs),
+        "final_nfe": study.budget.final,
+        "conditions": len(study.conditions),
+    }
+    path = study.folder / "environment.json"
+    said = environment(study.denoiser.device, identities)
+    if path.exists() and json.loads(path.read_text())["identities"] != json.loads(json.dumps(identities)):
+        raise ValueError(
+            f"{study.folder} holds another run (see its environment.json); choose another name for this one"
+        )
+    write_json(path, said)

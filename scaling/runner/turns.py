@@ -13,8 +13,6 @@ from scaling.protocols import Condition, Search
 from scaling.runner.batches import Batches, Columns, Row
 from scaling.runner.lives import RECORD, Life, Needs
 
-KEEP = ("scores", "winners", "latents")
-
 OnRows = Callable[[int, int], None]  # told after each batch: rows, NFE
 
 
@@ -88,14 +86,13 @@ def _score_kept(task: Task) -> None:
     block, batches = task.block, task.batches
     clean = np.argwhere((block.dense("scored", 0) > 0) & (block.dense("t") == 0) & (block.dense("spent") <= task.cap))
     for name, verifier in batches.scorers.items():
-        if verifier.probe is not None or len(clean) == 0:
-            continue  # it wants to see what was not kept: those rows are solved again
-        column = batches.score_columns[name]
-        keys = clean[~block.has(column, clean) & block.has("latents", clean)]
+        keys = clean[~block.has(batches.score_columns[name], clean) & block.has("latents", clean)]
+        if verifier.probe is not None:  # where the prediction was not kept the rows are solved again
+            keys = keys[block.has(batches.probe_column, keys)]
         for start in range(0, len(keys), batches.size):
             part = keys[start : start + batches.size]
-            for columns in batches.rescore(block.get("latents", part), part[:, 0], [name]):
-                block.write(part, columns)
+            probes = None if verifier.probe is None else block.get(batches.probe_column, part)
+            block.write(part, batches.rescore(block.get("latents", part), part[:, 0], [name], probes))
 
 
 def _mark_end(block: Block, life: Life) -> None:
@@ -112,7 +109,10 @@ def _write(task: Task, rows: Sequence[Row], answers: Columns) -> None:
     clean = rows[0].times[-1] == 0
     if clean:
         kept = np.ones(len(rows), bool) if needs.reads & {"x", "x0"} else _kept(task, keys, answers)
-        block.write(keys[kept], {"latents": answers["x"][kept]})
+        clean_columns = {"latents": answers["x"][kept]}
+        if "probe" in answers and task.keep == "latents" and getattr(task.search, "open_loop", False):
+            clean_columns[task.batches.probe_column] = answers["probe"][kept]
+        block.write(keys[kept], clean_columns)
     tensors = {name: answers[name] for name in needs.reads if name in answers and not (clean and name != "gradient")}
     if tensors:
         block.write(keys, tensors)

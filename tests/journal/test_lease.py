@@ -1,0 +1,171 @@
+"""Leases: one holder at a time, whatever dies, sleeps or jumps."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from scaling.journal.lease import Lease, LeaseLost, Leases, highest, is_held
+
+PATIENCE = 0.4
+
+
+class Clock:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def dead(lease: Lease) -> None:
+    """As after kill -9: nobody counts any more and nothing was released."""
+    lease._stop.set()
+    lease._thread.join()
+
+
+def test_one_holder_at_a_time(tmp_path: Path) -> None:
+    a, b = Leases(), Leases()
+    lease = a.take(tmp_path)
+    assert lease is not None
+    assert b.take(tmp_path) is None
+    assert is_held(tmp_path)
+    lease.release()
+    assert not is_held(tmp_path)
+    again = b.take(tmp_path)
+    assert again is not None
+    assert again.number > lease.number
+    again.release()
+
+
+def test_a_living_holder_keeps_its_lease_however_long_others_wait(tmp_path: Path) -> None:
+    with Leases(PATIENCE).wait(tmp_path):
+        other, end = Leases(PATIENCE), time.monotonic() + 5 * PATIENCE
+        while time.monotonic() < end:
+            assert other.take(tmp_path) is None
+            time.sleep(PATIENCE / 20)
+
+
+def test_a_dead_holders_lease_is_taken_over(tmp_path: Path) -> None:
+    lease = Leases(PATIENCE).wait(tmp_path)
+    dead(lease)
+    begun = time.monotonic()
+    with Leases(PATIENCE).wait(tmp_path) as new:
+        assert time.monotonic() - begun >= PATIENCE
+        assert new.number == lease.number + 1
+        with pytest.raises(LeaseLost):
+            lease.check()
+
+
+def test_who_wakes_up_late_takes_nothing_back(tmp_path: Path) -> None:
+    lease = Leases(PATIENCE).wait(tmp_path)
+    dead(lease)
+    with Leases(PATIENCE).wait(tmp_path) as new:
+        lease.release()  # writes into its own file, which is gone
+        assert is_held(tmp_path)
+        new.check()
+
+
+def test_a_jump_of_the_clock_ends_no_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    with Leases(60).wait(tmp_path):
+        other = Leases(60, clock)
+        assert other.take(tmp_path) is None
+        for jump in (86_400.0, -86_400.0, 1e9):
+            clock.now += jump
+            monkeypatch.setattr(time, "time", lambda jump=jump: jump)
+            assert other.take(tmp_path) is None
+
+
+def test_only_steady_looking_finds_a_holder_dead(tmp_path: Path) -> None:
+    dead(Leases(60).wait(tmp_path))
+    clock = Clock()
+    other = Leases(60, clock)
+    looks = 0
+    while (lease := other.take(tmp_path)) is None:
+        clock.now += 1000
+        looks += 1
+    assert looks >= 10
+    lease.release()
+
+
+def test_of_many_who_find_it_dead_one_takes_over(tmp_path: Path) -> None:
+    dead(Leases(60).wait(tmp_path))
+    clocks = [Clock() for _ in range(8)]
+    views = [Leases(60, clock) for clock in clocks]
+    for _ in range(10):
+        assert [view.take(tmp_path) for view in views] == [None] * 8
+        for clock in clocks:
+            clock.now += 6
+    taken: list[Lease] = []
+    barrier = threading.Barrier(8)
+
+    def race(view: Leases) -> None:
+        barrier.wait()
+        if (lease := view.take(tmp_path)) is not None:
+            taken.append(lease)
+
+    threads = [threading.Thread(target=race, args=(view,)) for view in views]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 1
+    taken[0].release()
+
+
+def test_an_old_view_of_the_folder_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        Leases().wait(tmp_path).release()
+    with Leases().wait(tmp_path) as holder:
+        monkeypatch.setattr("scaling.journal.lease.highest", lambda folder: -1)  # as if the folder were still empty
+        assert Leases().take(tmp_path) is None
+        monkeypatch.undo()
+        assert highest(tmp_path) == holder.number
+        holder.check()
+
+
+def _hold(folder: str, wins: str) -> None:
+    leases = Leases(PATIENCE)
+    for _ in range(20):
+        with leases.wait(Path(folder), 0.001):
+            handle = os.open(wins, os.O_CREAT | os.O_EXCL)  # fails if two are inside
+            os.close(handle)
+            time.sleep(0.001)
+            os.unlink(wins)
+
+
+def test_processes_exclude_each_other(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("fork")
+    workers = [spawn.Process(target=_hold, args=(str(tmp_path / "lease"), str(tmp_path / "in"))) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0] * 4
+
+
+def _sleep_in(folder: str) -> None:
+    Leases(PATIENCE).wait(Path(folder))
+    time.sleep(600)
+
+
+def test_kill_9_leaves_no_lock_behind(tmp_path: Path) -> None:
+    worker = multiprocessing.get_context("fork").Process(target=_sleep_in, args=(str(tmp_path),))
+    worker.start()
+    while not is_held(tmp_path):
+        time.sleep(0.01)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    begun = time.monotonic()
+    Leases(PATIENCE).wait(tmp_path).release()
+    assert time.monotonic() - begun < 20 * PATIENCE
