@@ -65,14 +65,18 @@ def extrapolate(runs: Sequence[Run], metric: str, factor: float = 8.0, seed: int
 
 
 def turning_rung(y: NDArray, error: NDArray) -> int | None:
-    """The first rung that goes against the curve's trend by more than the two values' errors; None for monotone."""
+    """Where the curve turns: its interior extreme, if it leaves a trend by more than the errors; None for monotone."""
     trend = np.sign(y[-1] - y[0])
     spread = 1.96 * np.hypot(np.nan_to_num(error[1:]), np.nan_to_num(error[:-1]))
     if trend == 0:
         return None
     best = np.maximum.accumulate(y * trend)[:-1]
     against = np.flatnonzero(best - y[1:] * trend > spread)
-    return int(against[0]) + 1 if len(against) else None
+    if not len(against):
+        return None
+    inside = y[1:-1]
+    outward = (np.abs(inside - y[0]) + np.abs(inside - y[-1])) * ((inside - y[0]) * (inside - y[-1]) > 0)
+    return int(outward.argmax()) + 1
 
 
 def held_out_errors(x: NDArray, y: NDArray) -> dict[str, float]:
@@ -86,20 +90,32 @@ def held_out_errors(x: NDArray, y: NDArray) -> dict[str, float]:
 
 
 def fit(law: str, x: NDArray, y: NDArray) -> Predict:
-    """Least squares of "power" (c + a x^-b), "log" (c + a log x) or "carry" (the last value)."""
+    """Least squares of "power" (c + a x^-b), "log" (c + a log x) or "carry" (the last value).
+
+    `y` may hold many curves, [..., rungs]; the prediction is then [..., ahead].
+    """
+    y = np.asarray(y, dtype=np.float64)
     if law == "carry":
-        return lambda ahead: np.full(len(ahead), y[-1])
+        return lambda ahead: np.broadcast_to(y[..., -1:], (*y.shape[:-1], len(ahead)))
     if law == "log":
-        slope, level = np.polyfit(np.log(x), y, 1)
-        return lambda ahead: level + slope * np.log(ahead)
-    scale = x[0]
-    fits = []
-    for exponent in EXPONENTS:
-        basis = np.stack([np.ones_like(x), (x / scale) ** -exponent], axis=1)
-        weights = np.linalg.lstsq(basis, y, rcond=None)[0]
-        fits.append((float(np.sum((basis @ weights - y) ** 2)), exponent, weights))
-    _, exponent, (level, slope) = min(fits, key=lambda each: each[0])
-    return lambda ahead: level + slope * (ahead / scale) ** -exponent
+        weights = y @ np.linalg.pinv(_log_basis(x)).T
+        return lambda ahead: weights @ _log_basis(ahead).T
+    bases = _power_bases(x, x[0])
+    options = np.einsum("ewk,...k->...ew", np.linalg.pinv(bases), y)
+    misfit = np.sum((np.einsum("ekw,...ew->...ek", bases, options) - y[..., None, :]) ** 2, axis=-1)
+    best = misfit.argmin(axis=-1)
+    weights = np.take_along_axis(options, best[..., None, None], axis=-2)[..., 0, :]
+    return lambda ahead: np.einsum("...kw,...w->...k", _power_bases(ahead, x[0])[best], weights)
+
+
+def _log_basis(x: NDArray) -> Array:
+    return np.stack([np.ones_like(x), np.log(x)], axis=-1)
+
+
+def _power_bases(x: NDArray, scale: float) -> Array:
+    """[exponents, rungs, 2]: a constant and a power, for every exponent tried."""
+    powers = (x / scale) ** -EXPONENTS[:, None]
+    return np.stack([np.ones_like(powers), powers], axis=-1)
 
 
 def _bands(law: str, x: NDArray, y: NDArray, error: NDArray, ahead: NDArray, seed: int) -> tuple[Interval, ...]:
@@ -107,5 +123,5 @@ def _bands(law: str, x: NDArray, y: NDArray, error: NDArray, ahead: NDArray, see
     middle = fit(law, x, y)(ahead)
     rng = np.random.default_rng(seed)
     redrawn = y + np.nan_to_num(error) * rng.standard_normal((RESAMPLES, len(y)))
-    low, high = np.quantile([fit(law, x, each)(ahead) for each in redrawn], (0.025, 0.975), axis=0)
+    low, high = np.quantile(fit(law, x, redrawn)(ahead), (0.025, 0.975), axis=0)
     return tuple(Interval(*map(float, row)) for row in zip(middle, low, high, strict=True))

@@ -122,11 +122,12 @@ class Run:
         return tuple(name for name in self.winners.column_names if name not in WINNER_KEYS)
 
     def per_sample(self, metric: str) -> NDArray[np.float64]:
-        """One score of the final samples, as rungs by conditions."""
+        """One score of the final samples, as rungs by those conditions that it applies to (where no rung has NaN)."""
         if metric not in self.per_sample_metrics:
             known = ", ".join(self.per_sample_metrics)
             raise ValueError(f"{self.path} has no per-sample metric {metric!r}; it has {known}")
-        return _by_rung(self.winners, self.path / "winners.parquet", metric)
+        values = _by_rung(self.winners, self.path / "winners.parquet", metric)
+        return values[:, np.isfinite(values).all(axis=0)]
 
     @cached_property
     def _replicates(self) -> pa.Table:

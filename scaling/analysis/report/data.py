@@ -1,0 +1,170 @@
+"""All that the page shows of a study, as plain json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import yaml
+
+from scaling.analysis.advise import advise, traces
+from scaling.analysis.alarms import alarms
+from scaling.analysis.costs import AXES, cost
+from scaling.analysis.extrapolate import extrapolate
+from scaling.analysis.folder import Run, Study
+from scaling.analysis.lines import intervals
+from scaling.analysis.names import NO_SEARCH, Key, Names, key_of, order
+from scaling.analysis.style import lower_is_better, pretty
+
+FEW = 2000  # conditions under which FID says more about the count than about the samples
+BUDGETS = 6  # rows of advice
+
+
+def study_data(study: Study) -> dict[str, Any]:
+    """Lines, tables, advice, alarms and warnings of a study; images are attached later."""
+    runs = tuple(run for run in study.runs if run.curve)
+    if not runs:
+        raise ValueError(f"{study.path} holds no finished rung yet")
+    names = Names(runs)
+    groups = _groups(runs)
+    lines = [_line(group, names, key) for key, group in groups]
+    metrics = list(dict.fromkeys(metric for run in runs for metric in run.metrics))
+    axes = [axis for axis in AXES if any(axis in line["costs"] for line in lines)]
+    return {
+        "name": study.name,
+        "lines": lines,
+        "metrics": [{"id": m, "name": pretty(m), "lower": lower_is_better(m)} for m in metrics],
+        "axes": [{"id": axis, "name": pretty(axis)} for axis in axes],
+        "runs": [_run(run, names) for run in runs],
+        "alarms": [f"{names.labels[key_of(run)]} {alarm.words}" for run in runs for alarm in alarms(run)],
+        "warnings": _warnings(runs, names),
+        "advice": {metric: _advice(runs, metric) for metric in metrics},
+        "outlook": {metric: _outlook(groups, names, metric) for metric in metrics},
+    }
+
+
+def _groups(runs: Sequence[Run]) -> list[tuple[Key, list[Run]]]:
+    """Runs of one line, which differ in their seed alone."""
+    groups: dict[tuple, list[Run]] = {}
+    for run in runs:
+        ladder = tuple(point.nfe for point in run.series(run.identity.metric))
+        groups.setdefault((key_of(run), ladder), []).append(run)
+    return [(key, group) for (key, _), group in sorted(groups.items(), key=lambda item: order(item[0][0]))]
+
+
+def _line(runs: Sequence[Run], names: Names, key: Key) -> dict[str, Any]:
+    run = runs[0]
+    look = names.looks[key]
+    values = {metric: [list(each) for each in intervals(runs, metric)] for metric in run.metrics}
+    return {
+        "label": names.labels[key],
+        "color": look.color,
+        "marker": look.marker,
+        "dash": {"-": "solid", "--": "dash", ":": "dot"}[look.dash],
+        "search": key.search,
+        "verifier": key.verifier or run.identity.verifier,
+        "model": key.model,
+        "baseline": key.search in NO_SEARCH,
+        "costs": {axis: costs for axis in AXES if (costs := _costs(run, axis))},
+        "values": values,
+        "seeds": len(runs),
+    }
+
+
+def _costs(run: Run, axis: str) -> list[float]:
+    """The run's costs on an axis, nothing where it has none there."""
+    try:
+        return [cost(run, point, axis) for point in run.series(run.identity.metric)]
+    except ValueError:
+        return []
+
+
+def _run(run: Run, names: Names) -> dict[str, Any]:
+    point = run.identity
+    return {
+        "name": run.name,
+        "label": names.labels[key_of(run)] + (f", seed {point.seed}" if _seeds(names.runs) > 1 else ""),
+        "command": command(run),
+        "config": yaml.safe_dump(run.config, sort_keys=False),
+        "environment": yaml.safe_dump(run.environment, sort_keys=False) if run.environment else "",
+        "seconds": run.cost.get("seconds"),
+        "conditions": point.conditions,
+        "done": run.done,
+        "images": [],
+    }
+
+
+def _seeds(runs: Sequence[Run]) -> int:
+    return len({run.identity.seed for run in runs})
+
+
+def command(run: Run) -> str:
+    """The command line that makes a run: its own overrides where they were kept, else what it chose."""
+    if overrides := run.config.get("overrides"):
+        return "scaling " + " ".join(_quoted(each) for each in overrides)
+    chosen = {group: option for group, option in run.choices.items() if isinstance(option, str)}
+    parts = [f"{group.split('@')[0]}={option}" for group, option in chosen.items() if "@" not in group]
+    budget = run.config.get("budget") or {}
+    ladder = next((f"budget.{name}={budget[name]}" for name in ("candidates", "nfe") if budget.get(name)), "")
+    return " ".join(["scaling", *parts, f"study={run.study}", f"seed={run.identity.seed}", _quoted(ladder)]).strip()
+
+
+def _quoted(text: str) -> str:
+    return f"'{text.replace(' ', '')}'" if "[" in text else text
+
+
+def _warnings(runs: Sequence[Run], names: Names) -> list[str]:
+    """What a reader should know, each once with the lines that it holds for."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        label, point = names.labels[key_of(run)], run.identity
+        said = []
+        if not run.done:
+            said.append("not finished, so it may still change")
+        if "fid" in run.metrics and point.conditions < FEW:
+            said.append(f"FID of {point.conditions:,} conditions is far above that of many; compare it at equal counts")
+        if point.verifier in run.metrics and point.search not in NO_SEARCH:
+            said.append(f"{pretty(point.verifier)} guided the search, so its mean is no independent judge")
+        for text in said:
+            found.setdefault(text, []).append(label)
+    return [f"{text} ({'; '.join(dict.fromkeys(labels))})" for text, labels in found.items()]
+
+
+def _advice(runs: Sequence[Run], metric: str) -> list[dict[str, Any]]:
+    """What to use at budgets over the measured range."""
+    found = traces(runs, metric)
+    if not found:
+        return []
+    low, high = min(trace.cost[0] for trace in found), max(trace.cost[-1] for trace in found)
+    rows = []
+    for budget in np.geomspace(low, high, BUDGETS):
+        best = advise(runs, float(budget) * (1 + 1e-9), metric)
+        rows.append(
+            {
+                "budget": round(float(budget)),
+                "use": best.label,
+                "candidates": best.candidates,
+                "nfes_per_iter": best.nfes_per_iter,
+                "final_nfe": best.final_nfe,
+                "expected": best.expected,
+                "command": best.command,
+            }
+        )
+    return rows
+
+
+def _outlook(groups: Sequence[tuple[Key, list[Run]]], names: Names, metric: str) -> list[dict[str, Any]]:
+    """How each line goes on, or why no law says so."""
+    rows = []
+    for key, group in groups:
+        if metric not in group[0].metrics:
+            continue
+        try:
+            found = extrapolate(group, metric)
+        except ValueError as error:
+            rows.append({"label": names.labels[key], "words": str(error), "x": [], "y": []})
+            continue
+        y = [list(each) for each in found.predicted]
+        rows.append({"label": names.labels[key], "words": found.words, "x": list(found.nfe), "y": y})
+    return rows
