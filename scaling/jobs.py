@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scaling.build import run_name, study_of
+from scaling.build import run_name, study_of, writable
 from scaling.explain import one_line, report_failure
+from scaling.runner.stop import stopping_at_batches
+from scaling.workers import run_workers
 
 
 def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> None:
@@ -23,22 +25,34 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
         if _finished(folder):
             print(f"{folder}: already finished, nothing to do", flush=True)
             return
-        study = study_of(config, overrides)
-        _write_config(study.folder, config)
-        _execute(study)
-        _publish(study.folder, config)
+        with stopping_at_batches():
+            _execute(config, overrides, folder)
+        _show(folder)
+        _publish(folder, config)
     except (ValueError, OSError) as error:
         if config["debug"]:
             traceback.print_exc()
         report_failure(f"{config['study']}/{name}: {one_line(error)}", now=multirun)
 
 
-def _execute(study: Any) -> None:
-    from scaling.analysis.curve_plot import draw_curves, print_table
-    from scaling.analysis.folder import Run
+def _execute(config: Mapping[str, Any], overrides: list[str], folder: Path) -> None:
+    """Runs it here, or in several processes."""
+    if config["workers"] != 1:
+        writable(Path(config["output_dir"]))
+        _write_config(folder, config)
+        run_workers(config, overrides, folder)
+        return
     from scaling.runner.study import execute
 
-    folder = execute(study)
+    study = study_of(config, overrides)
+    _write_config(folder, config)
+    execute(study)
+
+
+def _show(folder: Path) -> None:
+    from scaling.analysis.curve_plot import draw_curves, print_table
+    from scaling.analysis.folder import Run
+
     run = Run(folder)
     print_table(run)
     draw_curves([run], folder / "curve.png")
