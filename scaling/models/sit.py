@@ -177,14 +177,19 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def load(architecture: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
     """The network with a checkpoint's weights; all blocks share one embedding of time and label, as in the original."""
+    from accelerate import init_empty_weights
     from diffusers.models.embeddings import Timesteps
 
-    network: Any = build(architecture)
+    with init_empty_weights(include_buffers=False):  # drawing 675 million weights to overwrite them takes a minute
+        network: Any = build(architecture)
     shared = network.transformer_blocks[0].norm1.emb
     shared.time_proj = Timesteps(256, flip_sin_to_cos=True, downscale_freq_shift=0)  # the stock shift of 1 is DDPM's
     for block in network.transformer_blocks:
         block.norm1.emb = shared
-    network.load_state_dict(convert(state))
+    try:
+        network.load_state_dict(convert(state), assign=True)
+    except RuntimeError as error:
+        raise ValueError(f"the checkpoint does not fit a SiT: {' '.join(str(error).split())}") from None
     return network
 
 
