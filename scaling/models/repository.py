@@ -27,6 +27,11 @@ class Repository:
         return json.loads(find_file(self.path, "model_index.json").read_text())
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """All that is there."""
+        return tuple(self._parts)
+
+    @property
     def text_parts(self) -> tuple[str, ...]:
         """Tokenizers and text encoders."""
         return tuple(name for name in self._parts if name.startswith(("text_encoder", "tokenizer")))

@@ -1,0 +1,75 @@
+"""Qwen-Image (2508.02324): packed latents of a video autoencoder, guidance that keeps the norm of the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from scaling.models.encoded_prompts import Row
+from scaling.models.library_schedules import FlowMatch
+from scaling.models.packing import pack, unpack
+from scaling.models.text_to_image import TextToImage
+from scaling.protocols import Encoded, Schedule
+
+
+@dataclass(kw_only=True, eq=False)
+class QwenImage(TextToImage):
+    """`Qwen/Qwen-Image`; its "true" guidance is run, away from the prompt `" "`, as its authors do.
+
+    Prompts are as long as they are: all are padded to `max_tokens`, so that nothing depends on the company.
+    """
+
+    pipeline = "QwenImagePipeline"
+    multiple = 2
+    max_tokens: int = 512
+
+    @property
+    def vae_factor(self) -> int:
+        return 2 ** len(self.vae_config["temperal_downsample"])
+
+    def channels(self) -> int:
+        return int(self.config["in_channels"]) // 4
+
+    def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
+        _, height, width = self.latent_shape
+        return FlowMatch.from_scheduler(config, height * width // 4, given=True)
+
+    def text(self, pipe: Any, prompt: str) -> Row:
+        embeds, _ = pipe.encode_prompt(prompt, device=self.device, max_sequence_length=self.max_tokens)
+        lacking = self.max_tokens - embeds.shape[1]
+        mask = F.pad(torch.ones(embeds.shape[1], dtype=torch.long), (0, lacking))
+        return {"prompt": F.pad(embeds[0], (0, 0, 0, lacking)), "mask": mask}
+
+    def null(self, pipe: Any) -> Row:
+        return self.text(pipe, " ")
+
+    def guide(self, conditioned: Tensor, null: Tensor) -> Tensor:
+        """Guided, with the norm of each token's conditioned prediction."""
+        guided = pack(super().guide(conditioned, null))
+        norm = pack(conditioned).norm(dim=-1, keepdim=True) / guided.norm(dim=-1, keepdim=True)
+        return unpack(guided * norm, *conditioned.shape[-2:])
+
+    def image(self, vae: Any, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+        mean, deviation = (
+            x0.new_tensor(self.vae_config[name]).view(-1, 1, 1) for name in ("latents_mean", "latents_std")
+        )  # fmt: skip
+        latents = (x0 * deviation + mean).unsqueeze(2)  # one frame
+        return vae.decode(latents.to(vae.dtype), return_dict=False)[0][:, :, 0]
+
+    def forward(self, network: Any, x: Tensor, t: Tensor, encoded: Encoded) -> Float[Tensor, "n c h w"]:
+        height, width = x.shape[-2:]
+        tokens = network(
+            hidden_states=pack(x).to(network.dtype),
+            timestep=t.to(network.dtype),
+            encoder_hidden_states=encoded["prompt"],
+            encoder_hidden_states_mask=encoded["mask"],
+            img_shapes=[[(1, height // 2, width // 2)]] * len(x),
+            return_dict=False,
+        )[0]
+        return unpack(tokens, height, width)
