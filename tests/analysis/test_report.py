@@ -218,6 +218,19 @@ def test_fifty_runs_of_twelve_rungs_redraw_in_a_tenth_of_a_second(browser, tmp_p
         make_run(tmp_path / "s", f"{number:02d}", ladder=ladder, conditions=40, images=False, settings=settings)
     show(browser, write_report(open_study(tmp_path / "s"), tmp_path / "report.html"))
     assert len(drawn(browser)) == 50
-    script = "document.getElementById('metric').selectedIndex = arguments[0] % 3; redraw(); return window.lastRedraw"
-    times = [browser.execute_script(script, turn) for turn in range(12)]
-    assert min(times) < 100  # the machine may be busy; the page is not slower than its best
+    times = [busy(browser, turn % 3) for turn in range(9)]
+    assert sorted(times)[len(times) // 2] < 0.1
+
+
+def busy(browser, metric):
+    """Seconds that the page's own thread works to draw another metric: not those that other programs take."""
+
+    def spent():
+        found = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+        return next(each["value"] for each in found if each["name"] == "TaskDuration")
+
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    before = spent()
+    browser.execute_script("document.getElementById('metric').selectedIndex = arguments[0]; redraw()", metric)
+    time.sleep(0.2)
+    return spent() - before

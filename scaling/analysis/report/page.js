@@ -1,6 +1,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
+const MOST_BANDS = 12;  // more hide each other and slow the page; the intervals then stand in what a hover shows
 const hidden = new Set();  // labels of lines switched off in the legend
 const MARKERS = { o: "circle", s: "square", "^": "triangle-up", v: "triangle-down", D: "diamond", d: "diamond-tall", P: "cross",
   X: "x", "<": "triangle-left", ">": "triangle-right", p: "pentagon", h: "hexagon", "*": "star", 8: "octagon" };
@@ -62,12 +63,12 @@ function shownLines() {
 
 // ---- curves
 
-function tracesOf(line, metric, axis) {
+function tracesOf(line, metric, axis, banded) {
   const rows = line.values[metric].map((row, place) => [line.costs[axis][place], ...row]).sort((a, b) => a[0] - b[0]);
   const x = rows.map((row) => row[0]);
   const made = [];
   const bounded = rows.filter((row) => row[2] !== null && row[3] !== null);
-  if (byId("bands").checked && bounded.length) {
+  if (banded && bounded.length) {
     const back = [...bounded].reverse();
     made.push({ x: [...bounded, ...back].map((row) => row[0]), y: [...bounded.map((row) => row[3]), ...back.map((row) => row[2])],
       fill: "toself", fillcolor: translucent(line.color), line: { width: 0 }, mode: "lines", hoverinfo: "skip" });
@@ -112,7 +113,8 @@ function redraw() {
   const metric = byId("metric").value, axis = byId("axis").value;
   const lines = shownLines();
   const drawn = lines.filter((line) => !hidden.has(line.label));
-  const made = drawn.flatMap((line) => tracesOf(line, metric, axis)).concat(outlookTraces(drawn, metric));
+  const banded = byId("bands").checked && drawn.length <= MOST_BANDS;
+  const made = drawn.flatMap((line) => tracesOf(line, metric, axis, banded)).concat(outlookTraces(drawn, metric));
   Plotly.react("chart", made, layout(metric, axis, made.flatMap((trace) => trace.x)),
     { responsive: true, displayModeBar: false });
   drawLegend(lines);
@@ -146,7 +148,7 @@ function read(lines, metric, axis) {
   });
   const name = data.axes.find((each) => each.id === axis).name;
   byId("reading").textContent = best
-    ? `${lines.length} lines; best: ${withError(best.row)} by ${best.line.label} at ${short(best.cost)} ${name}`
+    ? `${lines.length} lines${lines.length > MOST_BANDS ? " (too many for intervals)" : ""}; best: ${withError(best.row)} by ${best.line.label} at ${short(best.cost)} ${name}`
     : "no line is chosen";
 }
 
