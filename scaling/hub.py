@@ -39,7 +39,8 @@ class HubId:
     def command(self, files: Sequence[str] = ()) -> str:
         """What a user types to get it."""
         parts = ["hf download", self.repo]
-        parts += [f"--include '{f}'" if "*" in f else f for f in files]
+        globs = any("*" in f for f in files)  # includes are ignored beside plain names
+        parts += [f"--include '{f}'" if globs else f for f in files]
         parts += ["--repo-type dataset"] if self.kind == "dataset" else []
         return " ".join(parts + ([f"--revision {self.revision}"] if self.revision else []))
 

@@ -67,8 +67,8 @@ def test_offline_names_the_command(cache):
     assert refusal("owner/data@v1/a.csv", kind="dataset").endswith(
         "hf download owner/data a.csv --repo-type dataset --revision v1"
     )
-    with pytest.raises(ValueError, match=r"hf download owner/name --include '\*\.bin'"):
-        find_folder("owner/name", ["*.bin"])
+    with pytest.raises(ValueError, match=r"hf download owner/name --include 'config\.json' --include '\*\.bin'"):
+        find_folder("owner/name", ["config.json", "*.bin"])
 
 
 def test_gated_missing_and_unreachable_are_told_apart(hub):
