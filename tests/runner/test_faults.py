@@ -1,0 +1,166 @@
+"""A sick disk, a jumping clock, too little memory, a signal: an error or a recovery, never a wrong number."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from studies import Toward, mixture, study
+
+import scaling
+from scaling.budget import Budget
+from scaling.runner.batches import Batches
+from scaling.runner.stop import Stopped, stopping_at_batches
+from scaling.search.random import Random
+from scaling.search.zero_order import ZeroOrder
+
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+def curve(folder: Path) -> str:
+    return (folder / "curve.csv").read_text()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own of 300 kB; mounting it takes root."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", path], check=True)
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def test_a_full_disk_is_an_error_and_room_a_recovery(tmp_path: Path, disk: Path) -> None:
+    whole = curve(scaling.run(study(tmp_path / "whole")))
+    errors = 0
+    for room in range(0, 280_000, 20_000):
+        (disk / "filler").unlink(missing_ok=True)
+        (disk / "filler").write_bytes(b"0" * max(280_000 - room, 1))
+        try:
+            done = curve(scaling.run(study(disk)))
+        except OSError:
+            errors += 1
+            continue
+        assert done == whole
+        break
+    assert errors > 2  # it stopped at several places on its way
+    assert done == whole
+
+
+def test_a_read_only_journal_is_an_error_that_harms_nothing(tmp_path: Path, disk: Path) -> None:
+    larger = Budget(nfes_per_iter=4, candidates=[1, 2, 4, 8, 16])
+    scaling.run(study(disk, run="before"))
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    with pytest.raises(OSError, match="Read-only"):
+        scaling.run(study(disk, run="after", budget=larger))
+    subprocess.run(["mount", "-o", "remount,rw,size=2m", disk], check=True)
+    after = scaling.run(study(disk, run="after", budget=larger))
+    assert curve(after) == curve(scaling.run(study(tmp_path / "whole", budget=larger)))
+
+
+@pytest.mark.parametrize("search", [Random(), ZeroOrder()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_a_damaged_journal_is_computed_again(tmp_path: Path, search: object, damage: str) -> None:
+    whole = curve(scaling.run(study(tmp_path, search=search)))
+    segments = sorted(tmp_path.glob("journal/*/block-*/*.journal"))
+    for share in (0.0, 0.3, 0.7, 0.999):
+        for path in segments:
+            raw = bytearray(path.read_bytes())
+            at = int(share * len(raw))
+            if damage == "cut":
+                del raw[at:]
+            else:
+                raw[at] ^= 4
+            path.write_bytes(raw)
+        assert curve(scaling.run(study(tmp_path, search=search, run=f"after-{share}"))) == whole
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = curve(scaling.run(study(tmp_path / "whole")))
+    now = time.time()
+    jumps = iter(range(10**9))
+    monkeypatch.setattr(time, "time", lambda: now + (-1) ** (i := next(jumps)) * i * 1e6)
+    assert curve(scaling.run(study(tmp_path / "jumps"))) == whole
+
+
+class Heavy:
+    """The mixture on a device that holds so many rows."""
+
+    def __init__(self, rows: int) -> None:
+        self._inner, self._rows = mixture(), rows
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def __call__(self, x: torch.Tensor, *rest: object) -> object:
+        if len(x) > self._rows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self._inner(x, *rest)  # type: ignore[arg-type]
+
+
+def test_out_of_memory_halves_the_batch_and_says_so_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = scaling.run(study(tmp_path / "whole"))
+    folder = scaling.run(study(tmp_path / "heavy", denoiser=Heavy(5), names={"model": "gaussianmixture"}))
+    said = capsys.readouterr().err
+    assert said.count("out of memory") == 1
+    costs = [json.loads((f / "cost.json").read_text()) for f in (whole, folder)]
+    assert [cost["tier"] for cost in costs] == ["b", "c"]
+    assert [cost["paid"]["nfe"] for cost in costs] == [20 * 8 * 4] * 2
+    assert curve(folder) == curve(whole)  # the mixture rounds alike at every batch
+    later = scaling.run(study(tmp_path / "heavy", run="later", verifier=Toward(0.1)))
+    assert json.loads((later / "cost.json").read_text())["tier"] == "c"  # it reads what the smaller batches made
+
+
+def test_a_row_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        scaling.run(study(tmp_path, denoiser=Heavy(0)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_stops_at_the_next_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    whole = curve(scaling.run(study(tmp_path / "whole")))
+    begun = finished = 0
+    solve = Batches._solve
+
+    def asked(self: Batches, rows: object) -> object:
+        nonlocal begun, finished
+        begun += 1
+        if begun == 3:
+            os.kill(os.getpid(), number)
+        answers = solve(self, rows)  # type: ignore[arg-type]
+        finished += 1
+        return answers
+
+    monkeypatch.setattr(Batches, "_solve", asked)
+    with pytest.raises(Stopped) as stop, stopping_at_batches():
+        scaling.run(study(tmp_path / "stopped"))
+    assert stop.value.code == 128 + number
+    assert begun == finished == 3
+    assert curve(scaling.run(study(tmp_path / "stopped"))) == whole
+    assert begun == 20 * 8 // 16  # nothing was paid twice
+
+
+def test_a_user_signal_requeues_where_somebody_requeues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: asked.append(number))
+    solve = Batches._solve
+
+    def signaled(self: Batches, rows: object) -> object:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return solve(self, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Batches, "_solve", signaled)
+    try:
+        with pytest.raises(Stopped), stopping_at_batches():
+            scaling.run(study(tmp_path))
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert asked == [signal.SIGUSR1]
