@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from scaling.encoders import OpenClip
 from scaling.hub import digest, find_file
 from scaling.protocols import Condition
-from scaling.verifiers.checkpoints import check_finite, read_state
+from scaling.checkpoints import check_finite, read_state
 from scaling.verifiers.linear_head import load_head
 
 

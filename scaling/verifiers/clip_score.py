@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from scaling.encoders import OpenClip
 from scaling.protocols import Condition
-from scaling.verifiers.checkpoints import check_finite
+from scaling.checkpoints import check_finite
 from scaling.verifiers.prompted import PerPrompt
 
 Scale = Literal["paper", "torchmetrics", "cosine"]

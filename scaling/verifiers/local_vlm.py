@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scaling.hub import digest, find_folder
 from scaling.networks import pick_device
-from scaling.verifiers.checkpoints import load_transformers
+from scaling.checkpoints import load_transformers
 from scaling.verifiers.pictures import pil
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
