@@ -81,11 +81,15 @@ class Finals:
             missing = rows[~self.block.has(self._tag + column, rows)]
             for start in range(0, len(missing), batches.size):
                 part = missing[start : start + batches.size]
-                columns = batches.rescore(self.latents(part), part[:, 0], [name])
+                probes = self._probes(part) if batches.scorers[name].probe is not None else None
+                columns = batches.rescore(self.latents(part), part[:, 0], [name], probes)
                 self.block.write(part, {self._tag + c: values for c, values in columns.items()})
 
     def latents(self, rows: Keys) -> np.ndarray:
         return self.block.get(self._tag + "latents", rows)
+
+    def _probes(self, rows: Keys) -> np.ndarray:
+        return self.block.get(self._tag + self.task.batches.probe_column, rows)
 
     def scores(self, rows: Keys) -> dict[str, np.ndarray]:
         """Every scorer's score of the final samples, by the scorer's name."""
@@ -110,10 +114,13 @@ class Finals:
     def _to_solve(self, rows: Keys) -> dict[tuple[int, bool, bool, bool], list[Row]]:
         scorers, columns = self.task.batches.scorers, self.task.batches.score_columns
         needed = ["latents"] if self.reuses else ["latents", "nfe"]
-        needed += [columns[name] for name, verifier in scorers.items() if verifier.probe is not None]
         there = np.ones(len(rows), bool)
         for column in needed:
             there &= self.block.has(self._tag + column, rows)
+        for name, verifier in scorers.items():
+            if verifier.probe is not None:
+                probed = self.block.has(self._tag + self.task.batches.probe_column, rows)
+                there &= probed | self.block.has(self._tag + columns[name], rows)
         groups: dict[tuple[int, bool, bool, bool], list[Row]] = {}
         for row in starts(self.task, ((int(p), int(r)) for p, r in rows[~there])).values():
             row = row if self.reuses else self._final_row(row)
@@ -131,7 +138,10 @@ class Finals:
     def _solve(self, rows: list[Row]) -> None:
         answers = self.task.batches.solve(rows)
         keys = np.array([[row.place, row.number] for row in rows])
-        self.block.write(keys, {self._tag + "latents": answers["x"]})
+        kept = {"latents": answers["x"]}
+        if "probe" in answers and self.task.is_open_loop:
+            kept[self.task.batches.probe_column] = answers["probe"]
+        self.block.write(keys, {self._tag + name: column for name, column in kept.items()})
         if self.reuses:
             return
         scores = {self._tag + c: answers[c] for c in self.task.batches.score_columns.values()}

@@ -30,6 +30,11 @@ class Task:
     keep: str = "latents"
 
     @property
+    def is_open_loop(self) -> bool:
+        """Whether later verifiers may read this stream."""
+        return bool(getattr(self.search, "open_loop", False))
+
+    @property
     def needs(self) -> Needs:
         columns = self.batches.score_columns
         reads = frozenset(getattr(self.search, "reads", {"x", "x0", "gradient"}))
@@ -71,7 +76,9 @@ def incomplete(task: Task) -> list[int]:
     block = task.block
     spent, scored, ends = block.dense("spent"), block.dense("scored", 0) > 0, block.dense("next")
     inside = spent <= task.cap
-    lacking = np.zeros(len(task.conditions), bool)
+    present = ~np.isnan(spent)
+    last = np.where(present, np.arange(1, spent.shape[1] + 1), 0).max(axis=1, initial=0)
+    lacking = present.sum(axis=1) < last  # a damaged record left a hole
     for column in task.needs.scores:
         lacking |= (inside & scored & np.isnan(block.dense(column))).any(axis=1)
     rows = inside.sum(axis=1)
@@ -110,7 +117,7 @@ def _write(task: Task, rows: Sequence[Row], answers: Columns) -> None:
     if clean:
         kept = np.ones(len(rows), bool) if needs.reads & {"x", "x0"} else _kept(task, keys, answers)
         clean_columns = {"latents": answers["x"][kept]}
-        if "probe" in answers and task.keep == "latents" and getattr(task.search, "open_loop", False):
+        if "probe" in answers and task.keep == "latents" and task.is_open_loop:
             clean_columns[task.batches.probe_column] = answers["probe"][kept]
         block.write(keys[kept], clean_columns)
     tensors = {name: answers[name] for name in needs.reads if name in answers and not (clean and name != "gradient")}
