@@ -1,0 +1,61 @@
+"""An aesthetic score of the shapes world: a small head on CLIP's image embedding that learned a stated preference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scaling.encoders import OpenClip
+from scaling.networks import load_weights, weights_folder, weights_path
+from scaling.protocols import Condition
+
+_KIND = "ShapesAesthetic"
+
+
+def head(widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers with GELU between them, from the embedding to one number."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.Linear(before, after), nn.GELU()]
+    return nn.Sequential(*layers[:-1])
+
+
+class ShapesAesthetic:
+    """Predicts `scaling.shapes.preference` (0 to 10: harmony of colors and centering) and never reads the prompt.
+
+    `path` is the head's weights file; they belong to the CLIP whose folder is `clip`, by default the bundled one.
+    """
+
+    differentiable = True
+    probe: float | None = None
+
+    def __init__(self, *, path: str = "shapes_aesthetic", clip: str | None = None, device: str = "auto") -> None:
+        weights = load_weights(path)
+        if weights.metadata.get("class") != _KIND:
+            raise ValueError(f"{weights_path(path)} holds a {weights.metadata.get('class')}: a {_KIND} is needed")
+        self.encoder = OpenClip(path=clip or str(weights_folder() / "shapes_clip"), device=device)
+        if (own := weights.metadata["clip"]) != self.encoder.weights:
+            raise ValueError(f"{weights_path(path)} belongs to the CLIP {own[:12]}, not to {self.encoder.weights[:12]}")
+        with torch.random.fork_rng(devices=[]):
+            self.head = head(weights.metadata["widths"])
+        self.head.load_state_dict(weights.state)
+        self.head.to(self.encoder.device).eval().requires_grad_(False)
+        self._sha256 = weights.sha256
+
+    def __call__(
+        self,
+        images: Float[Tensor, "n 3 h w"],
+        conditions: Sequence[Condition],
+        probes: Float[Tensor, "n 3 h w"] | None = None,
+    ) -> Float[Tensor, " n"]:
+        return self.head(F.normalize(self.encoder(images), dim=1)).squeeze(1)
+
+    def identity(self) -> dict[str, Any]:
+        """Class and the hashes of both weights."""
+        return {"class": _KIND, "head": self._sha256, **self.encoder.identity()}

@@ -1,0 +1,54 @@
+"""CLIP score of the shapes world: how well an image fits its prompt, by the small CLIP that ships with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from scaling.encoders import OpenClip
+from scaling.networks import weights_folder
+from scaling.protocols import Condition
+from scaling.shapes.grammar import parse
+
+SCALE = 2.5  # of CLIPScore (Hessel et al. 2104.08718); not cut at 0, so that bad images have an order too
+
+
+class ShapesClip:
+    """Scores 2.5 times the cosine of image and prompt; a ValueError names a prompt that is not of the shapes' grammar.
+
+    `path` is a folder in open_clip's format, by default the bundled one. A prompt is encoded once.
+    """
+
+    differentiable = True
+    probe: float | None = None
+
+    def __init__(self, *, path: str | None = None, device: str = "auto") -> None:
+        self.encoder = OpenClip(path=path or str(weights_folder() / "shapes_clip"), device=device)
+        self._texts: dict[str, Tensor] = {}
+
+    def __call__(
+        self,
+        images: Float[Tensor, "n 3 h w"],
+        conditions: Sequence[Condition],
+        probes: Float[Tensor, "n 3 h w"] | None = None,
+    ) -> Float[Tensor, " n"]:
+        prompts = [condition.prompt or "" for condition in conditions]
+        self._encode([prompt for prompt in dict.fromkeys(prompts) if prompt not in self._texts])
+        texts = torch.stack([self._texts[prompt] for prompt in prompts])
+        return SCALE * F.cosine_similarity(self.encoder(images), texts, dim=1)
+
+    def identity(self) -> dict[str, Any]:
+        """Class and the weights' hash."""
+        return {"class": "ShapesClip", **self.encoder.identity()}
+
+    def _encode(self, prompts: list[str]) -> None:
+        for prompt in prompts:
+            parse(prompt)
+        if prompts:
+            with torch.inference_mode(False), torch.no_grad():  # kept for calls that want gradients, too
+                self._texts.update(zip(prompts, self.encoder.texts(prompts), strict=True))
