@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -36,9 +37,9 @@ class NoiseSpace:
     sampler: Sampler
     nfes_per_iter: int
 
-    @property
+    @cached_property
     def times(self) -> Float[Tensor, "steps+1"]:
-        """The grid of a whole solve during the search, which spends `nfes_per_iter`."""
+        """The grid of a whole solve during the search, which spends `nfes_per_iter`; not to be written to."""
         return self.grid(self.nfes_per_iter)
 
     def grid(self, nfe: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, "steps+1"]:
@@ -64,7 +65,7 @@ class NoiseSpace:
 
     def start(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
         """A noise as the noisy sample at t = 1."""
-        return noise * float(self.schedule.sigma(torch.ones((), dtype=torch.float64)))
+        return noise * self._first_sigma
 
     def renoise(self, x: Tensor, t: float, s: float, noise: Tensor) -> Tensor:
         """Takes x at time t up to the noisier time s > t, with the exact conditional law.
@@ -90,6 +91,10 @@ class NoiseSpace:
             return down
         assert noise is not None, "a stochastic step needs a draw"
         return down + fresh * noise
+
+    @cached_property
+    def _first_sigma(self) -> float:
+        return self._sigma(1.0)
 
     def _alpha(self, t: float) -> float:
         return float(self.schedule.alpha(torch.tensor(t, dtype=torch.float64)))

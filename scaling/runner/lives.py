@@ -56,6 +56,7 @@ class Life:
         self.rows = 0  # of all proposals, the current one included
         self.spent = 0  # search NFE of the same
         self._rounds = 0
+        self._nfe = 0  # of one row of the current proposal
         self._run = search(space)
         self._proposal: Proposal | None = None
 
@@ -90,12 +91,13 @@ class Life:
         except StopIteration:
             self.closed = True
             return None
-        cost = self._row_nfe(proposal) * len(proposal.x)
+        nfe = self._row_nfe(proposal)
+        cost = nfe * len(proposal.x)
         if self.spent + cost > self.cap:
             self.closed, self.next_nfe = True, cost
             self._run.close()
             return None
-        self._proposal = proposal
+        self._proposal, self._nfe = proposal, nfe
         self.rows += len(proposal.x)
         self.spent += cost
         self._rounds += 1
@@ -114,7 +116,7 @@ class Life:
         there = np.ones(len(keys), bool)
         for column in self.needs.of(proposal):
             there &= self.block.has(column, keys)
-        nfe = self._row_nfe(proposal)
+        nfe = self._nfe
         parents = [-1] * len(keys) if proposal.parents is None else proposal.parents.tolist()
         times = proposal.times.double().cpu()
         shared = (self.spent, nfe, nfe // 2 * proposal.gradient, self._rounds - 1)
