@@ -1,0 +1,176 @@
+"""Winners in the folder layouts of T2I-CompBench and GenEval, and what their evaluators said of them.
+
+Both evaluators need detectors and environments of their own; they are run there, on the exported folder, and their
+results are read back as one value a condition.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from scaling.protocols import Condition
+
+Images = Iterable[tuple[int, Float[Tensor, "3 h w"]]]  # the condition's place in the study, and its winner
+MANIFEST = "conditions.json"  # image, relative to the folder: place of its condition
+
+# Where T2I-CompBench's evaluators leave the values of a category, under its folder; the first that is there counts.
+RESULTS = {
+    "color": ("annotation_blip",),
+    "shape": ("annotation_blip",),
+    "texture": ("annotation_blip",),
+    "spatial": ("labels/annotation_obj_detection_2d", "annotation_obj_detection_2d", "annotation_obj_detection"),
+    "3d_spatial": ("labels/annotation_obj_detection_3d", "annotation_obj_detection_3d"),
+    "numeracy": ("annotation_num",),
+    "non_spatial": ("annotation_clip",),
+    "complex": ("annotation_3_in_1",),
+}
+
+
+def export_geneval(folder: Path, conditions: Sequence[Condition], images: Images) -> None:
+    """`00000/metadata.jsonl` and `00000/samples/00000.png`, a folder a prompt and an image a copy of it.
+
+    The conditions' metadata must be GenEval's (evaluation_metadata.jsonl); a ValueError names one that is not.
+    """
+    numbers = _numbers(conditions)
+    names = {}
+    for place, condition in enumerate(conditions):
+        names[place] = f"{numbers[_prompt(condition)]:05d}/samples/{condition.copy:05d}.png"
+        metadata = {key: value for key, value in (condition.metadata or {}).items() if key != "file"}
+        if lacking := {"tag", "include"} - set(metadata):
+            raise ValueError(f"the prompt {condition.prompt!r} has no {', '.join(sorted(lacking))}: not GenEval's")
+        file = folder / f"{numbers[_prompt(condition)]:05d}" / "metadata.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({**metadata, "prompt": condition.prompt}) + "\n")
+    _write(folder, names, images)
+
+
+def read_geneval(folder: Path, results: Path) -> dict[int, float]:
+    """1 for correct and 0 for wrong by the condition's place, from the `results.jsonl` of evaluate_images.py."""
+    places = _places(folder)
+    values = {}
+    for line in results.read_text().splitlines():
+        if line.strip():
+            row = json.loads(line)
+            name = "/".join(Path(row["filename"]).parts[-3:])
+            values[_known(places, name, results)] = float(bool(row["correct"]))
+    return _whole(values, places, results)
+
+
+def export_t2i_compbench(folder: Path, conditions: Sequence[Condition], images: Images) -> None:
+    """`<category>/samples/<prompt>_<number>.png`, where a prompt's images come one after the other.
+
+    The category is the metadata's `category`, or its `file` (color_val) without what follows the category's name.
+    """
+    names: dict[int, str] = {}
+    for category, places in _by_category(conditions).items():
+        order = _numbers([conditions[place] for place in places])
+        ranked = sorted(places, key=lambda place: (order[_prompt(conditions[place])], conditions[place].copy))
+        for number, place in enumerate(ranked):
+            names[place] = f"{category}/samples/{file_name(_prompt(conditions[place]))}_{number:06d}.png"
+    _write(folder, names, images)
+
+
+def read_t2i_compbench(folder: Path) -> dict[int, float]:
+    """The value of each condition, by its place, from the `vqa_result.json` of each category's own evaluator."""
+    places = _places(folder)
+    values: dict[int, float] = {}
+    for category in sorted({name.split("/")[0] for name in places}):
+        file = _result_file(folder / category, category)
+        ranked = {_number(name): place for name, place in places.items() if name.split("/")[0] == category}
+        for row in json.loads(file.read_text()):
+            values[_known(ranked, int(row["question_id"]), file)] = _value(row["answer"], file)
+        _whole({k: v for k, v in values.items() if k in ranked.values()}, ranked, file)
+    return values
+
+
+def file_name(prompt: str) -> str:
+    """A prompt as the evaluators read it from a file's name, up to the first underscore, within 200 bytes."""
+    plain = re.sub(r"[/\\_\x00-\x1f]+", " ", prompt).strip()
+    return plain.encode()[:200].decode(errors="ignore")
+
+
+def _by_category(conditions: Sequence[Condition]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for place, condition in enumerate(conditions):
+        metadata = condition.metadata or {}
+        said = str(metadata.get("category") or metadata.get("file") or "")
+        category = next((name for name in sorted(RESULTS, key=len, reverse=True) if said.startswith(name)), None)
+        if category is None:
+            raise ValueError(f"the prompt {condition.prompt!r} is of no category of T2I-CompBench but {said!r}")
+        found.setdefault(category, []).append(place)
+    return found
+
+
+def _write(folder: Path, names: Mapping[int, str], images: Images) -> None:
+    from PIL import Image
+
+    missing = set(names)
+    for place, image in images:
+        file = folder / names[place]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = (image.float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+        Image.fromarray(pixels.cpu().numpy()).save(file)
+        missing.discard(place)
+    if missing:
+        raise ValueError(f"an export of {len(names)} conditions lacks the image of condition {min(missing)}")
+    (folder / MANIFEST).write_text(json.dumps({name: place for place, name in names.items()}, indent=1))
+
+
+def _numbers(conditions: Sequence[Condition]) -> dict[str, int]:
+    """Distinct prompts in the order of their first appearance."""
+    return {prompt: number for number, prompt in enumerate(dict.fromkeys(map(_prompt, conditions)))}
+
+
+def _prompt(condition: Condition) -> str:
+    if condition.prompt is None:
+        raise ValueError(f"condition {condition.class_label} has no prompt: a benchmark of prompts is exported")
+    return condition.prompt
+
+
+def _places(folder: Path) -> dict[str, int]:
+    file = folder / MANIFEST
+    if not file.is_file():
+        raise ValueError(f"{folder} has no {MANIFEST}: it is no export of ours")
+    places: dict[str, int] = json.loads(file.read_text())
+    return places
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("_")[2].removesuffix(".png"))
+
+
+def _result_file(folder: Path, category: str) -> Path:
+    files = [folder / where / "vqa_result.json" for where in RESULTS[category]]
+    for file in files:
+        if file.is_file():
+            return file
+    raise ValueError(f"there is no {files[0]}: run T2I-CompBench's evaluator of {category} on {folder}")
+
+
+def _known(places: Mapping[Any, int], key: Any, file: Path) -> int:
+    if key not in places:
+        raise ValueError(f"{file} speaks of {key}, which was not exported")
+    return places[key]
+
+
+def _value(answer: Any, file: Path) -> float:
+    value = float(answer)
+    if not math.isfinite(value):
+        raise ValueError(f"{file} holds the value {answer}")
+    return value
+
+
+def _whole(values: dict[int, float], places: Mapping[Any, int], file: Path) -> dict[int, float]:
+    if lacking := set(places.values()) - set(values):
+        raise ValueError(
+            f"{file} says nothing of {len(lacking)} of {len(places)} images, condition {min(lacking)} first"
+        )
+    return values

@@ -1,0 +1,128 @@
+"""BLIP-VQA, T2I-CompBench's judge of attribute binding (Huang et al. 2307.06350, section 4.1): is each thing there?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from scaling.checkpoints import load_transformers
+from scaling.encoders import Preprocess
+from scaling.hub import digest, find_folder
+from scaling.networks import pick_device
+from scaling.protocols import Condition
+
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+FILES = ("config.json", "model.safetensors", "tokenizer*.json")
+MOST_PHRASES, MOST_TOKENS = 8, 35
+Chunker = Literal["rules", "spacy"]
+_CUTS = (
+    r"\b(?:and|or|with|on|in|at|of|over|under|above|below|beside|near|behind|next to|in front of|to the|is|are|was|were"
+    r"|has|have|while|as|into|onto|from|by|against|through)\b|[,;.:!?]"
+)
+
+
+class BlipVqa:
+    """Gives `probability` [n,1]: the product over a prompt's noun phrases of P(yes) / (P(yes) + P(no)) for "<it>?".
+
+    `path` is transformers' BlipForQuestionAnswering. `phrases` says where noun phrases come from: `spacy` is the
+    benchmark's way (en_core_web_sm, installed apart), `rules` cuts at conjunctions, prepositions and verbs, which is
+    the same for prompts like "a green bench and a blue bowl". A condition's metadata may give its own, as
+    `noun_phrases`. At most 8 count, as in the benchmark.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str = "Salesforce/blip-vqa-capfilt-large",
+        phrases: Chunker = "rules",
+        device: str = "auto",
+    ) -> None:
+        if phrases not in ("rules", "spacy"):
+            raise ValueError(f"phrases={phrases!r} is neither 'rules' nor 'spacy'")
+        folder = find_folder(path, FILES)
+        from transformers import AutoTokenizer, BlipForQuestionAnswering
+
+        self.device = pick_device(device)
+        self.network = load_transformers(BlipForQuestionAnswering, folder).to(self.device)
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._begin = int(self.network.config.text_config.bos_token_id)  # [DEC]; [ENC] was added after it
+        self._answers = self._tokenizer.convert_tokens_to_ids(["yes", "no"])
+        size = self.network.config.vision_config.image_size
+        self.preprocess = Preprocess(size, None, CLIP_MEAN, CLIP_STD)
+        self.phrases = phrases
+        self._chunk = noun_phrases if phrases == "rules" else _spacy()
+        self._identity = {"class": "BlipVqa", "weights": digest(folder, FILES), "phrases": phrases}
+
+    @torch.no_grad()
+    def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        seen = self.network.vision_model(self.preprocess(images.to(self.device))).last_hidden_state
+        values = torch.ones(len(images), 1, device=self.device)
+        for row, condition in enumerate(conditions):
+            for phrase in self.questions(condition):
+                values[row, 0] *= self._yes(seen[row : row + 1], f"{phrase}?")
+        return {"probability": values}
+
+    def questions(self, condition: Condition) -> list[str]:
+        """The noun phrases that are asked about; a ValueError names a condition without a prompt."""
+        given = (condition.metadata or {}).get("noun_phrases")
+        if given:
+            return list(given)[:MOST_PHRASES]
+        if condition.prompt is None:
+            raise ValueError(f"condition {condition.class_label}: BLIP-VQA asks about a prompt, there is none")
+        return self._chunk(condition.prompt)[:MOST_PHRASES]
+
+    def identity(self) -> dict[str, Any]:
+        """Class, the hash of the weights, and where noun phrases come from."""
+        return dict(self._identity)
+
+    def _yes(self, seen: Float[Tensor, "1 p d"], question: str) -> Float[Tensor, ""]:
+        tokens = self._tokenizer(question, truncation=True, max_length=MOST_TOKENS, return_tensors="pt").to(self.device)
+        tokens.input_ids[:, 0] = self._begin + 1
+        looked = torch.ones(seen.shape[:2], dtype=torch.long, device=self.device)
+        read = self.network.text_encoder(
+            input_ids=tokens.input_ids,
+            attention_mask=tokens.attention_mask,
+            encoder_hidden_states=seen,
+            encoder_attention_mask=looked,
+            is_decoder=False,
+        ).last_hidden_state
+        start = torch.full((1, 1), self._begin, device=self.device)
+        logits = self.network.text_decoder(
+            input_ids=start, encoder_hidden_states=read, encoder_attention_mask=tokens.attention_mask, use_cache=False
+        ).logits[0, 0]
+        return logits[self._answers].float().softmax(0)[0]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A per-sample metric that is an extractor's only output as it is."""
+
+    reads: str
+    name: str = "blip_vqa"
+
+    def __call__(self, values: Float[Tensor, "n 1"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        return values[:, 0]
+
+
+def noun_phrases(prompt: str) -> list[str]:
+    """The pieces of a prompt between conjunctions, prepositions, verbs of state and punctuation."""
+    pieces = (piece.strip() for piece in re.split(_CUTS, prompt, flags=re.IGNORECASE))
+    return [piece for piece in pieces if re.search(r"\w", piece)]
+
+
+def _spacy() -> Any:
+    try:
+        import spacy
+
+        language = spacy.load("en_core_web_sm")
+    except (ImportError, OSError):
+        raise ValueError(
+            "phrases=spacy needs spaCy: pip install spacy && python -m spacy download en_core_web_sm"
+        ) from None
+    return lambda prompt: [str(chunk) for chunk in language(prompt).noun_chunks]
