@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.journal.stream import digest
+from scaling.protocols import RankSelector, SetSelector
 from scaling.runner.folder import slug
 
 Config = Mapping[str, Any]
@@ -50,11 +51,22 @@ def study_of(config: Config, overrides: list[str]) -> Any:
     }
     verifier = build("verifier", config["verifier"])
     scorers = {name: build(f"scorers.{name}", node) for name, node in config["scorers"].items()}
+    choices = config["choices"]
+    names = {part: choices[part] for part in ("model", "verifier", "search")}
+    selector = None
+    if isinstance(verifier, RankSelector | SetSelector):
+        if not scorers:
+            raise ValueError(
+                f"verifier={names['verifier']} picks afterwards among recorded candidates: list at least one scorer, "
+                "e.g. +verifier@scorers.control=control"
+            )
+        selector, names["selector"] = verifier, names["verifier"]
+        names["verifier"] = next(iter(scorers))
+        verifier = scorers.pop(names["verifier"])
     denoiser = build("model", config["model"])
 
     from scaling.runner.study import Study
 
-    choices = config["choices"]
     return Study(
         denoiser=denoiser,
         conditions=conditions,
@@ -63,10 +75,11 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         budget=budget,
         sampler=sampler,
         scorers=scorers,
+        selector=selector,
         extractors=parts["extractors"],
         metrics=parts["set"],
         per_sample=parts["per_sample"],
-        names={part: choices[part] for part in ("model", "verifier", "search")},
+        names=names,
         seed=config["seed"],
         output_dir=output_dir,
         study=config["study"],

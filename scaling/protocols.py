@@ -132,6 +132,26 @@ class Verifier(Protocol):
         ...
 
 
+@runtime_checkable
+class RankSelector(Protocol):
+    """Picks among one condition's candidates so far by all recorded scores, where a verifier could only score one."""
+
+    def pick(self, scores: Mapping[str, Any]) -> int:
+        """The place of the winner; `scores` are arrays, one entry a candidate, by the scorer's name."""
+        ...
+
+
+@runtime_checkable
+class SetSelector(Protocol):
+    """Picks the winners of all conditions together, by the features of all candidates."""
+
+    reads: str  # "<extractor>.<output>"
+
+    def select(self, features: Any, candidates: int | None = None) -> Int[Tensor, " c"]:
+        """`features` are [c, k, d], an array or memory map; only the first `candidates` of k may win."""
+        ...
+
+
 class Features(Protocol):
     """A network whose outputs metrics read: named tensors, one row an image."""
 

@@ -149,7 +149,9 @@ class Batches:
         self._charge(rows, len(padded))
         return {name: value.detach().cpu().numpy()[: len(rows)] for name, value in {**columns, **scores}.items()}
 
-    def _judged(self, latents: np.ndarray, places: np.ndarray, judge: Judge, probes: np.ndarray | None = None) -> Columns:
+    def _judged(
+        self, latents: np.ndarray, places: np.ndarray, judge: Judge, probes: np.ndarray | None = None
+    ) -> Columns:
         """What `judge` says of decoded clean samples."""
 
         def decode(values: np.ndarray) -> Tensor:

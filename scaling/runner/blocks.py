@@ -8,7 +8,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scaling.journal.block import Block
 from scaling.journal.lease import Lease, LeaseLost, Leases
 from scaling.journal.stream import Stream, blocks_of, write_atomically
-from scaling.protocols import Condition
+from scaling.protocols import Condition, RankSelector
 from scaling.runner import collect
 from scaling.runner.batches import Batches, Paid
 from scaling.runner.candidates import write_candidates
@@ -45,6 +46,7 @@ class Work:
     guiding: str
     keep: str
     leases: Leases
+    selection: np.ndarray | None = None  # rows chosen by a selector over the whole set, [rungs, conditions]
 
     @property
     def streams(self) -> list[tuple[Stage, Stream]]:
@@ -52,23 +54,47 @@ class Work:
         identities = [(stage, study.identity(stage.search, self.batches.size)) for stage in study.stages()]
         return [(stage, Stream(self.journal, identity, study.block_size)) for stage, identity in identities]
 
+    def chosen(self, rung: int, first: int) -> np.ndarray | None:
+        """The rows that were selected for a block's conditions, which begin at `first`."""
+        if self.selection is None:
+            return None
+        return self.selection[rung, first : first + self.study.block_size]
+
     def part(self, number: int) -> Path:
         return self.study.folder / "blocks" / f"{number:05d}.npz"
 
 
+@dataclass(frozen=True)
+class Share:
+    """One stage's part of a block: its search, its stream, and the task that this process holds the lease for."""
+
+    stage: Stage
+    stream: Stream
+    task: Task
+
+
+Make = Callable[[Work, int, list[Share], Progress], collect.Part]
+
+
 def run_blocks(work: Work) -> list[Path]:
     """Sees to it that every block of the run has its part, computed here or by another worker."""
+    return visit(work, work.part, _part)
+
+
+def visit(work: Work, path_of: Callable[[int], Path], make: Make) -> list[Path]:
+    """Makes a file for every block under the leases of its streams, wherever no other worker does."""
     study, streams = work.study, work.streams
     left = dict(blocks_of(study.conditions, study.block_size))
-    paths = [work.part(number) for number in left]
+    paths = [path_of(number) for number in left]
     pause = PAUSE[0]
     with Progress(study.run, len(study.conditions), study.progress) as progress:
         while left:
             before = len(left)
             for number, conditions in list(left.items()):
-                there = work.part(number).exists()
-                if there or _compute(work, streams, number, conditions, progress):
-                    progress.block(len(left.pop(number)), _mean_score(work.part(number)), not there)
+                path = path_of(number)
+                there = path.exists()
+                if there or _compute(work, streams, number, conditions, path, make, progress):
+                    progress.block(len(left.pop(number)), _mean_score(path), not there)
             check_stop()
             pause = PAUSE[0] if len(left) < before else min(2 * pause, PAUSE[1], work.leases.patience / 10)
             if left:
@@ -94,9 +120,11 @@ def _compute(
     streams: Sequence[tuple[Stage, Stream]],
     number: int,
     conditions: list[Condition],
+    path: Path,
+    make: Make,
     progress: Progress,
 ) -> bool:
-    """Makes a block's part under the leases of its streams; False while another process holds one of them."""
+    """Makes a block's file under the leases of its streams; False while another process holds one of them."""
     batches, begun = work.batches, time.monotonic()
     before = dataclasses.replace(batches.paid)
     try:
@@ -107,50 +135,47 @@ def _compute(
                 if lease is None:
                     return False
                 leases.append(held.enter_context(lease))
-            if work.part(number).exists():  # another worker of this run was quicker
+            if path.exists():  # another worker of this run was quicker
                 return True
             batches.on_halved = lambda: _say_halved([stream for _, stream in streams], batches)
             if batches.shape < batches.size:
                 batches.on_halved()
             batches.open(conditions)
-            results = [
-                _run_stage(work, stage, stream, number, conditions, lease, progress, len(streams) > 1)
+            shares = [
+                Share(stage, stream, _task(work, stage, stream.block(number, conditions, lease)))
                 for (stage, stream), lease in zip(streams, leases, strict=True)
             ]
-            part = collect.join(results)
+            part = make(work, number, shares, progress)
             paid = {k: v - getattr(before, k) for k, v in dataclasses.asdict(batches.paid).items()}
             part |= {f"paid/{name}": np.array(value) for name, value in paid.items()}
             part["seconds"] = np.array(time.monotonic() - begun)
             part["memory_mb"] = np.array(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-            collect.save(work.part(number), part)
+            collect.save(path, part)
             return True
     except LeaseLost:
         return False
 
 
-def _run_stage(
-    work: Work,
-    stage: Stage,
-    stream: Stream,
-    number: int,
-    conditions: list[Condition],
-    lease: Lease,
-    progress: Progress,
-    several: bool,
-) -> collect.Part:
-    study, batches = work.study, work.batches
-    block = stream.block(number, conditions, lease)
-    spaces = [study.space(condition) for condition in conditions]
-    task = Task(stage.search, spaces, conditions, block, batches, work.guiding, stage.cap, work.keep)
-    run_block(task, progress.rows)
-    rungs = {index: winners(task, cap) for index, cap in stage.rungs}
-    finals = Finals(task, study.budget.final)
-    first = number * study.block_size
-    part = collect.collect(task, finals, rungs, study.per_sample, first)
-    write_candidates(stream.candidates_path(number), task, first)
-    _link(study.folder / "candidates", stream, number, stage if several else None)
-    write_samples(study.folder, task, finals, rungs, dict(stage.rungs), first, study.samples)
-    return part
+def _task(work: Work, stage: Stage, block: Block) -> Task:
+    spaces = [work.study.space(condition) for condition in block.conditions]
+    return Task(stage.search, spaces, block.conditions, block, work.batches, work.guiding, stage.cap, work.keep)
+
+
+def _part(work: Work, number: int, shares: list[Share], progress: Progress) -> collect.Part:
+    """The winners of every rung with all that metrics read of them."""
+    study, first = work.study, number * work.study.block_size
+    ranks = study.selector if isinstance(study.selector, RankSelector) else None
+    results = []
+    for share in shares:
+        task, stage = share.task, share.stage
+        run_block(task, progress.rows)
+        rungs = {index: winners(task, cap, work.chosen(index, first), ranks) for index, cap in stage.rungs}
+        finals = Finals(task, study.budget.final)
+        results.append(collect.collect(task, finals, rungs, study.per_sample, first))
+        write_candidates(share.stream.candidates_path(number), task, first)
+        _link(study.folder / "candidates", share.stream, number, stage if len(shares) > 1 else None)
+        write_samples(study.folder, task, finals, rungs, dict(stage.rungs), first, study.samples)
+    return collect.join(results)
 
 
 def _link(folder: Path, stream: Stream, number: int, stage: Stage | None) -> None:
@@ -163,6 +188,10 @@ def _link(folder: Path, stream: Stream, number: int, stage: Stage | None) -> Non
 
 
 def _mean_score(path: Path) -> float:
+    """Of the incumbents at the last rung; NaN where the file is not about winners."""
+    with np.load(path) as file:
+        if "rung/score" not in file.files:
+            return float("nan")
     scores = collect.load(path, ["rung/index", "rung/score"])
     return float(scores["rung/score"][scores["rung/index"] == scores["rung/index"].max()].mean())
 

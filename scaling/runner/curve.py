@@ -111,9 +111,9 @@ def feed(metric: Metric, parts: Sequence[Path], index: int) -> None:
             whole = [np.concatenate(columns) for columns in zip(*waiting, strict=True)]
             metric.update(*(torch.from_numpy(column[:CHUNK]) for column in whole))
             waiting = [(whole[0][CHUNK:], whole[1][CHUNK:], whole[2][CHUNK:])]
-    if rest := [np.concatenate(columns) for columns in zip(*waiting, strict=True) if len(columns)]:
-        if len(rest[0]):
-            metric.update(*(torch.from_numpy(column) for column in rest))
+    rest = [np.concatenate(columns) for columns in zip(*waiting, strict=True)]
+    if rest and len(rest[0]):
+        metric.update(*(torch.from_numpy(column) for column in rest))
 
 
 def write_winners(

@@ -10,6 +10,7 @@ import torch
 from scaling.budget import Cost
 from scaling.journal.block import Keys
 from scaling.journal.stream import digest
+from scaling.protocols import RankSelector
 from scaling.runner.batches import Row
 from scaling.runner.turns import Task, starts
 
@@ -24,17 +25,27 @@ class Winners:
     search: list[Cost]
 
 
-def winners(task: Task, cap: int) -> Winners:
-    """The best clean candidate within the cap (the first of equals), and what the search had spent by then."""
+def clean(task: Task, cap: int) -> np.ndarray:
+    """Which rows are finished, scored candidates within the cap, bool [conditions, rows]."""
+    block = task.block
+    return (block.dense("spent") <= cap) & (block.dense("scored", 0) > 0) & (block.dense("t") == 0)
+
+
+def winners(task: Task, cap: int, chosen: np.ndarray | None = None, selector: RankSelector | None = None) -> Winners:
+    """The best clean candidate within the cap (the first of equals), and what the search had spent by then.
+
+    A selector over the whole set has `chosen` the rows already; one by ranks picks here.
+    """
     block = task.block
     spent, nfe, scored = block.dense("spent"), block.dense("nfe", 0), block.dense("scored", 0)
-    inside = spent <= cap
-    eligible = inside & (scored > 0) & (block.dense("t") == 0)
+    inside, eligible = spent <= cap, clean(task, cap)
     scores = np.where(eligible, block.dense(task.needs.guiding), -np.inf)
     if not eligible.any(axis=1).all():
         place = int(np.argmin(eligible.any(axis=1)))
         raise ValueError(f"a budget of {cap} NFE leaves condition {place} without a finished candidate")
-    rows = scores.argmax(axis=1)
+    rows = scores.argmax(axis=1) if chosen is None else chosen
+    if selector is not None:
+        rows = _picked(task, eligible, selector)
     per_call = task.batches.denoiser.forwards_per_call
     views = 2 if task.batches.scorers[task.guiding].probe is not None else 1
     charges = {
@@ -53,6 +64,15 @@ def winners(task: Task, cap: int) -> Winners:
         for i in range(len(rows))
     ]
     return Winners(rows, scores[np.arange(len(rows)), rows], eligible.sum(axis=1), search)
+
+
+def _picked(task: Task, eligible: np.ndarray, selector: RankSelector) -> np.ndarray:
+    columns = {name: task.block.dense(column) for name, column in task.batches.score_columns.items()}
+    rows = []
+    for place, own in enumerate(eligible):
+        numbers = np.flatnonzero(own)
+        rows.append(numbers[selector.pick({name: scores[place, numbers] for name, scores in columns.items()})])
+    return np.array(rows)
 
 
 class Finals:

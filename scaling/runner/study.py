@@ -14,12 +14,24 @@ from typing import Any
 from scaling.budget import Budget
 from scaling.journal.lease import Leases
 from scaling.noise import NoiseSpace
-from scaling.protocols import Condition, Conditions, Denoiser, Features, Metric, PerSample, Search, Verifier
+from scaling.protocols import (
+    Condition,
+    Conditions,
+    Denoiser,
+    Features,
+    Metric,
+    PerSample,
+    RankSelector,
+    Search,
+    SetSelector,
+    Verifier,
+)
 from scaling.runner import curve
 from scaling.runner.batches import Batches
 from scaling.runner.blocks import Work, halved, run_blocks, spent
 from scaling.runner.folder import environment, write_json
 from scaling.runner.keep import KEEP, what_to_keep
+from scaling.runner.select import select
 from scaling.runner.shape import batch_shape
 from scaling.runner.stages import Stage, stages
 from scaling.sampling import Euler, Sampler
@@ -36,6 +48,7 @@ class Study:
     budget: Budget
     sampler: Sampler = field(default_factory=Euler)
     scorers: Mapping[str, Verifier] = field(default_factory=dict)  # scored beside, guiding nothing
+    selector: RankSelector | SetSelector | None = None  # picks the winners afterwards, from what was recorded
     extractors: Mapping[str, Features] = field(default_factory=dict)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     per_sample: Mapping[str, PerSample] = field(default_factory=dict)
@@ -64,11 +77,16 @@ class Study:
                 raise ValueError(f"{name}={value} must be at least 1")
         self.budget.check(self.sampler)
         self._check_needs()
+        if self.selector is not None and not getattr(self.search, "open_loop", False):
+            raise ValueError(
+                f"verifier={self.name('selector')} picks afterwards, from candidates that do not depend on scores: "
+                f"search={self.name('search')} is not open-loop; random is"
+            )
         self.stages()
 
     def _check_needs(self) -> None:
         """A ValueError where the search needs what the verifier or the sampler does not have."""
-        needs = getattr(self.search, "needs", frozenset())
+        needs: frozenset[str] = getattr(self.search, "needs", frozenset())
         search, verifier = self.name("search"), self.name("verifier")
         if "gradient" in needs and not self.verifier.differentiable:
             raise ValueError(f"search={search} follows the score's gradient, and verifier={verifier} has none")
@@ -100,7 +118,7 @@ class Study:
         """All that decides the answers of a search process; the budget is not in it."""
         guides = {} if getattr(search, "open_loop", False) else {"verifier": dict(self.verifier.identity())}
         kind = type(search)
-        parameters: dict[str, Any] = dataclasses.asdict(search) if dataclasses.is_dataclass(search) else {}  # type: ignore
+        parameters: dict[str, Any] = dataclasses.asdict(search) if dataclasses.is_dataclass(search) else {}
         return {
             "denoiser": dict(self.denoiser.identity()),
             "sampler": type(self.sampler).__name__,
@@ -133,6 +151,8 @@ def execute(study: Study) -> Path:
     if said and study.progress:
         print(said, file=sys.stderr, flush=True)
     work = Work(study, batches, journal, guiding, keep, leases)
+    if isinstance(study.selector, SetSelector):
+        work = dataclasses.replace(work, selection=select(work))
     parts = run_blocks(work)
     with leases.wait(study.folder / ".last"):
         if not is_done(study.folder):
@@ -158,14 +178,14 @@ def _finish(work: Work, parts: list[Path]) -> None:
     caps = [cap for _, cap in sorted(rung for stage in study.stages() for rung in stage.rungs)]
     labels = {
         "model": study.name("model"),
-        "verifier": work.guiding,
+        "verifier": work.guiding if study.selector is None else study.name("selector"),
         "search": study.name("search"),
         "guidance_scale": study.denoiser.guidance_scale,
         "seed": study.seed,
     }
     curve.write_winners(study.folder, parts, caps, study.conditions, study.block_size)
     curve.write_curve(study.folder, parts, len(caps), labels, study.denoiser.gflops(), study.metrics)
-    paid, seconds, memory = spent(parts)
+    paid, seconds, memory = spent([*parts, *sorted((study.folder / "features").glob("*.npz"))])
     cost = {
         "done": True,
         "seconds": seconds + time.monotonic() - begun,  # of all workers together
@@ -183,6 +203,7 @@ def _claim(study: Study, scorers: Mapping[str, Verifier], size: int) -> None:
         "streams": {str(stage.cap): study.identity(stage.search, size) for stage in study.stages()},
         "verifiers": {name: dict(verifier.identity()) for name, verifier in scorers.items()},
         "extractors": {name: dict(extractor.identity()) for name, extractor in study.extractors.items()},
+        "selector": repr(study.selector),
         "metrics": sorted([*study.metrics, *study.per_sample]),
         "rungs": list(study.budget.rungs),
         "final_nfe": study.budget.final,

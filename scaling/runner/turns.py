@@ -14,6 +14,7 @@ from scaling.runner.batches import Batches, Columns, Row
 from scaling.runner.lives import RECORD, Life, Needs
 
 OnRows = Callable[[int, int], None]  # told after each batch: rows, NFE
+Queues = dict[tuple[int, bool, bool, bool], list[Row]]  # rows that wait, by their shape
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def run_block(task: Task, on_rows: OnRows = lambda rows, nfe: None) -> None:
     """Computes whatever the journal still lacks for all conditions of the block, in full batches where they fill."""
     _score_kept(task)
     lives = {place: task.life(place) for place in incomplete(task)}
-    queues: dict[tuple[int, bool, bool, bool], list[Row]] = {}
+    queues: Queues = {}
     ahead = -(-2 * task.batches.size // max(len(lives), 1))  # rows that an open-loop search is asked ahead
     while True:
         for life in lives.values():
@@ -59,7 +60,7 @@ def run_block(task: Task, on_rows: OnRows = lambda rows, nfe: None) -> None:
                     _mark_end(task.block, life)
         if not any(queues.values()):
             break
-        shape = max(queues, key=lambda s: len(queues[s]))
+        shape = _next_shape(queues, task.batches.size)
         while True:
             rows, queues[shape] = queues[shape][: task.batches.size], queues[shape][task.batches.size :]
             _write(task, rows, task.batches.solve(rows))
@@ -69,6 +70,12 @@ def run_block(task: Task, on_rows: OnRows = lambda rows, nfe: None) -> None:
             if len(queues[shape]) < task.batches.size:
                 break
     task.block.sync()
+
+
+def _next_shape(queues: Queues, size: int) -> tuple[int, bool, bool, bool]:
+    """One that fills a batch; else that of the search that has spent least, so that none is left to end alone."""
+    waiting = {shape: rows for shape, rows in queues.items() if rows}
+    return max(waiting, key=lambda shape: (len(waiting[shape]) >= size, -min(row.record[0] for row in waiting[shape])))
 
 
 def incomplete(task: Task) -> list[int]:

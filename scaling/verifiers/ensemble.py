@@ -24,7 +24,7 @@ class MeanRank:
     def __init__(self, *, names: Sequence[str] | None = None) -> None:
         self.names = None if names is None else tuple(names)
 
-    def __call__(self, scores: Mapping[str, Float[np.ndarray, " candidates"]]) -> int:
+    def pick(self, scores: Mapping[str, Float[np.ndarray, " candidates"]]) -> int:
         """The place of the winner among one condition's candidates so far; the first of equals.
 
         Equal scores share their mean rank. A ValueError names a scorer that is not there.
@@ -35,8 +35,8 @@ class MeanRank:
                 raise ValueError(f"the ensemble wants the scores of {name}; there are {', '.join(scores)}")
         return int(np.argmin(np.mean([_ranks(np.asarray(scores[name])) for name in names], axis=0)))
 
-    def identity(self) -> dict[str, Any]:
-        return {"selector": "MeanRank", "names": None if self.names is None else list(self.names)}
+    def __repr__(self) -> str:
+        return f"MeanRank(names={self.names})"
 
 
 class Ensemble:

@@ -34,25 +34,25 @@ class Brightness:
 def test_mean_rank_by_hand() -> None:
     scores = {"a": np.array([0.1, 0.9, 0.5, 0.5]), "b": np.array([3.0, 1.0, 2.0, 2.5]), "c": np.array([0.0, 0, 0, 1])}
     # ranks: a 4 1 2.5 2.5; b 1 4 3 2; c 3 3 3 1
-    assert MeanRank()(scores) == 3
-    assert MeanRank(names=["a"])(scores) == 1
-    assert MeanRank(names=["a", "b"])(scores) == 3
-    assert MeanRank(names=["c"])({"c": np.zeros(5)}) == 0
+    assert MeanRank().pick(scores) == 3
+    assert MeanRank(names=["a"]).pick(scores) == 1
+    assert MeanRank(names=["a", "b"]).pick(scores) == 3
+    assert MeanRank(names=["c"]).pick({"c": np.zeros(5)}) == 0
 
 
 def test_mean_rank_ignores_scale_and_order() -> None:
     scores = {name: np.random.default_rng(i).normal(size=7) for i, name in enumerate("abc")}
-    winner = MeanRank()(scores)
-    assert MeanRank()({name: np.exp(3 * values) for name, values in scores.items()}) == winner
+    winner = MeanRank().pick(scores)
+    assert MeanRank().pick({name: np.exp(3 * values) for name, values in scores.items()}) == winner
     for order in list(permutations(range(7)))[::500]:
-        shuffled = MeanRank()({name: values[list(order)] for name, values in scores.items()})
+        shuffled = MeanRank().pick({name: values[list(order)] for name, values in scores.items()})
         means = np.mean([np.argsort(np.argsort(-values)) for values in scores.values()], axis=0)
         assert means[order[shuffled]] == means[winner]
 
 
 def test_an_unknown_scorer_is_named() -> None:
     with pytest.raises(ValueError, match="wants the scores of clip; there are a"):
-        MeanRank(names=["clip"])({"a": np.zeros(2)})
+        MeanRank(names=["clip"]).pick({"a": np.zeros(2)})
 
 
 def test_z_scores_by_hand_whatever_the_company() -> None:

@@ -1,0 +1,56 @@
+"""Selectors: who wins is decided afterwards, from what an open-loop stream recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from scaling.protocols import SetSelector
+from scaling.runner import collect
+from scaling.runner.blocks import Share, Work, visit
+from scaling.runner.finals import Finals, clean
+from scaling.runner.progress import Progress
+from scaling.runner.turns import run_block
+
+
+def select(work: Work) -> np.ndarray:
+    """The candidate that a selector over the whole set picks at every rung, int64 [rungs, conditions]."""
+    study, selector = work.study, work.study.selector
+    assert isinstance(selector, SetSelector)
+    kept = study.folder / "selection.npz"
+    parts = visit(work, lambda number: study.folder / "features" / f"{number:05d}.npz", _features)
+    with work.leases.wait(study.folder / ".selection"):
+        if not kept.exists():
+            features = _joined(parts, study.folder / "features" / "all.npy", len(study.conditions))
+            rungs = [cap // study.budget.nfes_per_iter for cap in study.budget.rungs]
+            rows = [np.asarray(selector.select(features, candidates)) for candidates in rungs]
+            collect.save(kept, {"rows": np.stack(rows)})
+    return collect.load(kept)["rows"]
+
+
+def _features(work: Work, number: int, shares: list[Share], progress: Progress) -> collect.Part:
+    """The features of all candidates of a block, [conditions, candidates, d]."""
+    selector, task = work.study.selector, shares[0].task
+    assert isinstance(selector, SetSelector)
+    run_block(task, progress.rows)
+    keys = np.argwhere(clean(task, task.cap))
+    features = Finals(task, work.study.budget.nfes_per_iter).features(keys)
+    if selector.reads not in features:
+        raise ValueError(f"the selector reads {selector.reads}; there are {', '.join(features)}")
+    rows = features[selector.reads]
+    return {"features": rows.reshape(len(task.conditions), -1, rows.shape[1])}
+
+
+def _joined(parts: list[Path], path: Path, count: int) -> np.ndarray:
+    """All blocks' features as one memory-mapped array, so that a set larger than memory can be selected from."""
+    out: np.ndarray | None = None
+    first = 0
+    for part in parts:
+        block = collect.load(part, ["features"])["features"]
+        if out is None:
+            out = np.lib.format.open_memmap(path, "w+", block.dtype, (count, *block.shape[1:]))
+        out[first : first + len(block)] = block
+        first += len(block)
+    assert out is not None
+    return out
