@@ -39,7 +39,7 @@ def test_a_whole_solve_is_the_pipelines_own_call(folder: Path) -> None:
     encoded = {name: value[torch.tensor([1, 0])] for name, value in model.encode(CONDITIONS).items()}
     times = model.schedule.grid(sampler.steps(steps)).expand(2, -1)
     solved = sampler.advance(lambda x, t: model(x, t, encoded), model.schedule, x, times, True)
-    pipe = StableDiffusionPipeline.from_pretrained(folder)
+    pipe = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
     expected = pipe(
         PROMPTS[::-1], latents=x, num_inference_steps=steps, guidance_scale=3.0, output_type="pt"
     ).images  # fmt: skip

@@ -49,7 +49,7 @@ def own_call(folder: Path, model: TextToImage, latents: torch.Tensor, steps: int
     """The latents and images that the pipeline itself makes of these."""
     from diffusers import DiffusionPipeline
 
-    pipe = DiffusionPipeline.from_pretrained(folder)
+    pipe = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     packed = isinstance(model, Flux | QwenImage)
     if packed:
