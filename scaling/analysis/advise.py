@@ -126,13 +126,13 @@ def regret(runs: Sequence[Run], metric: str, axis: str = "nfe") -> list[tuple[fl
     floor = min(float((sign * trace.value).min()) for trace in found)
     judged = []
     for budget in sorted({float(x) for trace in found for x in trace.cost[1:-1]}):
-        near = {place: _nearest(trace, budget) for place, trace in enumerate(found)}
-        near = {place: rung for place, rung in near.items() if rung is not None}
+        nearest = {place: _nearest(trace, budget) for place, trace in enumerate(found)}
+        near = {place: rung for place, rung in nearest.items() if rung is not None}
         if len(near) < 2:
             continue
         guesses = {place: sign * found[place].without(rung).at(budget) for place, rung in near.items()}
         guesses = {place: guess for place, guess in guesses.items() if np.isfinite(guess)}
-        truth = {place: sign * found[place].value[rung] for place, rung in near.items()}
+        truth = {place: sign * float(found[place].value[rung]) for place, rung in near.items()}
         if guesses and max(truth.values()) > floor:
             chosen = max(guesses, key=lambda place: guesses[place])
             judged.append((budget, (max(truth.values()) - truth[chosen]) / (max(truth.values()) - floor)))

@@ -3,8 +3,9 @@
     python -m scaling.analysis.publish outputs/quickstart/random-classifier
 
 One wandb run per run folder, in the group named after the study; a history row per rung with `nfe` as the step of
-every curve; the grids of winners as images; the whole config. Candidates stay in the folder. Without a key it works
-offline, into the folder's `wandb/`, from where `wandb sync` uploads. `wandb.json` remembers what was published.
+every curve; the grids of winners as images; a small table of the rungs; the whole config. Candidates stay in the
+folder. Without a key it works offline, into the folder's `wandb/`, from where `wandb sync` uploads. `wandb.json`
+remembers what was published.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlparse
 
 import numpy as np
@@ -89,7 +90,7 @@ def _log(run: Run, settings: dict[str, Any], tags: Sequence[str], first: int, ti
     import wandb
 
     quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True, init_timeout=timeout)
-    resume = "allow" if settings["mode"] == "online" else None
+    resume: Literal["allow"] | None = "allow" if settings["mode"] == "online" else None
     session = wandb.init(
         **settings,
         resume=resume,
@@ -110,7 +111,8 @@ def _log(run: Run, settings: dict[str, Any], tags: Sequence[str], first: int, ti
         rows = list(history(run))
         for rung, row in enumerate(rows):
             if rung >= first:
-                session.log({**row, **_grid(run, rung, row)})
+                last = {"budgets": _table(run)} if rung == len(rows) - 1 else {}
+                session.log({**row, **_grid(run, rung, row), **last})
         session.summary["done"] = run.done
         where = _where(session, run)
     finally:
@@ -126,6 +128,19 @@ def _grid(run: Run, rung: int, row: dict[str, Any]) -> dict[str, Any]:
     if rung >= len(grids):
         return {}
     return {"winners": wandb.Image(str(grids[rung]), caption=f"{row['nfe']:g} NFE")}
+
+
+def _table(run: Run) -> Any:
+    """A row per rung for the dashboard's table."""
+    import wandb
+
+    columns = ["search", "verifier", "model", "candidates", "nfe", *run.metrics]
+    point = run.identity
+    table = wandb.Table(columns=columns)
+    for rung, first in enumerate(run.series(point.metric)):
+        values = [run.series(metric)[rung].value for metric in run.metrics]
+        table.add_data(point.search, point.verifier, point.model, first.candidates, first.nfe, *values)
+    return table
 
 
 def _where(session: Any, run: Run) -> dict[str, str]:

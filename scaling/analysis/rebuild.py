@@ -74,5 +74,5 @@ def _points(identity: Mapping[str, Any], row: Mapping[str, Any]) -> Iterable[dic
 
 
 def _is_metric(name: str, value: Any) -> bool:
-    mine = name.startswith(("_", "winners")) or name.endswith((LOW, HIGH))
+    mine = name.startswith(("_", "winners", "budgets")) or name.endswith((LOW, HIGH))
     return not mine and isinstance(value, int | float)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from io import StringIO
 
 import numpy as np
@@ -87,7 +87,7 @@ def as_csv(made: Sequence[Cell]) -> str:
     return out.getvalue()
 
 
-def _cells(table: Table, runs: Sequence[Run], printed: dict[tuple[str, ...], float]) -> list[Cell]:
+def _cells(table: Table, runs: Sequence[Run], printed: Mapping[tuple[str, str, str, str, str], float]) -> list[Cell]:
     run = runs[0]
     point = run.identity
     made = []
@@ -109,7 +109,7 @@ def _compared(cell: Cell, number: float | None) -> Cell:
     if number is None:
         return cell
     within = bool(cell.low <= number <= cell.high) if np.isfinite(cell.low) else None
-    return Cell(*(getattr(cell, n) for n in list(asdict(cell))[:8]), number, cell.value - number, within)
+    return replace(cell, paper=number, difference=cell.value - number, within=within)
 
 
 def _paper_row(row: dict[str, str]) -> Row:

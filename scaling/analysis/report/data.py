@@ -156,7 +156,7 @@ def _advice(runs: Sequence[Run], metric: str) -> list[dict[str, Any]]:
 
 def _outlook(groups: Sequence[tuple[Key, list[Run]]], names: Names, metric: str) -> list[dict[str, Any]]:
     """How each line goes on, or why no law says so."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for key, group in groups:
         if metric not in group[0].metrics:
             continue
@@ -165,6 +165,6 @@ def _outlook(groups: Sequence[tuple[Key, list[Run]]], names: Names, metric: str)
         except ValueError as error:
             rows.append({"label": names.labels[key], "words": str(error), "x": [], "y": []})
             continue
-        y = [list(each) for each in found.predicted]
-        rows.append({"label": names.labels[key], "words": found.words, "x": list(found.nfe), "y": y})
+        bands = [list(each) for each in found.predicted]
+        rows.append({"label": names.labels[key], "words": found.words, "x": list(found.nfe), "y": bands})
     return rows
