@@ -139,6 +139,15 @@ def test_a_truncated_weights_file_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in failed.stderr
 
 
+def test_one_class_gives_its_best_image_and_the_recipe(tmp_path: Path) -> None:
+    arguments = ["model=fashion_s", "conditions=one", "conditions.class_label=7", "budget.candidates=[1,4]"]
+    done = scaling(tmp_path, *arguments, "batch_size=4", "logger=none")
+    assert done.returncode == 0, done.stderr
+    (curve,) = curves(tmp_path)
+    assert "accuracy" in curve.read_text()
+    assert (curve.parent / "samples" / "000040" / "00000.png").exists()
+
+
 def test_help_lists_the_groups(tmp_path: Path) -> None:
     said = scaling(tmp_path, "--help").stdout
     for group in ("model", "conditions", "verifier", "search", "budget", "metrics", "logger", "experiment"):

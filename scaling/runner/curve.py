@@ -43,7 +43,7 @@ def write_curve(
     gflops: float,
     metrics: Mapping[str, Metric],
 ) -> None:
-    """Writes curve.csv and replicates.parquet."""
+    """Writes curve.csv and replicates.parquet; fewer conditions than the jackknife's groups have no set metrics."""
     rows: list[dict[str, Any]] = []
     replicates: dict[str, list[Any]] = {"rung": [], "metric": [], "group": [], "value": []}
     for index in range(rungs):
@@ -62,7 +62,7 @@ def write_curve(
                 value, low, high = mean_interval(applies)
                 interval = {"value": value, "ci_low": low, "ci_high": high, "conditions": len(applies)}
                 rows.append({**shared, "metric": name, **interval})
-        for name, metric in metrics.items():
+        for name, metric in metrics.items() if shared["conditions"] >= GROUPS else ():
             feed(metric, parts, index)
             value = float(metric.compute())
             without = np.asarray(metric.replicates(GROUPS), dtype=np.float64)

@@ -1,0 +1,45 @@
+"""A plain install works from any folder: configuration and weights are in the wheel."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this clone, built with the installed hatchling."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, ROOT]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_configuration_weights_and_data(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    for path in (*ROOT.glob("conf/**/*.yaml"), *ROOT.glob("scaling/weights/*"), *ROOT.glob("scaling/analysis/paper/*")):
+        inside = path.relative_to(ROOT).as_posix()
+        inside = inside if inside.startswith("scaling/") else f"scaling/{inside}"
+        assert path.is_dir() or inside in names
+
+
+def test_it_runs_outside_the_clone(wheel: Path, tmp_path: Path) -> None:
+    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(site)
+    code = f"import sys; sys.path.insert(0, {str(site)!r}); from scaling.__main__ import main, CONF; main()"
+    arguments = ["model=fashion_s", "conditions.count=20", "budget.candidates=[1,2]", "batch_size=4", "logger=none"]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, *arguments], cwd=elsewhere, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    (curve,) = elsewhere.glob("outputs/*/*/curve.csv")
+    assert "accuracy" in curve.read_text()
