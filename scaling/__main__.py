@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -14,8 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-HERE = Path(__file__).parent
-CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel; in a clone
+from scaling.compose import CONF
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -42,6 +40,10 @@ def main() -> None:
         if debug:
             raise
         sys.exit(f"scaling: {one_line(error, CONF)}")
+    except Exception as error:
+        if debug or not type(error).__module__.startswith(("submitit", "ray")):
+            raise
+        sys.exit(f"scaling: a job was lost ({one_line(error)}); the same command runs again what is missing")
     if failed := failures():
         sys.exit("\n".join(failed))
 

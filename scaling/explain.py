@@ -29,10 +29,16 @@ def one_line(error: BaseException, conf: Path | None = None) -> str:
 
 
 def report_failure(line: str, now: bool) -> None:
-    """Keeps the line for the end of the command; in a multirun it is said at once as well."""
+    """Keeps the line for the end of the command; in a multirun it is said at once as well.
+
+    A RuntimeError with it where this job runs on another machine than the command.
+    """
     if now:
         print(f"failed: {line}", file=sys.stderr, flush=True)
-    with open(os.environ[_FAILURES], "a") as file:
+    path = os.environ.get(_FAILURES)
+    if path is None or not Path(path).is_file():  # on another machine: the launcher takes it from here
+        raise RuntimeError(line)
+    with open(path, "a") as file:
         file.write(line + "\n")
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
         if _finished(folder):
             print(f"{folder}: already finished, nothing to do", flush=True)
             return
+        (folder / "error.txt").unlink(missing_ok=True)
         with stopping_at_batches():
             _execute(config, overrides, folder)
         _show(folder)
@@ -32,6 +34,7 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
     except (ValueError, OSError) as error:
         if config["debug"]:
             traceback.print_exc()
+        _keep_error(folder, one_line(error))
         report_failure(f"{config['study']}/{name}: {one_line(error)}", now=multirun)
 
 
@@ -57,6 +60,13 @@ def _show(folder: Path) -> None:
     print_table(run)
     draw_curves([run], folder / "curve.png")
     print(f"results in {os.path.relpath(folder)}", flush=True)
+
+
+def _keep_error(folder: Path, line: str) -> None:
+    """Beside the run's results where it has any, for `scaling-study status`."""
+    with suppress(OSError):
+        if folder.is_dir():
+            (folder / "error.txt").write_text(line + "\n")
 
 
 def _finished(folder: Path) -> bool:

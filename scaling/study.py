@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from scaling.study_runs import add_commands
+
 OUTPUTS = Path("outputs")
 
 
@@ -123,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--project", default="scaling")
     command.add_argument("--entity")
     command.add_argument("--force", action="store_true", help="publish again what was published before")
+    add_commands(add)
     return parser
 
 

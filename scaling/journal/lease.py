@@ -123,11 +123,16 @@ def highest(folder: Path) -> int:
 
 def is_held(folder: Path) -> bool:
     """Whether somebody has the lease or died with it."""
+    return newest(folder) not in (None, FREE)
+
+
+def newest(folder: Path) -> bytes | None:
+    """What the newest lease says, None where there was none yet; b"" while it changes hands."""
     number = highest(folder)
     try:
-        return number >= 0 and _path(folder, number).read_bytes() != FREE
+        return _path(folder, number).read_bytes() if number >= 0 else None
     except FileNotFoundError:
-        return True
+        return b""
 
 
 def _create(path: Path) -> bool:

@@ -31,7 +31,7 @@ def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.4) -> i
     rates: dict[int, float] = {}
     for size in SHAPES:
         try:
-            rates[size] = _rate(denoiser, condition, size, seconds)
+            rates[size] = rate(denoiser, condition, size, seconds)
         except torch.OutOfMemoryError:
             break
     best = max(rates.values())
@@ -39,7 +39,7 @@ def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.4) -> i
 
 
 @torch.inference_mode()
-def _rate(denoiser: Denoiser, condition: Condition, size: int, seconds: float) -> float:
+def rate(denoiser: Denoiser, condition: Condition, size: int, seconds: float) -> float:
     """Rows a second of the fastest call. On a CPU it is the process's own time that counts: others may be at work."""
     encoded = {k: v.repeat_interleave(size, 0) for k, v in denoiser.encode([condition]).items()}
     x = torch.zeros(size, *denoiser.latent_shape, device=denoiser.device)
