@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 from scaling.sampling import Sampler
 
@@ -50,7 +51,7 @@ class Budget:
                 f"budget.{name}={list(ladder)} starts under one candidate; the least is {least}"
                 + (f" (nfes_per_iter={self.nfes_per_iter})" if name == "nfe" else "")
             )
-        for low, high in zip(ladder, ladder[1:], strict=False):
+        for low, high in pairwise(ladder):
             if high <= low:
                 raise ValueError(f"budget.{name}={list(ladder)} must rise, but {high} follows {low}")
 

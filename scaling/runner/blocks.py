@@ -1,4 +1,4 @@
-"""The blocks of a run, shared out by leases: take what is free, come back for what others compute, read what they did."""
+"""The blocks of a run, shared out by leases: take what is free, come back for what others compute, read theirs."""
 
 from __future__ import annotations
 

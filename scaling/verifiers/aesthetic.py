@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.checkpoints import check_finite, read_state
 from scaling.encoders import OpenClip
 from scaling.hub import digest, find_file
 from scaling.protocols import Condition
-from scaling.checkpoints import check_finite, read_state
 from scaling.verifiers.linear_head import load_head
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from scaling.checkpoints import fit, read_state
 from scaling.encoders import Preprocess
 from scaling.hub import digest, find_file, find_folder
 from scaling.networks import pick_device
 from scaling.protocols import Condition
-from scaling.checkpoints import fit, read_state
 from scaling.verifiers.linear_head import load_head
 from scaling.verifiers.pickscore import CLIP_MEAN, CLIP_STD
 from scaling.verifiers.prompted import prompts_of
@@ -113,7 +113,7 @@ def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def _vision(state: Mapping[str, Tensor], file: Path) -> nn.Module:
+def _vision(state: Mapping[str, Tensor], file: Path) -> Any:
     from transformers import BlipVisionConfig, BlipVisionModel
 
     patches = _weight(state, "embeddings.patch_embedding.weight", file)
@@ -132,7 +132,7 @@ def _vision(state: Mapping[str, Tensor], file: Path) -> nn.Module:
     )
 
 
-def _text(state: Mapping[str, Tensor], file: Path) -> nn.Module:
+def _text(state: Mapping[str, Tensor], file: Path) -> Any:
     from transformers import BlipTextConfig
     from transformers.models.blip.modeling_blip_text import BlipTextModel
 

@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.checkpoints import load_transformers
 from scaling.encoders import Preprocess
 from scaling.hub import digest, find_folder
 from scaling.networks import pick_device
 from scaling.protocols import Condition
-from scaling.checkpoints import load_transformers
 from scaling.verifiers.prompted import PerPrompt
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.checkpoints import check_finite
 from scaling.encoders import OpenClip
 from scaling.protocols import Condition
-from scaling.checkpoints import check_finite
 from scaling.verifiers.prompted import PerPrompt
 
 
