@@ -1,0 +1,195 @@
+"""Measures what docs/shapes.md says, and draws its pictures.
+
+python scripts/shapes_report.py judge                  the judge on 2,000 scenes, clean, blurred and noisy
+python scripts/shapes_report.py clip                   CLIP: the right caption against one that is wrong in a word
+python scripts/shapes_report.py samples --guidance 1,2,3 --steps 10,20   accuracy without search
+python scripts/shapes_report.py pictures               contact sheets into docs/pictures
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import shapes_data
+import torch
+from torch import Tensor
+
+from scaling.conditions.shapes import ShapesPrompts
+from scaling.models.shapes import Shapes
+from scaling.protocols import Condition
+from scaling.shapes.grammar import CATEGORIES, COLORS, KINDS, SIZES, Prompt, parse
+from scaling.shapes.judge import judge, read
+from scaling.verifiers.shapes_aesthetic import ShapesAesthetic
+from scaling.verifiers.shapes_clip import ShapesClip
+
+OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+PICTURES = Path("docs/pictures")
+AUDIT, STRIPS = 200, 12  # images to audit by eye; prompts with best-of-n strips
+
+
+@torch.no_grad()
+def sample(model: Shapes, conditions: list[Condition], steps: int, seed: int = 0, batch: int = 200) -> Tensor:
+    """Images [n,3,16,16] of the conditions by Euler steps, in batches."""
+    g, images = torch.Generator().manual_seed(seed), []
+    for begin in range(0, len(conditions), batch):
+        encoded = model.encode(conditions[begin : begin + batch])
+        n = len(encoded["mask"])
+        x, times = torch.randn(n, *model.latent_shape, generator=g), model.schedule.grid(steps).float()
+        for t, s in pairwise(times):
+            x0, eps = model(x, t.expand(n), encoded)
+            x = model.schedule.alpha(s) * x0 + model.schedule.sigma(s) * eps
+        images.append(model.decode(x))
+    return torch.cat(images)
+
+
+def judged(images: Tensor, conditions: list[Condition]) -> np.ndarray:
+    """1 where an image is right, [n]."""
+    return judge(images.numpy(), [parse(condition.prompt or "") for condition in conditions])
+
+
+def report_judge() -> None:
+    """Share of 2,000 rendered scenes that the judge calls right, clean and degraded."""
+    drawn, captions = shapes_data.scenes(2000, shapes_data.TEST, skew=0.0)
+    images, prompts = shapes_data.images_of(drawn), [parse(caption) for caption in captions]
+    g = torch.Generator().manual_seed(0)
+    for blur, noise in ((0, 0), (0.4, 0), (0.6, 0), (0.7, 0), (0, 0.1), (0, 0.15), (0.4, 0.1)):
+        seen = shapes_data.blurred(images, torch.full((len(images),), float(blur)))
+        seen = (seen + noise * torch.randn(seen.shape, generator=g)).clamp(0, 1).numpy()
+        unreadable = np.mean([read(image) is None for image in seen])
+        print(f"blur {blur} noise {noise}: right {judge(seen, prompts).mean():.4f} unreadable {unreadable:.4f}")
+
+
+def report_clip() -> None:
+    """How often CLIP prefers a scene's caption to one with a single word changed."""
+    drawn, captions = shapes_data.scenes(1000, shapes_data.TEST, skew=0.0)
+    images, verifier = shapes_data.images_of(drawn), ShapesClip(device="cpu")
+    generator = np.random.default_rng(0)
+    with torch.no_grad():
+        right = verifier(images, [Condition(prompt=caption) for caption in captions])
+        for what in ("color", "kind", "count", "size", "relation"):
+            wrong = [changed(parse(caption), what, generator) for caption in captions]
+            rows = [i for i, prompt in enumerate(wrong) if prompt]
+            scores = verifier(images[rows], [Condition(prompt=str(wrong[i])) for i in rows])
+            print(f"{what}: {(right[rows] > scores).double().mean():.3f} of {len(rows)}")
+
+
+def changed(prompt: Prompt, what: str, generator: np.random.Generator) -> Prompt | None:
+    """The prompt with its relation reversed, or with one word of its first phrase changed; None where it has none."""
+    first = prompt.phrases[0]
+    new = first
+    if what == "relation":
+        return Prompt(prompt.phrases, OPPOSITE[prompt.relation]) if prompt.relation else None
+    if what == "color" and first.color:
+        new = replace(first, color=str(generator.choice([color for color in COLORS if color != first.color])))
+    elif what == "size" and first.size and prompt.shapes < 3:
+        new = replace(first, size=SIZES[1 - SIZES.index(first.size)])
+    elif what == "count" and len(prompt.phrases) == 1 and first.size != "large":
+        new = replace(first, count=first.count % 3 + 1)
+    elif what == "kind":
+        used = {phrase.kind for phrase in prompt.phrases}
+        new = replace(first, kind=str(generator.choice([kind for kind in KINDS if kind not in used])))
+    return Prompt((new, *prompt.phrases[1:]), prompt.relation) if new != first else None
+
+
+def report_samples(scales: list[float], steps: list[int], count: int) -> None:
+    """Accuracy without search by category."""
+    conditions = list(ShapesPrompts(count=count, seed=1))
+    for scale in scales:
+        model = Shapes(guidance_scale=scale, device="cpu")
+        for n in steps:
+            right = judged(sample(model, conditions, n), conditions)
+            parts = " ".join(f"{name} {right[i::5].mean():.3f}" for i, name in enumerate(CATEGORIES))
+            print(f"guidance {scale} steps {n}: {right.mean():.3f} ({parts})", flush=True)
+
+
+def sheet(rows: list[Tensor], marks: list[np.ndarray] | None = None, scale: int = 4) -> np.ndarray:
+    """Rows of images [n,3,16,16] as one picture; a green frame says right, a red one wrong, a gray one nothing."""
+    lines = []
+    for place, images in enumerate(rows):
+        framed = np.full((len(images), 3, 20, 20), 0.35, np.float32)
+        if marks is not None:
+            right = marks[place].astype(bool)
+            framed[right] = np.array((0.2, 0.8, 0.2), np.float32)[:, None, None]
+            framed[~right] = np.array((0.8, 0.2, 0.2), np.float32)[:, None, None]
+        framed[:, :, :1] = framed[:, :, -1:] = framed[:, :, :, :1] = framed[:, :, :, -1:] = 1
+        framed[:, :, 2:-2, 2:-2] = images.numpy()
+        lines.append(np.concatenate(list(framed), axis=2))
+    picture = (np.concatenate(lines, axis=1).transpose(1, 2, 0) * 255).round().astype(np.uint8)
+    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def labeled(path: Path, picture: np.ndarray, names: list[str]) -> None:
+    """Writes a picture with a line of text to the left of each row."""
+    from PIL import Image, ImageDraw
+
+    height, left = picture.shape[0] // len(names), 7 * max(map(len, names)) + 8
+    out = Image.new("RGB", (left + picture.shape[1], picture.shape[0]), "white")
+    out.paste(Image.fromarray(picture), (left, 0))
+    for row, name in enumerate(names):
+        ImageDraw.Draw(out).text((4, row * height + height // 2 - 6), name, fill="black")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    out.save(path, optimize=True)
+
+
+def pictures(scale: float, steps: int) -> None:
+    """Samples by prompt, the audit of 200 images, and the best of 1 to 64 by CLIP and by the aesthetic head."""
+    from PIL import Image
+
+    model = Shapes(guidance_scale=scale, device="cpu")
+    prompts = list(ShapesPrompts(count=15, seed=1))
+    many = [replace(condition, copy=k) for condition in prompts for k in range(12)]
+    images = sample(model, many, steps)
+    right = judged(images, many).reshape(len(prompts), 12)
+    names = [condition.prompt or "" for condition in prompts]
+    labeled(PICTURES / "shapes_samples.png", sheet(list(images.split(12)), list(right)), names)
+    audit = list(ShapesPrompts(count=AUDIT, seed=2))
+    images = sample(model, audit, steps, seed=1)
+    right = judged(images, audit).reshape(10, 20)
+    Image.fromarray(sheet(list(images.split(20)), list(right))).save(PICTURES / "shapes_audit.png", optimize=True)
+    lines = [f"{i // 20} {i % 20:2d} {int(right.flat[i])} {condition.prompt}" for i, condition in enumerate(audit)]
+    (PICTURES / "shapes_audit.txt").write_text("row column right prompt\n" + "\n".join(lines) + "\n")
+    strips(model, steps)
+
+
+@torch.no_grad()
+def strips(model: Shapes, steps: int) -> None:
+    """One row a prompt: the best of 1, 2, 4, ..., 64 by CLIP, then by the aesthetic head."""
+    prompts = list(ShapesPrompts(count=STRIPS, seed=3))
+    pool = [replace(condition, copy=k) for condition in prompts for k in range(64)]
+    images = sample(model, pool, steps, seed=2)
+    rows, marks = [], []
+    scores = [verifier(images, pool).view(STRIPS, 64) for verifier in (ShapesClip(), ShapesAesthetic())]
+    right = torch.from_numpy(judged(images, pool)).view(STRIPS, 64)
+    for row, own in enumerate(images.view(STRIPS, 64, 3, 16, 16)):
+        best = [int(score[row, :n].argmax()) for score in scores for n in (1, 2, 4, 8, 16, 32, 64)]
+        rows.append(own[best])
+        marks.append(right[row, best].numpy())
+    labeled(PICTURES / "shapes_best_of_n.png", sheet(rows, marks), [condition.prompt or "" for condition in prompts])
+    print(f"{STRIPS} prompts of 64: accuracy from {right.mean(dim=1).min():.2f} to {right.mean(dim=1).max():.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("judge", "clip", "samples", "pictures"))
+    parser.add_argument("--guidance", default="2")
+    parser.add_argument("--steps", default="10")
+    parser.add_argument("--count", type=int, default=500)
+    arguments = parser.parse_args()
+    scales = [float(scale) for scale in arguments.guidance.split(",")]
+    steps = [int(n) for n in arguments.steps.split(",")]
+    if arguments.what == "judge":
+        report_judge()
+    elif arguments.what == "clip":
+        report_clip()
+    elif arguments.what == "samples":
+        report_samples(scales, steps, arguments.count)
+    else:
+        pictures(scales[0], steps[0])
+
+
+if __name__ == "__main__":
+    main()
