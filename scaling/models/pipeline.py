@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from scaling.models.dit import DTYPES
 from scaling.models.repository import Repository
@@ -96,7 +96,7 @@ class Pipeline:
             pipe.scheduler = _scheduler(scheduler, pipe.scheduler.config)
         pipe.set_progress_bar_config(disable=True)
         self.pipe = pipe.to(self.device)
-        self.network: nn.Module = getattr(pipe, "transformer", None) or pipe.unet
+        self.network: Any = getattr(pipe, "transformer", None) or pipe.unet
         self._call = {"height": height, "width": width, "guidance_scale": self.guidance_scale, **dict(options or {})}
         self._prompts: dict[int, str] = {}
         self._identity = {

@@ -189,10 +189,10 @@ class TextToImage(ABC):
         return network
 
     @cached_property
-    def vae(self) -> nn.Module:
+    def vae(self) -> Any:
         overflows = self.dtype == "float16" and self.vae_config.get("force_upcast", False)
         dtype = self.vae_dtype or ("float32" if overflows else self.dtype)
-        vae = self.repository.load("vae", DTYPES[dtype])
+        vae: Any = self.repository.load("vae", DTYPES[dtype])
         if self.tiling:
             vae.enable_tiling()
         return vae
