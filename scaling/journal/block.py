@@ -46,7 +46,8 @@ class Block:
         """Appends entries for some rows as one record; a LeaseLost where another process writes by now."""
         if len(keys) == 0:
             return
-        assert self._lease is not None and self._file is not None, "a block is written under its lease only"
+        assert self._lease is not None, "a block is written under its lease only"
+        assert self._file is not None
         self._lease.check()
         places = np.unique(keys[:, 0])
         names = np.array([f"{p}:{self.conditions[p].key}" for p in places], dtype="S64")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from scaling.journal.stream import digest
 from scaling.runner.keep import latents_bytes, size

@@ -59,8 +59,8 @@ def _winner(run: Path, condition: int, rung: int | None) -> tuple[int, int]:
     index = max(table["rung"]) if rung is None else rung
     if (index, condition) not in rows:
         raise ValueError(
-            f"{run.name} has no condition {condition} at rung {index}; it has conditions 0 to {max(table['condition'])} "
-            f"and rungs 0 to {max(table['rung'])}"
+            f"{run.name} has no condition {condition} at rung {index}; "
+            f"it has conditions 0 to {max(table['condition'])} and rungs 0 to {max(table['rung'])}"
         )
     return index, rows[index, condition]
 

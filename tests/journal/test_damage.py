@@ -91,9 +91,8 @@ def test_a_writer_whose_lease_was_taken_writes_no_more(tmp_path: Path) -> None:
     block = Block(tmp_path, CONDITIONS, lease)
     lease._stop.set()
     lease._thread.join()
-    with Leases(0.1).wait(tmp_path):
-        with pytest.raises(LeaseLost):
-            block.write(keys((0, 0)), {"score": np.array([1.0])})
+    with Leases(0.1).wait(tmp_path), pytest.raises(LeaseLost):
+        block.write(keys((0, 0)), {"score": np.array([1.0])})
 
 
 def test_a_writer_that_slept_through_its_check_harms_nobody(tmp_path: Path) -> None:
