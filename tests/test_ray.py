@@ -16,7 +16,7 @@ COMMON = ["model=gaussian_mixture", "batch_size=64", "block_size=64", "logger=no
 
 
 def sweep(folder: Path, *overrides: str) -> subprocess.Popen[str]:
-    arguments = ["-m", "hydra/launcher=ray", *COMMON, *overrides, f"output_dir={folder}"]
+    arguments = ["-m", "hydra/launcher=ray", *overrides, *COMMON, f"output_dir={folder}"]
     return subprocess.Popen(
         [sys.executable, "-m", "scaling", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

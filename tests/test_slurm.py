@@ -33,7 +33,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def sweep(folder: Path, *overrides: str) -> subprocess.Popen[str]:
     launcher = ["hydra/launcher=slurm", *(f"hydra.launcher.{option}" for option in LAUNCHER)]
-    arguments = ["-m", *launcher, *COMMON, *overrides, f"output_dir={folder}"]
+    arguments = ["-m", *launcher, *overrides, *COMMON, f"output_dir={folder}"]
     return subprocess.Popen(
         [sys.executable, "-m", "scaling", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
