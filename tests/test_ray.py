@@ -29,7 +29,7 @@ def ray_workers(ancestor: int) -> list[int]:
     for path in Path("/proc").glob("[0-9]*"):
         try:
             parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            if (path / "cmdline").read_bytes().startswith(b"ray::") and b"IDLE" not in (path / "cmdline").read_bytes():
+            if b"ray::_run_job" in (path / "cmdline").read_bytes():
                 working.append(int(path.name))
         except OSError:
             continue
