@@ -12,15 +12,15 @@ from scaling.noise import keyed_generator
 from scaling.protocols import Condition
 from scaling.shapes.grammar import CATEGORIES, draw, suggest
 
-PATIENCE = 200  # draws in a row without a new prompt, after which prompts come again
+PATIENCE = 2000  # draws in a row without a new prompt, after which prompts come again
 
 
 @dataclass(frozen=True)
 class ShapesPrompts:
     """`count` prompts of a category (color, shape, count, relation, complex; or `all`, in turn), prefix-stable.
 
-    Each category deals its prompts without repetition (color 384, shape 112, count 112, relation and complex over a
-    thousand); what comes again after that are copies 1, 2, ... with their own noises. Words are equally likely.
+    Each category deals its prompts without repetition (color 384, shape 120, count 112, relation 1,488, complex
+    11,520); what comes again after that are copies 1, 2, ... with their own noises. Words are equally likely.
     """
 
     count: int

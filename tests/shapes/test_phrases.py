@@ -21,7 +21,7 @@ def test_different_prompts_have_different_tokens() -> None:
     generator = np.random.default_rng(0)
     texts = sorted({str(draw(CATEGORIES[i % 5], generator)) for i in range(3000)})
     tokens, _ = phrases(texts)
-    assert len(torch.unique(tokens.flatten(1), dim=0)) == len(texts) > 1500
+    assert len(torch.unique(tokens.flatten(1), dim=0)) == len(texts) > 1000
 
 
 def test_a_prompt_out_of_the_grammar_is_refused() -> None:
