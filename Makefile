@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH_INDEX ?=          # e.g. https://download.pytorch.org/whl/cpu where there is no GPU: a far smaller download
 FIG ?= fig03
+MARKERS ?= not slow and not slurm and not ray and not browser # `make test MARKERS=` runs everything
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check figures figure bench format clean
@@ -29,7 +30,7 @@ run: $(VENV)/installed ## install, then search on the embedded model and draw it
 	$(BIN)/scaling-study show outputs/quickstart --metrics accuracy fid inception_score
 
 test: $(VENV)/installed-dev ## install, then run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -m '$(strip $(MARKERS))'
 
 check: $(VENV)/installed-dev ## lint, formatting, types, import floors
 	$(BIN)/ruff check scaling scripts tests

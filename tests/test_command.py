@@ -176,4 +176,4 @@ def test_three_real_kills_change_nothing(tmp_path: Path) -> None:
 
 
 def journal_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("outputs/journal/*/*.journal"))
+    return sum(path.stat().st_size for path in folder.glob("outputs/journal/**/*.journal"))

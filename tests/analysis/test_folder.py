@@ -9,7 +9,7 @@ def test_a_run_reads_back(tmp_path):
     run = open_run(make_run(tmp_path / "study", ladder=(1, 4), conditions=40))
     assert (run.name, run.study, run.done) == ("random", "study", True)
     assert run.choices["verifier"] == "classifier"
-    assert run.metrics == ("fid", "accuracy", "classifier")
+    assert run.metrics == ("fid", "classifier", "accuracy")
     assert [point.nfe for point in run.series("fid")] == [20, 80]
     assert [point.rung for point in run.series("fid")] == [0, 1]
     assert run.per_sample("accuracy").shape == (2, 40)
@@ -49,7 +49,7 @@ def test_what_is_missing_is_named(tmp_path):
     path = make_run(tmp_path / "study", conditions=20)
     with pytest.raises(ValueError, match="it holds 1 runs, name one"):
         open_run(tmp_path / "study")
-    with pytest.raises(ValueError, match="no metric 'fidd'; it has fid, accuracy, classifier"):
+    with pytest.raises(ValueError, match="no metric 'fidd'; it has fid, classifier, accuracy"):
         open_run(path).series("fidd")
     with pytest.raises(ValueError, match="no set metric 'recall'; it has fid"):
         open_run(path).replicates("recall")

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from configs import built, options
 from studies import Toward, mixture, study
 
 import scaling
@@ -19,13 +18,12 @@ from scaling.protocols import Search
 from scaling.runner.batches import Batches
 from scaling.runner.study import Study
 
-CONF = Path(__file__).parents[2] / "conf" / "search"
-NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
+NAMES = options("search")
 NFE = [110, 187]  # the first fits whole solves of ten exactly, the second fits nothing exactly
 
 
 def build(name: str) -> Search:
-    return instantiate(OmegaConf.load(CONF / f"{name}.yaml"), _convert_="all")
+    return built("search", name)
 
 
 def small(folder: Path, name: str, **changes: object) -> Study:

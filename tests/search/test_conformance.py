@@ -7,24 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from configs import built, options
 from driver import COARSE, drive, model, price, space_of
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from scaling.protocols import Condition, Search
 from scaling.sampling import Euler, Heun
 from scaling.schedules import Flow
 
-CONFS = sorted((Path(__file__).parents[2] / "conf" / "search").glob("*.yaml"))
 SCHEDULES = [Flow(), COARSE]
 
 
-@pytest.fixture(params=CONFS, ids=lambda path: path.stem)
+@pytest.fixture(params=options("search"))
 def search(request):
     """As configured; a sized one in a size that runs in no time."""
-    built = instantiate(OmegaConf.load(request.param), _convert_="all")
+    found = built("search", request.param)
     small = {"nfe": 20, "branches": 2, "rounds": 2, "budget": 50, "particles": 4, "children": 3, "candidates": 6}
-    return replace(built, **{built.scales: small[built.scales]}) if sized(built) else built
+    return replace(found, **{found.scales: small[found.scales]}) if sized(found) else found
 
 
 def sized(search):
@@ -178,16 +176,16 @@ def test_reads_no_more_than_it_says(search):
 
 @pytest.mark.parametrize("name", ["random", "steps"])
 def test_an_open_loop_search_needs_no_answers(name):
-    search = instantiate(OmegaConf.load(CONFS[0].with_name(f"{name}.yaml")))
+    search = built("search", name)
     assert search.open_loop
     told, untold = drive(search, space_of(model(), nfe=10), stop_after=5), search(space_of(model(), nfe=10))
     for proposal in told.proposals:
         assert torch.equal(next(untold).x, proposal.x)
 
 
-def test_is_in_the_documentations_table(search, request):
+def test_is_in_the_documentations_table(search):
     text = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
-    name, kind = request.node.callspec.params["search"].stem, "sized" if sized(search) else "anytime"
+    name, kind = type(search).__module__.rpartition(".")[2], "sized" if sized(search) else "anytime"
     row = next(line.split("|") for line in text.splitlines() if line.startswith(f"| {name} |"))
     assert kind in row[4]
     assert ("open-loop" in row[4]) == getattr(search, "open_loop", False)
