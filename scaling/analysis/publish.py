@@ -134,7 +134,7 @@ def _table(run: Run) -> Any:
     """A row per rung for the dashboard's table."""
     import wandb
 
-    columns = ["search", "verifier", "model", "candidates", "nfe", *run.metrics]
+    columns: list[str | int] = ["search", "verifier", "model", "candidates", "nfe", *run.metrics]
     point = run.identity
     table = wandb.Table(columns=columns)
     for rung, first in enumerate(run.series(point.metric)):

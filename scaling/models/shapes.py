@@ -25,7 +25,7 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
     from diffusers import PixArtTransformer2DModel
 
     with torch.random.fork_rng(devices=[]):
-        network: nn.Module = PixArtTransformer2DModel(**architecture)
+        network: Any = PixArtTransformer2DModel(**architecture)
     return network
 
 
