@@ -119,7 +119,7 @@ def regret(runs: Sequence[Run], metric: str, axis: str = "nfe") -> list[tuple[fl
     """How much of the best gain the advice loses, at every interior rung's budget, that rung left out of all methods.
 
     (budget, regret): 0 where the advised split is the best measured there, 1 where it gains nothing over the least
-    value measured. Only budgets that at least two methods measured (within 10 %) can be judged.
+    value measured. Judged are budgets that two methods or more measured (within 10 %), each with rungs on both sides.
     """
     found = traces(runs, metric, axis)
     sign = -1.0 if lower_is_better(metric) else 1.0
@@ -131,9 +131,9 @@ def regret(runs: Sequence[Run], metric: str, axis: str = "nfe") -> list[tuple[fl
         if len(near) < 2:
             continue
         guesses = {place: sign * found[place].without(rung).at(budget) for place, rung in near.items()}
-        guesses = {place: guess for place, guess in guesses.items() if np.isfinite(guess)}
         truth = {place: sign * float(found[place].value[rung]) for place, rung in near.items()}
-        if guesses and max(truth.values()) > floor:
+        comparable = all(np.isfinite(guess) for guess in guesses.values())  # none would be extrapolated
+        if comparable and max(truth.values()) > floor:
             chosen = max(guesses, key=lambda place: guesses[place])
             judged.append((budget, (max(truth.values()) - truth[chosen]) / (max(truth.values()) - floor)))
     return judged

@@ -133,6 +133,7 @@ def _resampled_means(values: Array, seed: int) -> Array:
     rows = max(1, CHUNK // len(values))
     means = []
     for start in range(0, RESAMPLES, rows):
-        picks = generator.integers(0, len(values), size=(min(rows, RESAMPLES - start), len(values)))
+        size = (min(rows, RESAMPLES - start), len(values))
+        picks = generator.integers(0, len(values), size=size, dtype=np.int32)
         means.append(values[picks].mean(axis=1))
     return np.concatenate(means)

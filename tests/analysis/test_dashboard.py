@@ -19,7 +19,7 @@ def dashboard():
 
 @pytest.fixture
 def study(tmp_path):
-    return open_study(make_study(tmp_path / "quick", conditions=1500, ladder=(1, 2, 4, 8, 16, 32), images=False))
+    return open_study(make_study(tmp_path / "quick", conditions=900, ladder=(1, 4, 32, 64), images=False))
 
 
 def test_the_view_has_every_curve_by_every_part(dashboard, study):
@@ -36,7 +36,7 @@ def test_the_view_has_every_curve_by_every_part(dashboard, study):
 
 def test_the_report_tells_the_study(dashboard, study):
     text = str(dashboard.report(study, "me", "scaling").blocks)
-    assert "3 runs over 1,500 conditions" in text
+    assert "3 runs over 900 conditions" in text
     assert "narrowed from" in text
 
 
@@ -44,7 +44,7 @@ def test_a_dry_run_prints_and_saves_nothing(dashboard, study, capsys):
     assert dashboard.main([str(study.path), "--entity", "me", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert "scaling: quick" in text
-    assert "3 runs over 1,500 conditions" in text
+    assert "3 runs over 900 conditions" in text
 
 
 def test_errors_are_one_line(dashboard, tmp_path, capsys):

@@ -170,6 +170,25 @@ def test_curves_show_the_numbers_and_follow_the_choosers(browser, page, study):
 
 
 @pytest.mark.browser
+def test_every_axis_and_metric_draws(browser, page):
+    from selenium.webdriver.common.by import By
+
+    show(browser, page)
+    offered = {
+        field: [option.get_attribute("value") for option in browser.find_elements(By.CSS_SELECTOR, f"#{field} option")]
+        for field in ("axis", "metric")
+    }
+    assert "backwards" not in offered["axis"]  # no run took a gradient: a log axis has no place for 0
+    for axis in offered["axis"]:
+        choose(browser, "axis", axis)
+        assert drawn(browser), axis
+    for metric in offered["metric"]:
+        choose(browser, "metric", metric)
+        assert drawn(browser), metric
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.browser
 def test_the_slider_changes_the_images_by_keyboard(browser, page):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys

@@ -23,7 +23,7 @@ BUDGETS = 6  # rows of advice
 
 def study_data(study: Study) -> dict[str, Any]:
     """Lines, tables, advice, alarms and warnings of a study; images are attached later."""
-    runs = tuple(run for run in study.runs if run.curve)
+    runs = tuple(sorted((run for run in study.runs if run.curve), key=lambda run: order(key_of(run))))
     if not runs:
         raise ValueError(f"{study.path} holds no finished rung yet")
     names = Names(runs)
@@ -73,11 +73,12 @@ def _line(runs: Sequence[Run], names: Names, key: Key) -> dict[str, Any]:
 
 
 def _costs(run: Run, axis: str) -> list[float]:
-    """The run's costs on an axis, nothing where it has none there."""
+    """The run's costs on an axis, nothing where it has none there (backwards of a search without gradients)."""
     try:
-        return [cost(run, point, axis) for point in run.series(run.identity.metric)]
+        costs = [cost(run, point, axis) for point in run.series(run.identity.metric)]
     except ValueError:
         return []
+    return costs if any(costs) else []
 
 
 def _run(run: Run, names: Names) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def _warnings(runs: Sequence[Run], names: Names) -> list[str]:
             said.append("not finished, so it may still change")
         if "fid" in run.metrics and point.conditions < FEW:
             said.append(f"FID of {point.conditions:,} conditions is far above that of many; compare it at equal counts")
-        if point.verifier in run.metrics and point.search not in NO_SEARCH:
+        if point.verifier in run.metrics and point.verifier != "control" and point.search not in NO_SEARCH:
             said.append(f"{pretty(point.verifier)} guided the search, so its mean is no independent judge")
         for text in said:
             found.setdefault(text, []).append(label)

@@ -91,12 +91,14 @@ function outlookTraces(lines, metric) {
 }
 
 function ticks(costs) {
-  const low = Math.min(...costs), high = Math.max(...costs);
+  const positive = costs.filter((value) => value > 0);  // a log axis has no place for 0
+  if (!positive.length) return {};
+  const low = Math.min(...positive), high = Math.max(...positive);
   const steps = high / low > 300 ? [1] : high / low > 30 ? [1, 3] : [1, 2, 5];
   const tickvals = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
     for (const step of steps) tickvals.push(+(step * 10 ** power).toPrecision(1));
-  return costs.length ? { tickvals, ticktext: tickvals.map((value) => value.toLocaleString("en", { notation: "compact" })) } : {};
+  return { tickvals, ticktext: tickvals.map((value) => value.toLocaleString("en", { notation: "compact" })) };
 }
 
 function layout(metric, axis, costs) {
@@ -142,14 +144,14 @@ function drawLegend(lines) {
 function read(lines, metric, axis) {
   const lower = data.metrics.find((each) => each.id === metric).lower;
   let best = null;
-  for (const line of lines) line.values[metric].forEach((row, place) => {
+  for (const line of lines.filter((each) => each.verifier !== "control" || each.baseline)) line.values[metric].forEach((row, place) => {
     if (row[0] !== null && (!best || (lower ? row[0] < best.row[0] : row[0] > best.row[0])))
       best = { line, row, cost: line.costs[axis][place] };
   });
   const name = data.axes.find((each) => each.id === axis).name;
   byId("reading").textContent = best
     ? `${lines.length} lines${lines.length > MOST_BANDS ? " (too many for intervals)" : ""}; best: ${withError(best.row)} by ${best.line.label} at ${short(best.cost)} ${name}`
-    : "no line is chosen";
+    : "no line of a search is chosen";
 }
 
 // ---- images
