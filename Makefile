@@ -21,7 +21,7 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@echo "installing what the tests need"
-	@$(BIN)/pip install --quiet --editable '.[dev,joblib,slurm]'
+	@$(BIN)/pip install --quiet --editable '.[dev,dashboard,joblib,slurm]'
 	@touch $@
 
 run: $(VENV)/installed ## install, then search on the embedded model and draw its scaling curve
