@@ -8,8 +8,8 @@ root=${SLURM_SANDBOX:-${TMPDIR:-/tmp}/slurm-sandbox}
 host=$(hostname -s)
 export SLURM_CONF=$root/slurm.conf
 
-wait_for() { # a command that succeeds within 30 seconds
-  local end=$((SECONDS + 30))
+wait_for() { # a command that succeeds within 60 seconds
+  local end=$((SECONDS + 60))
   until "$@" >/dev/null 2>&1; do
     ((SECONDS < end)) || { echo "gave up waiting for: $*" >&2; return 1; }
     sleep 0.1
@@ -94,6 +94,7 @@ END
 }
 
 start() {
+  trap stop EXIT # half a sandbox would be in the way of the next
   mkdir -p "$root"/{state,spool,log,run}
   chmod 755 "$root" "$root/run"
   start_munge
@@ -104,6 +105,7 @@ start() {
   slurmctld -f "$SLURM_CONF"
   slurmd -f "$SLURM_CONF"
   wait_for bash -c "sinfo -h -o %T | grep -qE '^(idle|mixed|allocated)$'"
+  trap - EXIT
   echo "export SLURM_CONF=$SLURM_CONF"
 }
 
@@ -111,7 +113,8 @@ stop() {
   local pid
   for daemon in slurmd slurmctld slurmdbd mariadbd munged; do
     pid=$(cat "$root/run/$daemon.pid" 2>/dev/null) || continue
-    kill "$pid" 2>/dev/null && timeout 15 tail --pid="$pid" -f /dev/null || true
+    kill "$pid" 2>/dev/null || continue
+    timeout 15 tail --pid="$pid" -f /dev/null || kill -9 "$pid" 2>/dev/null || true
   done
 }
 

@@ -23,10 +23,11 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The sandbox, started for these tests and stopped behind them."""
     sandbox = tmp_path_factory.mktemp("slurm")
     script, environment = ROOT / "scripts" / "slurm_sandbox.sh", os.environ | {"SLURM_SANDBOX": str(sandbox)}
-    subprocess.run([script, "start"], env=environment, check=True, stdin=subprocess.DEVNULL, timeout=120)
+    subprocess.run([script, "start"], env=environment, check=True, stdin=subprocess.DEVNULL, timeout=300)
     os.environ["SLURM_CONF"] = str(sandbox / "slurm.conf")
     yield
     subprocess.run(["scancel", "--user=root"], check=True)
+    until(lambda: not jobs())
     subprocess.run([script, "stop"], env=environment, check=True, timeout=120)
     del os.environ["SLURM_CONF"]
 
