@@ -16,7 +16,7 @@ from scipy import stats
 Array = NDArray[np.float64]
 LEVEL = 0.95
 RESAMPLES = 2000
-CHUNK = 4_000_000  # resampled values held at a time
+CHUNK = 250_000  # resampled values held at a time: what a cache holds
 
 
 class Interval(NamedTuple):
