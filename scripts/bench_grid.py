@@ -1,0 +1,44 @@
+"""One grid of verifiers and budgets against a run of its own for each: NFE and time (see also bench_sharing.py)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench_sharing import add, run
+from bench_tools import scratch
+
+LADDER = [1, 2, 4, 8, 16, 32, 64, 128]
+VERIFIERS = ["classifier", "oracle", "self_supervised", "control"]
+CONDITIONS = 16
+
+
+def main() -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    with scratch() as folder:
+        common = ["model=fashion_s", f"conditions.count={CONDITIONS}", "samples=0"]
+        run(folder / "warm", *common, "budget.candidates=1")
+        shapes = json.loads((folder / "warm" / "journal" / "batch_shapes.json").read_text())
+        common.append(f"batch_size={next(iter(shapes.values()))}")
+        run(folder / "warmer", "-m", *common, f"verifier={','.join(VERIFIERS)}", "budget.candidates=1")
+        for search, verifiers in (("random", VERIFIERS), ("zero_order", VERIFIERS[:1])):
+            results[search] = said = grid(folder / search, [*common, f"search={search}"], verifiers)
+            print(
+                f"sharing   {search:10} apart / shared = {said['ratio']['nfe']:.2f} NFE, {said['ratio']['wall']:.2f} "
+                f"wall, {said['ratio']['cpu']:.2f} CPU ({len(verifiers)} verifiers, {len(LADDER)} budgets)"
+            )
+    return results
+
+
+def grid(folder: Path, common: list[str], verifiers: list[str]) -> dict[str, Any]:
+    budgets = ",".join(str(count) for count in LADDER)
+    shared = run(folder / "shared", "-m", *common, f"verifier={','.join(verifiers)}", f"budget.candidates={budgets}")
+    apart = add(
+        [
+            run(folder / f"{verifier}-{count}", *common, f"verifier={verifier}", f"budget.candidates={count}")
+            for verifier in verifiers
+            for count in LADDER
+        ]
+    )
+    return {"ratio": {name: apart[name] / shared[name] for name in shared}, "shared": shared, "apart": apart}
