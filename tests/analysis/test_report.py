@@ -230,6 +230,7 @@ def test_nothing_is_wider_than_the_page(browser, page, width):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_fifty_runs_of_twelve_rungs_redraw_in_a_tenth_of_a_second(browser, tmp_path):
     ladder = tuple(range(1, 13))
     for number in range(50):

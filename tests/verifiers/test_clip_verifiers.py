@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def head_state(width: int = 16) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     sizes = [width, 1024, 128, 64, 16, 1]
     state = {}
-    for place, (low, high) in zip((0, 2, 4, 6, 7), zip(sizes, sizes[1:], strict=False), strict=True):
+    for place, (low, high) in zip((0, 2, 4, 6, 7), itertools.pairwise(sizes), strict=True):
         state[f"layers.{place}.weight"] = torch.randn(high, low, generator=generator) / low**0.5
         state[f"layers.{place}.bias"] = torch.randn(high, generator=generator)
     return state
