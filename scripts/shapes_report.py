@@ -106,6 +106,17 @@ def report_samples(scales: list[float], steps: list[int], count: int) -> None:
             print(f"guidance {scale} steps {n}: {right.mean():.3f} ({parts})", flush=True)
 
 
+def report_spread(scale: float, steps: int, count: int) -> None:
+    """Quantiles over prompts of the share of 64 images that are right."""
+    prompts = list(ShapesPrompts(count=count, seed=4))
+    many = [replace(condition, copy=k) for condition in prompts for k in range(64)]
+    right = judged(sample(Shapes(guidance_scale=scale, device="cpu"), many, steps), many)
+    shares = right.reshape(count, 64).mean(axis=1)
+    marks = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
+    print(", ".join(f"{mark:.0%} {value:.3f}" for mark, value in zip(marks, np.quantile(shares, marks), strict=True)))
+    print(f"mean {shares.mean():.3f}, no image right {np.mean(shares == 0):.3f} of {count} prompts")
+
+
 def sheet(rows: list[Tensor], marks: list[np.ndarray] | None = None, scale: int = 4) -> np.ndarray:
     """Rows of images [n,3,16,16] as one picture; a green frame says right, a red one wrong, a gray one nothing."""
     lines = []
@@ -174,7 +185,7 @@ def strips(model: Shapes, steps: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("judge", "clip", "samples", "pictures"))
+    parser.add_argument("what", choices=("judge", "clip", "samples", "spread", "pictures"))
     parser.add_argument("--guidance", default="2")
     parser.add_argument("--steps", default="10")
     parser.add_argument("--count", type=int, default=500)
@@ -187,6 +198,8 @@ def main() -> None:
         report_clip()
     elif arguments.what == "samples":
         report_samples(scales, steps, arguments.count)
+    elif arguments.what == "spread":
+        report_spread(scales[0], steps[0], arguments.count)
     else:
         pictures(scales[0], steps[0])
 

@@ -18,7 +18,7 @@ from scaling.shapes.scenes import PALETTE, PIXELS, STENCILS, Scene, Thing, relat
 
 BRIGHT = 0.5  # of a pixel's largest channel
 DUST = 2  # pixels of a spot that is overlooked
-OVERLAP = 0.75  # least intersection over union of a spot and its stencil
+OVERLAP = 0.77  # least intersection over union of a spot and its stencil: a ring may lack 2 of its 12 pixels, not 3
 _CORNERS = {sum((channel > 0.5) << i for i, channel in enumerate(rgb)): name for name, rgb in PALETTE.items()}
 _TOUCHING = np.ones((3, 3), int)
 
