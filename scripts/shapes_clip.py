@@ -71,8 +71,11 @@ def train(out: Path, checkpoints: Path, minutes: float) -> None:
     """Trains for the minutes, from the last checkpoint where there is one; a finished one is left alone."""
     import open_clip
 
+    if shapes_data.trained(out / FOLDER / "open_clip_model.safetensors", minutes):
+        return print("shapes_clip is finished")
     checkpoint = checkpoints / "shapes_clip.pt"
     images, captions = shapes_data.load(checkpoints)
+    (out / FOLDER).mkdir(exist_ok=True)
     prepare(out / FOLDER)
     words, net = open_clip.get_tokenizer(f"local-dir:{out / FOLDER}")(captions), build().train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
@@ -82,8 +85,6 @@ def train(out: Path, checkpoints: Path, minutes: float) -> None:
         net.load_state_dict(saved["net"]), optimizer.load_state_dict(saved["optimizer"])
         state = saved["state"]
     budget = 60 * minutes
-    if state["seconds"] >= budget:
-        return print("shapes_clip is finished")
     while state["seconds"] < budget:
         loss = _until_save(net, optimizer, images, words, state, budget)
         saved = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "state": state}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.networks import load_weights
 from scaling.shapes.grammar import CATEGORIES, draw
 from scaling.shapes.scenes import Scene, compose, render
 
@@ -39,6 +40,12 @@ def load(folder: Path) -> tuple[Tensor, list[str]]:
         path.with_suffix(".partial.npz").replace(path)
     with np.load(path) as file:
         return torch.from_numpy(file["images"]), [str(caption) for caption in file["captions"]]
+
+
+def trained(path: Path, minutes: float) -> bool:
+    """Whether a weights file says that it was trained for the minutes, to the end of its schedule."""
+    metadata = load_weights(path).metadata if path.exists() else {}
+    return bool(metadata.get("finished")) and metadata["seconds"] >= 60 * minutes
 
 
 def blurred(images: Tensor, sigma: Tensor) -> Tensor:

@@ -86,6 +86,8 @@ def export(path: Path, ema: nn.Module, architecture: dict[str, Any], state: dict
 def train(out: Path, checkpoints: Path, minutes: float, architecture: dict[str, Any] = ARCHITECTURE) -> None:
     """Trains for the minutes, from the last checkpoint where there is one; a finished one is left alone."""
     path, checkpoint = out / "shapes.safetensors", checkpoints / "shapes.pt"
+    if shapes_data.trained(path, minutes):
+        return print("shapes is finished")
     images, texts = shapes_data.load(checkpoints)
     captions, net = Captions(texts), build(architecture)
     ema = copy.deepcopy(net).requires_grad_(False)
@@ -97,8 +99,6 @@ def train(out: Path, checkpoints: Path, minutes: float, architecture: dict[str, 
         optimizer.load_state_dict(saved["optimizer"])
         state = saved["state"]
     budget = 60 * minutes
-    if state["seconds"] >= budget:
-        return print("shapes is finished")
     print(f"shapes: {sum(p.numel() for p in net.parameters()):,} parameters, {budget:.0f} s", flush=True)
     while state["seconds"] < budget:
         loss = _until_save(net, ema, optimizer, images, captions, state, budget)
