@@ -16,6 +16,7 @@ from typing import Any
 
 PARTS = {
     "startup": "bench_startup",
+    "flops": "bench_flops",
     "batches": "bench_batches",
     "overhead": "bench_overhead",
     "loop": "bench_loop",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from bench_sharing import add, run
+import bench_sharing
 from bench_tools import scratch
 
 LADDER = [1, 2, 4, 8, 16, 32, 64, 128]
@@ -31,10 +33,16 @@ def main() -> dict[str, Any]:
     return results
 
 
+def run(folder: Path, *overrides: str) -> dict[str, float]:
+    """One command, without its tables."""
+    with redirect_stdout(io.StringIO()):
+        return bench_sharing.run(folder, *overrides)
+
+
 def grid(folder: Path, common: list[str], verifiers: list[str]) -> dict[str, Any]:
     budgets = ",".join(str(count) for count in LADDER)
     shared = run(folder / "shared", "-m", *common, f"verifier={','.join(verifiers)}", f"budget.candidates={budgets}")
-    apart = add(
+    apart = bench_sharing.add(
         [
             run(folder / f"{verifier}-{count}", *common, f"verifier={verifier}", f"budget.candidates={count}")
             for verifier in verifiers

@@ -24,13 +24,14 @@ from scaling.search.random import Random
 from scaling.verifiers.classifier import Classifier
 
 NFE = 10
+CANDIDATES = {"fashion_s": 32, "fashion_m": 16, "flux_wide": 4, "sdxl": 2}  # of each of 64 conditions
 
 
 def main() -> dict[str, Any]:
     results: dict[str, Any] = {}
     with scratch() as folder:
-        for name in ("fashion_s", "fashion_m", "flux_wide", "sdxl"):
-            results[name] = overhead(name, folder / name)
+        for name, candidates in CANDIDATES.items():
+            results[name] = overhead(name, folder / name, candidates)
             said = results[name]
             print(
                 f"overhead  {name:10} batch {said['batch_size']:3}: run / bare forwards = {said['ratio']['wall']:.3f} "
@@ -43,7 +44,7 @@ def shares(profile: dict[str, float]) -> str:
     return ", ".join(f"{name} {100 * share:.1f} %" for name, share in profile.items())
 
 
-def overhead(name: str, folder: Path, candidates: int = 16) -> dict[str, Any]:
+def overhead(name: str, folder: Path, candidates: int) -> dict[str, Any]:
     """A run of 64 conditions between two halves of its bare forward passes, then again with clocks in its parts."""
     embedded = name.startswith("fashion")
     denoiser: Denoiser = DiT(path=name) if embedded else pipeline_model(name, folder / "prompts")
