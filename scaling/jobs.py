@@ -29,7 +29,7 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
         (folder / "error.txt").unlink(missing_ok=True)
         with stopping_at_batches():
             _execute(config, overrides, folder)
-        _show(folder)
+        _show(folder, multirun)
         _publish(folder, config)
     except (ValueError, OSError) as error:
         if config["debug"]:
@@ -52,13 +52,15 @@ def _execute(config: Mapping[str, Any], overrides: list[str], folder: Path) -> N
     execute(study)
 
 
-def _show(folder: Path) -> None:
+def _show(folder: Path, multirun: bool) -> None:
+    """The run's table and picture; in a multirun a single rung has no picture of its own, the study's shows it."""
     from scaling.analysis.curve_plot import draw_curves, print_table
     from scaling.analysis.folder import Run
 
     run = Run(folder)
     print_table(run)
-    draw_curves([run], folder / "curve.png")
+    if not multirun or len(run.series(run.identity.metric)) > 1:
+        draw_curves([run], folder / "curve.png")
     print(f"results in {os.path.relpath(folder)}", flush=True)
 
 

@@ -13,7 +13,7 @@ from bench_tools import scratch
 
 LADDER = [1, 2, 4, 8, 16, 32, 64, 128]
 VERIFIERS = ["classifier", "oracle", "self_supervised", "control"]
-CONDITIONS = 16
+CONDITIONS = 48
 
 
 def main() -> dict[str, Any]:
