@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def main() -> dict[str, Any]:
 
 def run(folder: Path, *overrides: str) -> dict[str, float]:
     """One command, without its tables."""
-    with redirect_stdout(io.StringIO()):
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of metrics on few conditions: nobody reads them here
         return bench_sharing.run(folder, *overrides)
 
 
