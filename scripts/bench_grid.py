@@ -14,7 +14,7 @@ from bench_tools import scratch
 
 LADDER = [1, 2, 4, 8, 16, 32, 64, 128]
 VERIFIERS = ["classifier", "oracle", "self_supervised", "control"]
-CONDITIONS = 48
+CONDITIONS = 32
 
 
 def main() -> dict[str, Any]:
