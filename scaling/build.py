@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.journal.stream import digest
-from scaling.protocols import RankSelector, SetSelector
+from scaling.protocols import RankSelector, SetSelector, Verifier
 from scaling.runner.folder import slug
 
 Config = Mapping[str, Any]
@@ -49,20 +49,7 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         kind: {name: build(f"metrics.{kind}.{name}", node) for name, node in (metrics[kind] or {}).items()}
         for kind in ("set", "per_sample", "extractors")
     }
-    verifier = build("verifier", config["verifier"])
-    scorers = {name: build(f"scorers.{name}", node) for name, node in config["scorers"].items()}
-    choices = config["choices"]
-    names = {part: choices[part] for part in ("model", "verifier", "search")}
-    selector = None
-    if isinstance(verifier, RankSelector | SetSelector):
-        if not scorers:
-            raise ValueError(
-                f"verifier={names['verifier']} picks afterwards among recorded candidates: list at least one scorer, "
-                "e.g. +verifier@scorers.control=control"
-            )
-        selector, names["selector"] = verifier, names["verifier"]
-        names["verifier"] = next(iter(scorers))
-        verifier = scorers.pop(names["verifier"])
+    verifier, scorers, selector, names = _verifiers(config)
     denoiser = build("model", config["model"])
 
     from scaling.runner.study import Study
@@ -93,6 +80,22 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         samples=config["samples"],
         progress=config["progress"],
     )
+
+
+def _verifiers(config: Config) -> tuple[Verifier, dict[str, Verifier], Any, dict[str, str]]:
+    """What guides, what is recorded beside it, what picks afterwards (or None), and how the curve calls the parts."""
+    verifier = build("verifier", config["verifier"])
+    scorers = {name: build(f"scorers.{name}", node) for name, node in config["scorers"].items()}
+    names = {part: config["choices"][part] for part in ("model", "verifier", "search")}
+    if not isinstance(verifier, RankSelector | SetSelector):
+        return verifier, scorers, None, names
+    if not scorers:
+        raise ValueError(
+            f"verifier={names['verifier']} picks afterwards among recorded candidates: list at least one scorer, "
+            "e.g. +verifier@scorers.control=control"
+        )
+    first = next(iter(scorers))
+    return scorers.pop(first), scorers, verifier, {**names, "verifier": first, "selector": names["verifier"]}
 
 
 def build(where: str, node: Any) -> Any:
