@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from jaxtyping import Float, Int
 from torch import Tensor
-
-
-class PerSample(Protocol):
-    """A column of the winners' table: a number for every final sample."""
-
-    name: str
-    reads: str  # the output of a Features network that it takes, as "<extractor>.<output>"
-
-    def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]: ...
 
 
 @dataclass(frozen=True)

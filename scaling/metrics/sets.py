@@ -6,6 +6,7 @@ fall into groups by index mod `groups`, the same in every run, so that two runs 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -24,13 +25,13 @@ class SetMetric(Metric):
         super().__init__(compute_with_cache=False)  # merge_state does not clear the cache
         self.reads = reads
 
+    @abstractmethod
     def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
         """Takes rows; `index` are the conditions' places in the study, `labels` are not read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def replicates(self, groups: int) -> Float[Tensor, " groups"]:
         """The metric without the conditions of each group (index mod groups)."""
-        raise NotImplementedError
 
     def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
         """Adds another worker's state to this one's."""
