@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import torch
@@ -98,8 +99,13 @@ class VariancePreserving:
         timesteps = torch.arange(steps - 1, -1, -1, dtype=torch.float64) * (size // steps) + self.offset
         return torch.cat((timesteps + 1, torch.zeros(1, dtype=torch.float64))) / size
 
+    @cached_property
+    def _table(self) -> Float[Tensor, " N+1"]:
+        """alpha^2 at times 0, 1/N, ..., 1."""
+        return torch.tensor([self.final_alpha_cumprod, *self.alphas_cumprod], dtype=torch.float64)
+
     def _alphas_cumprod(self, t: Tensor) -> Tensor:
-        table = torch.tensor([self.final_alpha_cumprod, *self.alphas_cumprod], dtype=torch.float64, device=t.device)
+        table = self._table.to(t.device)
         logsnr = table.logit(eps=1e-12)
         position = t.double().clamp(0, 1) * (len(table) - 1)
         low = position.floor().long().clamp(max=len(table) - 2)
