@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from scaling.hub import digest, find_folder
-from scaling.models.dit import DTYPES, guided, network_gflops, predict
+from scaling.models.class_latents import ClassLatents
+from scaling.models.dit import DTYPES
 from scaling.models.vae import VAE
-from scaling.networks import class_labels, pick_device
-from scaling.protocols import Condition, Encoded, Prediction
+from scaling.networks import pick_device
 from scaling.schedules import Spacing, VariancePreserving
 
 _FILES = ("transformer/config.json", "transformer/diffusion_pytorch_model*", "scheduler/*.json")
@@ -25,13 +23,16 @@ _SHAPES = (
 )  # fmt: skip
 
 
-class LatentDiT:
+class LatentDiT(ClassLatents):
     """`facebook/DiT-XL-2-256`, `-512` and their like: class labels in, latents of a VAE out, predicting the noise.
 
     `path` is a folder of `DiTPipeline.save_pretrained` or a hub id. `spacing` cuts time otherwise than the folder's
     scheduler says. `guided_channels` are the first channels that guidance acts on: None is all of them, as in
     diffusers, 3 is the authors' code. `vae` replaces the folder's own. Weights are in `dtype`, all else fp32.
     """
+
+    predicts = "eps"
+    schedule: VariancePreserving
 
     def __init__(
         self,
@@ -71,33 +72,6 @@ class LatentDiT:
             "dtype": dtype,
             "compile": compile,
         }
-
-    def encode(self, conditions: Sequence[Condition]) -> Encoded:
-        """The labels, one row a condition; a ValueError names a condition that has none."""
-        return {"class_label": class_labels(conditions, self._classes).to(self.device)}
-
-    def __call__(self, x: Float[Tensor, "n c h w"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
-        """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
-        x, t, labels = x.float(), t.to(x.device), encoded["class_label"]
-        eps = guided(self._forward, x, t, labels, self._classes, self.guidance_scale, self._guided_channels)
-        return predict(eps, x, t, self.schedule, "eps")
-
-    def decode(self, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Images in [0, 1]."""
-        return self.vae.decode(x0)
-
-    def gflops(self) -> float:
-        """GFLOPs of one network forward of one row (2 per multiply-add)."""
-        return network_gflops(json.dumps(self._architecture, sort_keys=True))
-
-    def identity(self) -> dict[str, Any]:
-        """All that decides the answers, as plain json."""
-        return self._identity | {"vae": self.vae.identity()}
-
-    @property
-    def _classes(self) -> int:
-        """The number of classes, which is also the null class."""
-        return self._architecture["num_embeds_ada_norm"]
 
     def _forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """The noise, from one pass of the network; a learned variance (twice the channels) is dropped."""

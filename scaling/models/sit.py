@@ -5,22 +5,20 @@ Its own time runs the other way (0 noise, 1 data) and its velocity is data - noi
 
 from __future__ import annotations
 
-import json
 import re
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from scaling.hub import digest, find_file
-from scaling.models.dit import DTYPES, build, guided, network_gflops, predict
+from scaling.models.class_latents import ClassLatents
+from scaling.models.dit import DTYPES, build
 from scaling.models.vae import VAE
-from scaling.networks import class_labels, pick_device
-from scaling.protocols import Condition, Encoded, Prediction
+from scaling.networks import pick_device
 from scaling.schedules import Flow
 
 HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}  # of the published widths: S, B, L, XL; no checkpoint says it
@@ -44,13 +42,15 @@ _BLOCK = {
 }
 
 
-class SiT:
+class SiT(ClassLatents):
     """The published models and anything trained with their code: class labels in, latents of a VAE out.
 
     `path` is a checkpoint (.pt with an `ema` entry or bare keys, or safetensors): a local file, or `owner/name/file`
     on the hub. `heads` is needed for widths other than the published ones. Guidance acts on the first
     `guided_channels` of the latent, as the authors' code does. Weights and activations are in `dtype`, all else fp32.
     """
+
+    predicts = "velocity"
 
     def __init__(
         self,
@@ -89,33 +89,6 @@ class SiT:
             "dtype": dtype,
             "compile": compile,
         }
-
-    def encode(self, conditions: Sequence[Condition]) -> Encoded:
-        """The labels, one row a condition; a ValueError names a condition that has none."""
-        return {"class_label": class_labels(conditions, self._classes).to(self.device)}
-
-    def __call__(self, x: Float[Tensor, "n c h w"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
-        """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
-        x, t, labels = x.float(), t.to(x.device), encoded["class_label"]
-        velocity = guided(self._forward, x, t, labels, self._classes, self.guidance_scale, self._guided_channels)
-        return predict(velocity, x, t, self.schedule, "velocity")
-
-    def decode(self, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Images in [0, 1]."""
-        return self.vae.decode(x0)
-
-    def gflops(self) -> float:
-        """GFLOPs of one network forward of one row (2 per multiply-add)."""
-        return network_gflops(json.dumps(self._architecture, sort_keys=True))
-
-    def identity(self) -> dict[str, Any]:
-        """All that decides the answers, as plain json."""
-        return self._identity | {"vae": self.vae.identity()}
-
-    @property
-    def _classes(self) -> int:
-        """The number of classes, which is also the null class."""
-        return self._architecture["num_embeds_ada_norm"]
 
     def _forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """noise - data, from one pass of the network; a learned variance (twice the channels) is dropped."""
