@@ -70,7 +70,10 @@ Encoded = Mapping[str, Tensor]  # conditions as the network takes them, one row 
 
 
 class Denoiser(Protocol):
-    """A model: what it predicts from a noisy sample. Differences of parametrization end at this edge, in fp32."""
+    """A model: what it predicts from a noisy sample. Differences of parametrization end at this edge, in fp32.
+
+    One that encodes with networks of their own may have `prepare(conditions)`: it is told of all of them beforehand.
+    """
 
     schedule: Schedule
     latent_shape: tuple[int, ...]

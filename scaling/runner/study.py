@@ -139,6 +139,8 @@ def execute(study: Study) -> Path:
     Any number of processes may do so at once, on machines that share the folder: blocks go to who is free, and one
     process does the last steps.
     """
+    if prepare := getattr(study.denoiser, "prepare", None):  # text encoders are loaded once a study, then freed
+        prepare(list(study.conditions))
     journal = Path(study.output_dir) / "journal"
     guiding = study.name("verifier")
     scorers = {guiding: study.verifier, **study.scorers}

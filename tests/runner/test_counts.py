@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from studies import study
-from test_conformance import NAMES, build
+from configs import built, options
+from studies import mixture, study
 from tiny_pipelines import save
 from torch import Tensor
 
@@ -105,7 +105,7 @@ def share(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[flo
     monkeypatch.setattr(Batches, "solve", noted)
     run = study(
         folder,
-        search=build(name),
+        search=built("search", name),
         budget=Budget(nfes_per_iter=10, nfe=180),
         conditions=ClassLabels(count=64, classes=2),
         extractors={},
@@ -117,7 +117,7 @@ def share(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[flo
     return paid["rows"] / (paid["rows"] + paid["padded_rows"]), kinds
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", options("search"))
 def test_batches_are_full_with_64_conditions_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     full, kinds = share(tmp_path, name, monkeypatch)
     assert full >= ADAPTIVE.get(name, 0.95)
@@ -154,3 +154,11 @@ def test_text_encoders_are_entered_once_whatever_the_candidates(tmp_path: Path) 
         )
     )  # fmt: skip
     assert entered - before == len(conditions)
+
+
+def test_a_model_that_wants_to_is_told_of_all_conditions_once(tmp_path: Path) -> None:
+    told: list[int] = []
+    denoiser = mixture()
+    denoiser.prepare = lambda conditions: told.append(len(conditions))  # type: ignore[attr-defined]
+    scaling.run(study(tmp_path, denoiser=denoiser, block_size=5))
+    assert told == [20]
