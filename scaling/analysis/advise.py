@@ -43,7 +43,7 @@ class Advice:
         point = self.run.identity
         choices = f"scaling model={point.model} search={point.search}"
         if point.search in NO_SEARCH:
-            return f"{choices} 'budget.nfe=[{self.nfes_per_iter:.0f}]'"
+            return f"{choices} budget=nfe 'budget.nfe=[{self.nfes_per_iter:.0f}]'"
         split = f"budget.nfes_per_iter={self.nfes_per_iter:g}" + (
             f" budget.final_nfe={self.final_nfe:g}" if self.final_nfe else ""
         )

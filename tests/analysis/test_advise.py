@@ -1,5 +1,10 @@
+import shlex
+
 import pytest
+from configs import CONF
 from folders import make_run, make_study
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 
 from scaling.analysis.advise import advise, envelope, regret, traces
 from scaling.analysis.folder import open_study
@@ -51,7 +56,10 @@ def test_more_steps_may_be_the_advice(tmp_path):
     runs = [run for run in open_study(make_study(tmp_path / "s")).runs if run.identity.search == "steps"]
     found = advise(runs, 320, "classifier")
     assert (found.nfes_per_iter, found.candidates) == (320, 1)
-    assert found.command == "scaling model=fashion_m search=steps 'budget.nfe=[320]'"
+    assert found.command == "scaling model=fashion_m search=steps budget=nfe 'budget.nfe=[320]'"
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=shlex.split(found.command)[1:])
+    assert instantiate(config.budget, _convert_="all").rungs == (320,)
 
 
 def test_the_control_is_never_advised(tmp_path):
