@@ -16,7 +16,8 @@ from scaling.runner.folder import slug
 
 Config = Mapping[str, Any]
 
-ELSEWHERE = ("output_dir", "study", "logger", "progress", "debug", "workers", "journal")  # decide no result
+# What decides no result.
+ELSEWHERE = ("output_dir", "study", "logger", "progress", "debug", "workers", "journal", "order", "calibration")
 _built: dict[str, Any] = {}
 
 
@@ -33,7 +34,8 @@ def deciding(config: Config) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in ELSEWHERE}
     model = dict(kept["model"])
     model.pop("device", None)
-    return {**kept, "model": model}
+    choices = {group: choice for group, choice in kept["choices"].items() if group != "calibration"}
+    return {**kept, "model": model, "choices": choices}
 
 
 def study_of(config: Config, overrides: list[str]) -> Any:
@@ -78,6 +80,7 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         limit=config["journal"]["limit_gb"] * 1e9,
         patience=config["journal"]["patience"],
         samples=config["samples"],
+        order=config.get("order", "conditions"),  # absent where a run was configured before there was a choice
         progress=config["progress"],
     )
 

@@ -1,8 +1,8 @@
-"""plan, status, export and regenerate on runs of the mixture and of an embedded model."""
+"""plan, status, prune, export and regenerate on runs of the mixture and of an embedded model."""
 
 from __future__ import annotations
 
-import os
+import json
 import sys
 import tarfile
 import threading
@@ -13,7 +13,8 @@ import pytest
 
 from scaling import build
 from scaling.__main__ import main as scaling
-from scaling.journal.lease import Lease, Leases
+from scaling.journal.lease import Leases
+from scaling.runner.presence import at_work
 from scaling.study import main
 
 MIXTURE = ["model=gaussian_mixture", "conditions.count=10", "block_size=4", "batch_size=8", "logger=none"]
@@ -68,17 +69,30 @@ def test_status_tells_done_running_stopped_and_failed(
         (run / "cost.json").unlink()
         sorted((run / "blocks").glob("*.npz"))[-1].unlink()
     (runs[2] / "error.txt").write_text("the disk was full\n")
-    stream = os.readlink(next(iter((runs[1] / "candidates").glob("*.parquet")))).split("/")[-3]
-    folder = tmp_path / "journal" / stream / "block-00002"
-    lease: Lease = Leases(0.2).wait(folder)
     capsys.readouterr()
-    text = said(capsys, "status", tmp_path / "default", "--look", 0.5)
-    lease.release()
+    with at_work(runs[1], 0.2):
+        text = said(capsys, "status", tmp_path / "default", "--look", 0.5)
     states = [line.split()[0] for line in text.splitlines() if "blocks" in line]
     assert states == ["done", "running", "failed", "stopped"]
     assert "the disk was full" in text
     assert "4 runs: 1 done, 1 running, 1 failed, 1 stopped" in text
     assert threading.active_count() < 10
+
+
+def test_a_stopped_run_is_not_running_because_another_is_at_its_stream(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., None]
+) -> None:
+    command("-m", *MIXTURE, "budget.candidates=[1],[1,2]", f"output_dir={tmp_path}")
+    runs = sorted((tmp_path / "default").glob("model*"))
+    streams = [json.loads((run / "environment.json").read_text())["identities"]["streams"] for run in runs]
+    assert len({json.dumps(list(each.values())) for each in streams}) == 1
+    for run in runs:
+        (run / "cost.json").unlink()
+    block = next((tmp_path / "journal").glob("*/block-00000"))
+    capsys.readouterr()
+    with Leases(0.2).wait(block), at_work(runs[0], 0.2):
+        text = said(capsys, "status", tmp_path / "default", "--look", 0.5)
+    assert [line.split()[0] for line in text.splitlines() if "blocks" in line] == ["running", "stopped"]
 
 
 def test_an_export_has_no_links(
@@ -113,3 +127,22 @@ def test_an_image_is_made_again_from_its_row(
     assert "has no condition 5" in capsys.readouterr().err
     assert main(["regenerate", str(run), "--condition", "1", "--candidate", "9"]) == 1
     assert "no finished candidate" in capsys.readouterr().err
+
+
+def test_pruning_says_what_it_freed_and_pictures_can_still_be_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., None]
+) -> None:
+    command(
+        *("model=fashion_s", "metrics=none", "conditions.count=5", "block_size=4", "batch_size=8", "logger=none"),
+        *("budget.candidates=[1,4]", f"output_dir={tmp_path}"),
+    )
+    run = next((tmp_path / "default").glob("model*"))
+    capsys.readouterr()
+    assert re.fullmatch(
+        r"journal of 1 stream: [\d.]+ kB before, [\d.]+ kB after\n", said(capsys, "prune", tmp_path / "default")
+    )
+    said(capsys, "prune", run, "--keep", "scores")
+    said(capsys, "regenerate", run, "--condition", 4, "--out", tmp_path / "image.png")
+    assert (tmp_path / "image.png").read_bytes() == (run / "samples" / "000040" / "00004.png").read_bytes()
+    assert main(["prune", str(tmp_path / "journal")]) == 1
+    assert "holds no run" in capsys.readouterr().err

@@ -26,7 +26,7 @@ from scaling.runner.candidates import write_candidates
 from scaling.runner.finals import Finals, winners
 from scaling.runner.progress import Progress
 from scaling.runner.samples import write_samples
-from scaling.runner.stages import Stage
+from scaling.runner.stages import Stage, caps_of
 from scaling.runner.stop import check_stop
 from scaling.runner.turns import Task, run_block
 
@@ -46,13 +46,18 @@ class Work:
     guiding: str
     keep: str
     leases: Leases
+    stages: Sequence[Stage]  # the ladder as far as it is climbed now
     selection: np.ndarray | None = None  # rows chosen by a selector over the whole set, [rungs, conditions]
 
     @property
     def streams(self) -> list[tuple[Stage, Stream]]:
         study = self.study
-        identities = [(stage, study.identity(stage.search, self.batches.size)) for stage in study.stages()]
+        identities = [(stage, study.identity(stage.search, self.batches.size)) for stage in self.stages]
         return [(stage, Stream(self.journal, identity, study.block_size)) for stage, identity in identities]
+
+    @property
+    def caps(self) -> list[int]:
+        return caps_of(self.stages)
 
     def chosen(self, rung: int, first: int) -> np.ndarray | None:
         """The rows that were selected for a block's conditions, which begin at `first`."""
@@ -82,17 +87,21 @@ def run_blocks(work: Work) -> list[Path]:
 
 
 def visit(work: Work, path_of: Callable[[int], Path], make: Make) -> list[Path]:
-    """Makes a file for every block under the leases of its streams, wherever no other worker does."""
+    """Makes a file for every block under the leases of its streams, wherever no other worker does.
+
+    A file that answers for fewer rungs is made anew, with what it cost added.
+    """
     study, streams = work.study, work.streams
     left = dict(blocks_of(study.conditions, study.block_size))
     paths = [path_of(number) for number in left]
-    pause = PAUSE[0]
-    with Progress(study.run, len(study.conditions), study.progress) as progress:
+    pause, top = PAUSE[0], len(work.caps)
+    title = study.run if study.order == "conditions" else f"{study.run}, rung {top}"
+    with Progress(title, len(study.conditions), study.progress) as progress:
         while left:
             before = len(left)
             for number, conditions in list(left.items()):
                 path = path_of(number)
-                there = path.exists()
+                there = rungs_of(path) >= top
                 if there or _compute(work, streams, number, conditions, path, make, progress):
                     progress.block(len(left.pop(number)), _mean_score(path), not there)
             check_stop()
@@ -100,6 +109,13 @@ def visit(work: Work, path_of: Callable[[int], Path], make: Make) -> list[Path]:
             if left:
                 time.sleep(pause)
     return paths
+
+
+def rungs_of(path: Path) -> int:
+    """For how many rungs of the ladder a block's file answers; 0 where there is none."""
+    if not path.exists():
+        return 0
+    return 1 + int(collect.load(path, ["rung/index"])["rung/index"].max())
 
 
 def spent(parts: Sequence[Path]) -> tuple[Paid, float, float]:
@@ -135,7 +151,8 @@ def _compute(
                 if lease is None:
                     return False
                 leases.append(held.enter_context(lease))
-            if path.exists():  # another worker of this run was quicker
+            known = rungs_of(path)
+            if known >= len(work.caps):  # another worker of this run was quicker
                 return True
             batches.on_halved = lambda: _say_halved([stream for _, stream in streams], batches)
             if batches.shape < batches.size:
@@ -146,14 +163,22 @@ def _compute(
                 for (stage, stream), lease in zip(streams, leases, strict=True)
             ]
             part = make(work, number, shares, progress)
-            paid = {k: v - getattr(before, k) for k, v in dataclasses.asdict(batches.paid).items()}
-            part |= {f"paid/{name}": np.array(value) for name, value in paid.items()}
-            part["seconds"] = np.array(time.monotonic() - begun)
-            part["memory_mb"] = np.array(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            part |= _account(batches.paid, before, time.monotonic() - begun, path if known else None)
             collect.save(path, part)
             return True
     except LeaseLost:
         return False
+
+
+def _account(paid: Paid, before: Paid, seconds: float, earlier: Path | None) -> collect.Part:
+    """What a block's file cost, with what an earlier one for fewer rungs had cost."""
+    known, more, memory = spent([earlier]) if earlier else (Paid(), 0.0, 0.0)
+    own = {k: v - getattr(before, k) + getattr(known, k) for k, v in dataclasses.asdict(paid).items()}
+    return {
+        **{f"paid/{name}": np.array(value) for name, value in own.items()},
+        "seconds": np.array(seconds + more),
+        "memory_mb": np.array(max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, memory)),
+    }
 
 
 def _task(work: Work, stage: Stage, block: Block) -> Task:
@@ -164,6 +189,7 @@ def _task(work: Work, stage: Stage, block: Block) -> Task:
 def _part(work: Work, number: int, shares: list[Share], progress: Progress) -> collect.Part:
     """The winners of every rung with all that metrics read of them."""
     study, first = work.study, number * work.study.block_size
+    known = rungs_of(work.part(number))
     ranks = study.selector if isinstance(study.selector, RankSelector) else None
     results = []
     for share in shares:
@@ -173,15 +199,17 @@ def _part(work: Work, number: int, shares: list[Share], progress: Progress) -> c
         finals = Finals(task, study.budget.final)
         results.append(collect.collect(task, finals, rungs, study.per_sample, first))
         write_candidates(share.stream.candidates_path(number), task, first)
-        _link(study.folder / "candidates", share.stream, number, stage if len(shares) > 1 else None)
-        write_samples(study.folder, task, finals, rungs, dict(stage.rungs), first, study.samples)
+        sized = getattr(stage.search, "scales", None) is not None
+        _link(study.folder / "candidates", share.stream, number, stage.rungs[0][1] if sized else None)
+        fresh = {index: winner for index, winner in rungs.items() if index >= known}
+        write_samples(study.folder, task, finals, fresh, dict(stage.rungs), first, study.samples)
     return collect.join(results)
 
 
-def _link(folder: Path, stream: Stream, number: int, stage: Stage | None) -> None:
-    """The stream's candidates as part of this run, without a second copy."""
+def _link(folder: Path, stream: Stream, number: int, cap: int | None) -> None:
+    """The stream's candidates as part of this run, without a second copy; a sized search has a stream for each cap."""
     folder.mkdir(exist_ok=True)
-    rung = "" if stage is None else f"{stage.cap}-"
+    rung = "" if cap is None else f"{cap}-"
     link = folder / f"part-{rung}{number:05d}.parquet"
     if not link.is_symlink():
         link.symlink_to(os.path.relpath(stream.candidates_path(number), folder))

@@ -128,18 +128,19 @@ def write_winners(
     writer = None
     for source, (number, run) in zip(parts, blocks_of(conditions, block_size), strict=True):
         part = load(source)
-        slots, index = part["rung/slot"], part["rung/index"]
-        whose = [run[int(i) - number * block_size] for i in part["rung/condition"]]
+        mine = part["rung/index"] < len(caps)  # another worker may be at a later rung already
+        slots, index, condition = (part[f"rung/{name}"][mine] for name in ("slot", "index", "condition"))
+        whose = [run[int(i) - number * block_size] for i in condition]
         table = pa.table(
             {
                 "rung": index,
                 "nfe": np.asarray(caps)[index],
-                "condition": part["rung/condition"],
+                "condition": condition,
                 "class_label": pa.array([c.class_label for c in whose], pa.int64()),
                 "prompt": pa.array([c.prompt for c in whose], pa.string()),
                 "copy": pa.array([c.copy for c in whose], pa.int64()),
-                "candidate": part["rung/candidate"],
-                "score": part["rung/score"],
+                "candidate": part["rung/candidate"][mine],
+                "score": part["rung/score"][mine],
                 **{n.removeprefix("value/"): part[n][slots] for n in part if n.startswith("value/")},
             }
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scaling.budget import Budget
 from scaling.noise import NoiseSpace
 from scaling.protocols import Search
+
+ORDERS = ("conditions", "budget")  # what is finished first: a block of conditions, or a rung of all of them
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,23 @@ def stages(search: Search, budget: Budget, space: NoiseSpace) -> list[Stage]:
     for index, cap in enumerate(fitting):  # rungs that are too low for it have no point on its curve
         by_size.setdefault(_largest(search, scales, space, cap), []).append((index, cap))
     return [Stage(_sized(search, scales, size), tuple(rungs)) for size, rungs in by_size.items()]
+
+
+def climbs(ladder: Sequence[Stage], order: str) -> list[list[Stage]]:
+    """The ladder in one go, or (`budget`) longer by a rung each time: the journal answers what was climbed before."""
+    count = len(caps_of(ladder))
+    return [_up_to(ladder, top) for top in (range(1, count + 1) if order == "budget" else [count])]
+
+
+def caps_of(ladder: Sequence[Stage]) -> list[int]:
+    """Search NFE of all rungs, rising."""
+    return [cap for _, cap in sorted(rung for stage in ladder for rung in stage.rungs)]
+
+
+def _up_to(ladder: Sequence[Stage], top: int) -> list[Stage]:
+    """The searches that answer the first `top` rungs, and those rungs alone."""
+    below = [Stage(s.search, tuple(rung for rung in s.rungs if rung[0] < top)) for s in ladder]
+    return [stage for stage in below if stage.rungs]
 
 
 def _sized(search: Any, scales: str, size: int) -> Any:

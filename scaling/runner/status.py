@@ -6,13 +6,13 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from scaling.journal.lease import newest
-from scaling.journal.stream import digest
-from scaling.runner.blocks import spent
+from scaling.runner.blocks import rungs_of, spent
+from scaling.runner.presence import counts
 from scaling.runner.study import is_done
 
-LOOK = 3.5  # seconds between two looks at the leases; their holders count every patience / 20, three by default
+LOOK = 3.5  # seconds between two looks at who is at work; they count every patience / 20, three by default
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class Status:
 
     name: str
     state: str  # done, running, failed, stopped
-    done: int  # blocks
+    done: int  # blocks with all rungs
     blocks: int
+    share: float  # of the search NFE of all blocks
     nfe: int  # paid so far
     seconds: float  # of all workers together
     error: str = ""
@@ -30,19 +31,19 @@ class Status:
     @property
     def left(self) -> float:
         """Seconds of one worker that the missing blocks will take; NaN before the first is there."""
-        return self.seconds / self.done * (self.blocks - self.done) if self.done else float("nan")
+        return self.seconds / self.share * (1 - self.share) if self.share else float("nan")
 
 
 def statuses(folder: Path, look: float = LOOK) -> list[Status]:
-    """All runs of a study; it looks twice at the leases, since only a count that moves is a sign of life."""
+    """All runs of a study; it looks twice at their processes' counts, since only one that moves is a sign of life."""
     runs = [path.parent for path in sorted(folder.glob("*/config.yaml"))]
     if not runs:
         raise ValueError(f"{folder} holds no run; give a study's folder, e.g. outputs/quickstart")
     waiting = [run for run in runs if not is_done(run)]
-    before = {run: _counts(run) for run in waiting}
+    before = {run: counts(run) for run in waiting}
     if any(before.values()):
         time.sleep(look)
-    return [_status(run, run in before and _moved(before[run], _counts(run))) for run in runs]
+    return [_status(run, run in before and _moved(before[run], counts(run))) for run in runs]
 
 
 def text(runs: list[Status]) -> str:
@@ -50,7 +51,7 @@ def text(runs: list[Status]) -> str:
     lines = []
     for run in runs:
         parts = [f"{run.state:8}", f"{run.done}/{run.blocks} blocks", f"{run.nfe:,} NFE", f"{run.seconds:.0f} s"]
-        if run.state != "done" and run.done:
+        if run.state != "done" and run.share:
             parts.append(f"about {run.left:.0f} s left")
         lines.append("  ".join(parts) + f"  {run.name}" + (f"\n          {run.error}" if run.error else ""))
     states = [run.state for run in runs]
@@ -64,30 +65,32 @@ def text(runs: list[Status]) -> str:
 
 
 def _status(run: Path, alive: bool) -> Status:
-    said = _environment(run)
+    environment = _environment(run)
+    said, caps = environment.get("identities", {}), environment.get("caps", [])
     error = (run / "error.txt").read_text().strip() if (run / "error.txt").exists() else ""
     parts = sorted((run / "blocks").glob("*.npz"))
     paid, seconds, _ = spent(parts) if parts else (None, 0.0, 0.0)
     done = is_done(run)
     state = "done" if done else "running" if alive else "failed" if error else "stopped"
-    size = next(iter(said["streams"].values()))["block_size"] if said else 1
-    blocks = -(-said["conditions"] // size) if said else 0
+    blocks = -(-said["conditions"] // _block_size(said)) if said else 0
+    reached = [_reached(path, caps) for path in parts]
+    whole, share = sum(r == 1 for r in reached), sum(reached) / max(blocks, 1)
     nfe = paid.nfe if paid is not None else 0
-    return Status(run.name, state, len(parts), blocks, nfe, seconds, "" if done or alive else error)
+    return Status(run.name, state, whole, blocks, share, nfe, seconds, "" if done or alive else error)
 
 
-def _environment(run: Path) -> dict:
+def _reached(path: Path, caps: list[int]) -> float:
+    """How far up the ladder a block's file is, by NFE."""
+    return caps[rungs_of(path) - 1] / caps[-1] if caps else 1.0  # before order=budget there were none but whole ones
+
+
+def _block_size(identities: dict[str, Any]) -> int:
+    return int(next(iter(identities["streams"].values()))["block_size"])
+
+
+def _environment(run: Path) -> dict[str, Any]:
     path = run / "environment.json"
-    return json.loads(path.read_text())["identities"] if path.exists() else {}
-
-
-def _counts(run: Path) -> dict[Path, bytes]:
-    """What the newest lease of each block of the run's streams says now."""
-    journal = run.parent.parent / "journal"
-    folders = [run / ".last"]
-    for identity in _environment(run).get("streams", {}).values():
-        folders += sorted((journal / digest(identity)).glob("block-*"))
-    return {folder: state for folder in folders if folder.is_dir() and (state := newest(folder)) is not None}
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _moved(before: dict[Path, bytes], after: dict[Path, bytes]) -> bool:

@@ -31,9 +31,10 @@ from scaling.runner.batches import Batches
 from scaling.runner.blocks import Work, halved, run_blocks, spent
 from scaling.runner.folder import environment, write_json
 from scaling.runner.keep import KEEP, what_to_keep
+from scaling.runner.presence import at_work
 from scaling.runner.select import select
 from scaling.runner.shape import batch_shape
-from scaling.runner.stages import Stage, stages
+from scaling.runner.stages import ORDERS, Stage, caps_of, climbs, stages
 from scaling.sampling import Euler, Sampler
 
 
@@ -64,11 +65,14 @@ class Study:
     limit: float = 10e9  # bytes that latents may take; above it only those of winners are kept
     patience: float = 60.0  # seconds after which a worker that does not stir is taken for dead
     samples: int = 36
+    order: str = "conditions"  # or budget: all conditions at one rung before the next, with a curve after each
     progress: bool = True
 
     def __post_init__(self) -> None:
         if self.keep not in KEEP:
             raise ValueError(f"journal.keep={self.keep!r} is none of {', '.join(KEEP)}")
+        if self.order not in ORDERS:
+            raise ValueError(f"order={self.order!r} is none of {', '.join(ORDERS)}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ValueError(f"seed={self.seed!r} must be a whole number")
         for name in ("batch_size", "block_size"):
@@ -152,20 +156,32 @@ def execute(study: Study) -> Path:
     keep, said = what_to_keep(study)
     if said and study.progress:
         print(said, file=sys.stderr, flush=True)
-    work = Work(study, batches, journal, guiding, keep, leases)
-    if isinstance(study.selector, SetSelector):
+    with at_work(study.folder, study.patience):
+        for ladder in climbs(study.stages(), study.order):
+            _climb(Work(study, batches, journal, guiding, keep, leases, ladder))
+    return study.folder
+
+
+def _climb(work: Work) -> None:
+    """All conditions up to the last rung of the work's ladder, and their curve."""
+    folder = work.study.folder
+    if isinstance(work.study.selector, SetSelector):
         work = dataclasses.replace(work, selection=select(work))
     parts = run_blocks(work)
-    with leases.wait(study.folder / ".last"):
-        if not is_done(study.folder):
+    with work.leases.wait(folder / ".last"):
+        if not is_done(folder) and _account(folder).get("rungs", 0) < len(work.caps):
             _finish(work, parts)
-    return study.folder
 
 
 def is_done(folder: Path) -> bool:
     """Whether a run's folder is complete."""
-    cost = folder / "cost.json"
-    return cost.exists() and bool(json.loads(cost.read_text()).get("done"))
+    return bool(_account(folder).get("done"))
+
+
+def _account(folder: Path) -> dict[str, Any]:
+    """What the folder says of the last curve that was written: nothing before the first."""
+    path = folder / "cost.json"
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _batch_shape(study: Study, journal: Path, leases: Leases) -> int:
@@ -177,7 +193,7 @@ def _batch_shape(study: Study, journal: Path, leases: Leases) -> int:
 def _finish(work: Work, parts: list[Path]) -> None:
     """What needs all blocks: winners, metrics over the set, the account."""
     begun, study = time.monotonic(), work.study
-    caps = [cap for _, cap in sorted(rung for stage in study.stages() for rung in stage.rungs)]
+    caps = work.caps
     labels = {
         "model": study.name("model"),
         "verifier": work.guiding if study.selector is None else study.name("selector"),
@@ -189,7 +205,8 @@ def _finish(work: Work, parts: list[Path]) -> None:
     curve.write_curve(study.folder, parts, len(caps), labels, study.denoiser.gflops(), study.metrics)
     paid, seconds, memory = spent([*parts, *sorted((study.folder / "features").glob("*.npz"))])
     cost = {
-        "done": True,
+        "done": caps == caps_of(study.stages()),
+        "rungs": len(caps),
         "seconds": seconds + time.monotonic() - begun,  # of all workers together
         "paid": dataclasses.asdict(paid),
         "peak_memory_mb": memory,
@@ -217,4 +234,4 @@ def _claim(study: Study, scorers: Mapping[str, Verifier], size: int) -> None:
         raise ValueError(
             f"{study.folder} holds another run (see its environment.json); choose another name for this one"
         )
-    write_json(path, said)
+    write_json(path, said | {"caps": caps_of(study.stages())})
