@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.hub import digest, find_folder
-from scaling.networks import pick_device
+from scaling.networks import pick_device, weights_folder
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -102,14 +102,15 @@ class Dino:
 class OpenClip:
     """A CLIP or SigLIP in open_clip's format; its feature is the image embedding, not normalized.
 
-    `path` is a local folder or a hub id with open_clip_config.json, which says the preprocessing too.
+    `path` is a local folder, a hub id or a bundled name, with open_clip_config.json, which says the preprocessing too.
     """
 
     def __init__(
         self, *, path: str = "timm/vit_large_patch14_clip_224.openai", dtype: str = "float32", device: str = "auto"
     ) -> None:
         files = ("open_clip_config.json", "open_clip_model.safetensors")
-        self.folder = find_folder(path, files)
+        bundled = weights_folder() / path
+        self.folder = find_folder(bundled if bundled.is_dir() else path, files)
 
         import open_clip
 

@@ -97,14 +97,25 @@ def file_name(prompt: str) -> str:
     return plain.encode()[:200].decode(errors="ignore")
 
 
+def category_of(condition: Condition) -> str | None:
+    """T2I-CompBench's category of a prompt, by its metadata's `category` or the beginning of its `file`, or None."""
+    said = _said(condition)
+    return next((name for name in sorted(RESULTS, key=len, reverse=True) if said.startswith(name)), None)
+
+
+def _said(condition: Condition) -> str:
+    metadata = condition.metadata or {}
+    return str(metadata.get("category") or metadata.get("file") or "")
+
+
 def _by_category(conditions: Sequence[Condition]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for place, condition in enumerate(conditions):
-        metadata = condition.metadata or {}
-        said = str(metadata.get("category") or metadata.get("file") or "")
-        category = next((name for name in sorted(RESULTS, key=len, reverse=True) if said.startswith(name)), None)
+        category = category_of(condition)
         if category is None:
-            raise ValueError(f"the prompt {condition.prompt!r} is of no category of T2I-CompBench but {said!r}")
+            raise ValueError(
+                f"the prompt {condition.prompt!r} is of no category of T2I-CompBench but {_said(condition)!r}"
+            )
         found.setdefault(category, []).append(place)
     return found
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from scaling.checkpoints import load_transformers
 from scaling.encoders import Preprocess
 from scaling.hub import digest, find_folder
+from scaling.metrics.benchmark_export import category_of
 from scaling.networks import pick_device
 from scaling.protocols import Condition
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 FILES = ("config.json", "model.safetensors", "tokenizer*.json")
 MOST_PHRASES, MOST_TOKENS = 8, 35
+JUDGED = ("color", "shape", "texture")  # the categories that the benchmark judges so
 Chunker = Literal["rules", "spacy"]
 _CUTS = (
     r"\b(?:and|or|with|on|in|at|of|over|under|above|below|beside|near|behind|next to|in front of|to the|is|are|was|were"
@@ -29,6 +30,8 @@ _CUTS = (
 
 class BlipVqa:
     """Gives `probability` [n,1]: the product over a prompt's noun phrases of P(yes) / (P(yes) + P(no)) for "<it>?".
+
+    `color`, `shape` and `texture` are the same for the benchmark's prompts of that category, NaN for all others.
 
     `path` is transformers' BlipForQuestionAnswering. `phrases` says where noun phrases come from: `spacy` is the
     benchmark's way (en_core_web_sm, installed apart), `rules` cuts at conjunctions, prepositions and verbs, which is
@@ -66,7 +69,10 @@ class BlipVqa:
         for row, condition in enumerate(conditions):
             for phrase in self.questions(condition):
                 values[row, 0] *= self._yes(seen[row : row + 1], f"{phrase}?")
-        return {"probability": values}
+        of = [category_of(condition) for condition in conditions]
+        mine = {name: torch.tensor([[each == name] for each in of], device=self.device) for name in JUDGED}
+        nan = torch.full_like(values, float("nan"))
+        return {"probability": values, **{name: values.where(rows, nan) for name, rows in mine.items()}}
 
     def questions(self, condition: Condition) -> list[str]:
         """The noun phrases that are asked about; a ValueError names a condition without a prompt."""
@@ -97,17 +103,6 @@ class BlipVqa:
             input_ids=start, encoder_hidden_states=read, encoder_attention_mask=tokens.attention_mask, use_cache=False
         ).logits[0, 0]
         return logits[self._answers].float().softmax(0)[0]
-
-
-@dataclass(frozen=True)
-class Value:
-    """A per-sample metric that is an extractor's only output as it is."""
-
-    reads: str
-    name: str = "blip_vqa"
-
-    def __call__(self, values: Float[Tensor, "n 1"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        return values[:, 0]
 
 
 def noun_phrases(prompt: str) -> list[str]:

@@ -21,6 +21,18 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Value:
+    """A per-sample metric that an extractor gives as it is, [n,1]; NaN where it does not apply to a sample."""
+
+    reads: str
+
+    def __call__(self, values: Float[Tensor, "n 1"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        if values.ndim != 2 or values.shape[1] != 1:
+            raise ValueError(f"{self.reads} has shape {tuple(values.shape)}: one value a sample is needed")
+        return values[:, 0].double()
+
+
+@dataclass(frozen=True)
 class LogOdds:
     """log p / (1 - p) of a sample's label under its logits; NaN where it has no label (-1).
 

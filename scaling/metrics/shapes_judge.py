@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.encoders import OpenClip
-from scaling.networks import weights_folder
+from scaling.metrics.per_sample import Value as Value  # what conf/metrics/shapes.yaml names
 from scaling.protocols import Condition
 from scaling.shapes import judge
 from scaling.shapes.grammar import CATEGORIES, parse
@@ -51,8 +50,8 @@ class ShapesJudge:
 class ShapesFeatures:
     """Gives `features` [n,48], the normalized image embedding of the shapes' CLIP, for FID, precision and recall."""
 
-    def __init__(self, *, path: str | None = None, device: str = "auto") -> None:
-        self.encoder = OpenClip(path=path or str(weights_folder() / "shapes_clip"), device=device)
+    def __init__(self, *, path: str = "shapes_clip", device: str = "auto") -> None:
+        self.encoder = OpenClip(path=path, device=device)
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
@@ -61,18 +60,6 @@ class ShapesFeatures:
     def identity(self) -> dict[str, Any]:
         """Class and the weights' hash."""
         return {"class": "ShapesFeatures", **self.encoder.identity()}
-
-
-@dataclass(frozen=True)
-class Value:
-    """A per-sample metric that an extractor gives as it is, [n,1]; NaN where it does not apply to a sample."""
-
-    reads: str
-
-    def __call__(self, values: Float[Tensor, "n 1"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        if values.ndim != 2 or values.shape[1] != 1:
-            raise ValueError(f"{self.reads} has shape {tuple(values.shape)}: one value a sample is needed")
-        return values[:, 0].double()
 
 
 def _column(values: Sequence[float]) -> Float[Tensor, "n 1"]:

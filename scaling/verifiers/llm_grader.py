@@ -52,7 +52,14 @@ class LLMGrader:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
-        """Equal images of equal prompts are asked about once. Where one fails the others still finish and are kept."""
+        marks = [each[self.report] for each in self.grade(images, conditions)]
+        return torch.tensor(marks, dtype=torch.float32, device=images.device)
+
+    def grade(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> list[dict[str, float]]:
+        """All marks of each image.
+
+        Equal images of equal prompts are asked about once. Where one fails the others still finish and are kept.
+        """
         asked = [self.instruction.replace("{prompt}", prompt) for prompt in prompts_of(conditions)]
         answer = self._endpoint(self.judge) if isinstance(self.judge, Endpoint) else self._local(self.judge)
         keys = list(zip([png(image) for image in images], asked, strict=True))
@@ -60,8 +67,8 @@ class LLMGrader:
         workers = self.judge.workers if isinstance(self.judge, Endpoint) else 1
         with ThreadPoolExecutor(workers) as pool:
             futures = {key: pool.submit(answer, images[number], *key) for key, number in first.items()}
-        marks = {key: parse(future.result(), self.marks)[self.report] for key, future in futures.items()}
-        return torch.tensor([marks[key] for key in keys], dtype=torch.float32, device=images.device)
+        marks = {key: parse(future.result(), self.marks) for key, future in futures.items()}
+        return [marks[key] for key in keys]
 
     def identity(self) -> dict[str, Any]:
         """Class, instruction, marks and the judge."""
@@ -80,6 +87,22 @@ class LLMGrader:
 
     def _local(self, judge: LocalVLM) -> Callable[[Tensor, bytes, str], str]:
         return lambda image, picture, text: judge.generate(image, text, self.max_tokens)
+
+
+class Grades:
+    """A grader of winners alone, for metrics: every mark [n,1], from 0 to 100 as Ma et al. print them, by its name."""
+
+    def __init__(self, *, grader: LLMGrader) -> None:
+        self.grader = grader
+
+    def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        marks = self.grader.grade(images, conditions)
+        return {name: torch.tensor([[100 / MOST * each[name]] for each in marks]) for name in self.grader.marks}
+
+    def identity(self) -> dict[str, Any]:
+        """Class and the grader, whichever mark it reports."""
+        kept = {name: value for name, value in self.grader.identity().items() if name != "report"}
+        return {**kept, "class": "Grades"}
 
 
 def parse(content: str, marks: Sequence[str]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scaling.encoders import OpenClip
-from scaling.networks import load_weights, weights_folder, weights_path
+from scaling.networks import load_weights, weights_path
 from scaling.protocols import Condition
 
 _KIND = "ShapesAesthetic"
@@ -35,11 +35,11 @@ class ShapesAesthetic:
     differentiable = True
     probe: float | None = None
 
-    def __init__(self, *, path: str = "shapes_aesthetic", clip: str | None = None, device: str = "auto") -> None:
+    def __init__(self, *, path: str = "shapes_aesthetic", clip: str = "shapes_clip", device: str = "auto") -> None:
         weights = load_weights(path)
         if weights.metadata.get("class") != _KIND:
             raise ValueError(f"{weights_path(path)} holds a {weights.metadata.get('class')}: a {_KIND} is needed")
-        self.encoder = OpenClip(path=clip or str(weights_folder() / "shapes_clip"), device=device)
+        self.encoder = OpenClip(path=clip, device=device)
         if (own := weights.metadata["clip"]) != self.encoder.weights:
             raise ValueError(f"{weights_path(path)} belongs to the CLIP {own[:12]}, not to {self.encoder.weights[:12]}")
         with torch.random.fork_rng(devices=[]):

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.encoders import OpenClip
-from scaling.networks import weights_folder
 from scaling.protocols import Condition
 from scaling.shapes.grammar import parse
 
@@ -27,8 +26,8 @@ class ShapesClip:
     differentiable = True
     probe: float | None = None
 
-    def __init__(self, *, path: str | None = None, device: str = "auto") -> None:
-        self.encoder = OpenClip(path=path or str(weights_folder() / "shapes_clip"), device=device)
+    def __init__(self, *, path: str = "shapes_clip", device: str = "auto") -> None:
+        self.encoder = OpenClip(path=path, device=device)
         self._texts: dict[str, Tensor] = {}
 
     def __call__(

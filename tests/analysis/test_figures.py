@@ -11,7 +11,7 @@ from scaling.analysis.costs import cost, paper_nfe
 from scaling.analysis.figures import curves, paper, tables
 from scaling.analysis.figures.gains import gain
 from scaling.analysis.figures.make import make, normalized
-from scaling.analysis.figures.specs import FIGURES, TABLES
+from scaling.analysis.figures.specs import FIGURES, TABLES, shown
 from scaling.analysis.folder import open_run, open_study
 
 
@@ -42,7 +42,7 @@ def test_every_table_is_written_three_ways(outputs, tmp_path, name):
     assert "| no search |" in markdown
     assert latex.count("\\toprule") == latex.count("\\bottomrule") == 1
     assert len({line.count("&") for line in latex.splitlines() if "&" in line}) == 1
-    assert {row["metric"] for row in csv.DictReader(rows.splitlines())} <= set(TABLES[name].metrics)
+    assert {row["metric"] for row in csv.DictReader(rows.splitlines())} <= {*TABLES[name].metrics, *TABLES[name].costs}
 
 
 def test_names_may_be_short():
@@ -102,6 +102,40 @@ def test_a_table_is_compared_with_the_paper(tmp_path):
     assert (best.search, best.search_nfe, best.paper) == ("random", "2880", 6.38)
     text = tables.markdown(TABLES["tab02"], 2, made)
     assert re.search(r"\(paper 5\.79, [+-]0\.\d+, (within|outside)\)", text)
+
+
+def test_the_papers_ensemble_is_found_under_our_names_and_near_its_compute(tmp_path):
+    options = {"model": "flux_dev", "scores": ("aesthetic",)}
+    for verifier, size in (("mean_rank", 144), ("ensemble", 140), ("aesthetic", 100)):
+        make_run(tmp_path, verifier, verifier=verifier, ladder=(1, size), **options)
+    made = tables.cells(TABLES["tab02"], 2, open_study(tmp_path).runs)
+    found = {(cell.verifier, cell.search_nfe): cell.paper for cell in made}
+    assert found == {
+        ("", "0"): 5.79,
+        ("mean_rank", "2880"): 6.06,
+        ("ensemble", "2800"): 6.06,
+        ("aesthetic", "2000"): None,
+    }
+
+
+def test_guidance_scales_are_rows_of_their_own(tmp_path):
+    for scale in (1.0, 2.0):
+        make_run(tmp_path, f"{scale}", guidance=scale, scores=("aesthetic",), ladder=(1, 4))
+    made = tables.cells(TABLES["tab03"], 3, open_study(tmp_path).runs)
+    assert {cell.model for cell in made} == {"fashion_m, guidance 1", "fashion_m, guidance 2"}
+    assert len(made) == 4
+
+
+def test_runs_without_the_papers_metrics_show_their_own(tmp_path):
+    make_run(tmp_path / "tab02", scores=("shapes_clip",), ladder=(1, 4))
+    make_run(tmp_path / "fig08", scores=("mine",), ladder=(1, 4))
+    assert shown(TABLES["tab02"], open_study(tmp_path / "tab02").runs) == ("shapes_clip", "accuracy")
+    assert set(shown(TABLES["tab01"], open_study(tmp_path / "fig08").runs)) == {"mine", "accuracy"}
+    assert "| shapes' CLIP ↑ |" in make("tab02", tmp_path, tmp_path)[0].read_text()
+    with pytest.raises(
+        ValueError, match=r"paper.fig09 holds no runs yet; make them: scaling -m experiment=paper/fig09"
+    ):
+        make("paper/fig9", tmp_path)
 
 
 def test_the_papers_axis(tmp_path):

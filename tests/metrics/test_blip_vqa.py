@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from scaling.metrics.blip_vqa import CLIP_MEAN, CLIP_STD, BlipVqa, Value, noun_phrases
+from scaling.metrics.blip_vqa import CLIP_MEAN, CLIP_STD, BlipVqa, noun_phrases
+from scaling.metrics.per_sample import Value
 from scaling.protocols import Condition
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "yes", "no", "a", "green", "bench", "blue", "bowl", "?"]
@@ -57,6 +58,10 @@ def test_is_the_product_over_noun_phrases(folder: Path) -> None:
     torch.testing.assert_close(values[:, 0], torch.tensor(expected), atol=1e-5, rtol=1e-4)
     assert torch.equal(Value("blip_vqa.probability")(values, torch.tensor([-1, -1])), values[:, 0])
     assert abs(expected[1] - 0.5) > 1e-3
+    mine = [Condition(prompt="a bowl", metadata={"file": "shape_val"}), Condition(prompt="a bowl")]
+    by_category = judge(images, mine)
+    assert by_category["shape"][0] == by_category["probability"][0]
+    assert by_category["shape"][1].isnan() and by_category["color"].isnan().all()
 
 
 def test_noun_phrases() -> None:

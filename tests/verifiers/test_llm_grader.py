@@ -18,7 +18,7 @@ import torch
 
 from scaling.protocols import Condition
 from scaling.verifiers.endpoint import Endpoint
-from scaling.verifiers.llm_grader import LLMGrader, parse
+from scaling.verifiers.llm_grader import Grades, LLMGrader, parse
 
 INSTRUCTION = "Grade this picture of: {prompt}"
 ASPECTS = ("accuracy", "style")
@@ -134,6 +134,16 @@ def test_equal_pictures_of_a_prompt_are_asked_about_once(server: Server, tmp_pat
     scores = grader(server, tmp_path)(images, [CONDITIONS[0]] * 3)
     assert scores[0] == scores[1] != scores[2]
     assert server.asked[PROMPTS[0]] == 2
+
+
+def test_grades_of_winners_are_every_mark_of_one_answer(server: Server, tmp_path: Path) -> None:
+    grades = Grades(grader=grader(server, tmp_path))
+    marks = grades(gray(), CONDITIONS)
+    assert {name: tuple(values.shape) for name, values in marks.items()} == dict.fromkeys((*ASPECTS, "overall"), (6, 1))
+    torch.testing.assert_close(marks["overall"][:, 0], torch.arange(0, 101, 20.0), atol=0.3, rtol=0)
+    assert sum(server.asked.values()) == 6
+    other = LLMGrader(judge=grades.grader.judge, instruction=INSTRUCTION, aspects=ASPECTS, report="style")
+    assert Grades(grader=other).identity() == grades.identity()
 
 
 def test_what_was_answered_is_kept_when_one_fails(server: Server, tmp_path: Path) -> None:

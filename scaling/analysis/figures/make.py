@@ -22,11 +22,14 @@ def make(
     """Makes a figure (png and pdf) or a table (md, tex, csv) and returns the files.
 
     `name` is fig01..fig14, tab01..tab08, or any study: its curves are then drawn in all its metrics. The runs are those
-    of the study of that name, with or without `paper/` before it. ValueErrors say which command makes missing runs.
+    of the study of that name, or else of `paper/` and that name, which may be asked for too. ValueErrors say which
+    command makes missing runs.
     """
     name = normalized(name)
     study = _study(name, outputs)
     folder = out or outputs / "figures"
+    if name.startswith("paper/"):
+        name, folder = name.removeprefix("paper/"), folder / "paper"
     number = int(name[3:]) if name in FIGURES or name in TABLES else None
     if name in TABLES:
         return _make_table(name, number, study, folder)
@@ -39,9 +42,9 @@ def make(
 
 
 def normalized(name: str) -> str:
-    """fig6, figure6, FIG06 and 6 are fig06; tab1 is tab01; other names stay."""
-    match = re.fullmatch(r"(?:(fig|tab)(?:ure|le)?_?)?0*(\d{1,2})", name.lower())
-    return f"{match[1] or 'fig'}{int(match[2]):02d}" if match else name
+    """fig6, figure6, FIG06 and 6 are fig06; tab1 is tab01; paper/ before them stays, and so do other names."""
+    match = re.fullmatch(r"(paper/)?(?:(fig|tab)(?:ure|le)?_?)?0*(\d{1,2})", name.lower())
+    return f"{match[1] or ''}{match[2] or 'fig'}{int(match[3]):02d}" if match else name
 
 
 def _draw(figure: Figure, number: int | None, study: Study, axis: str | None, with_paper: bool) -> Any:
@@ -68,7 +71,7 @@ def _study(name: str, outputs: Path) -> Study:
     for folder in (outputs / name, outputs / "paper" / name, Path(name)):
         if folder.is_dir() and find_runs(folder):
             return open_study(folder)
-    if name in FIGURES or name in TABLES:
+    if name.removeprefix("paper/") in (*FIGURES, *TABLES):
         raise ValueError(f"{outputs / name} holds no runs yet; make them: {command(name)}")
     if re.fullmatch(r"(fig|tab)\d\d", name):
         raise ValueError(f"there is no {name}; there are {', '.join((*FIGURES, *TABLES))}")

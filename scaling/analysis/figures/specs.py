@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from scaling.analysis.folder import Run
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Figure:
     columns: str | None = None  # a field of the runs' identity, or None for one panel per metric
     axis: str = "nfe"
     only: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)  # metric -> field -> its values
+    embedded: tuple[str, ...] = ()  # shown of runs that carry none of `metrics`
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,24 @@ class Table:
 
     title: str
     metrics: tuple[str, ...]
+    embedded: tuple[str, ...] = ()  # shown of runs that carry none of `metrics`
+    costs: tuple[str, ...] = ()  # columns of what a rung costs, before the metrics
     every_rung: bool = False  # or the smallest budget and the largest
 
 
+def shown(spec: Figure | Table, runs: Sequence[Run]) -> tuple[str, ...]:
+    """The metrics to show of these runs: the paper's where they carry any, else the embedded ones, else every score."""
+    known = tuple(dict.fromkeys(metric for run in runs for metric in run.metrics))
+    for wanted in (spec.metrics, spec.embedded):
+        if found := tuple(metric for metric in wanted if metric in known):
+            return found
+    scores = {metric for run in runs if run.has_winners for metric in run.per_sample_metrics}
+    return tuple(metric for metric in known if metric in scores) or known
+
+
 GAINS = ("aesthetic", "clip_score", "image_reward", "llm_grader")
+SHAPES = ("shapes_aesthetic", "shapes_clip", "accuracy", "preference")
+CATEGORIES = ("color", "shape", "count", "relation", "complex")
 LLM = ("accuracy", "originality", "visual_quality", "consistency", "emotional_resonance", "overall")
 
 FIGURES: dict[str, Figure] = {
@@ -49,8 +66,8 @@ FIGURES: dict[str, Figure] = {
     "fig05": Figure("Random search with self-supervised verifiers", "curves", ("inception_score",), "verifier"),
     "fig06": Figure("Zero-order search and search over paths", "curves", ("fid", "inception_score"), "search"),
     "fig07": Figure("The winners by budget", "images"),
-    "fig08": Figure("Relative gain under each verifier", "bars", GAINS),
-    "fig09": Figure("Relative gain with the budget", "gains", GAINS),
+    "fig08": Figure("Relative gain under each verifier", "bars", GAINS, embedded=SHAPES),
+    "fig09": Figure("Relative gain with the budget", "gains", GAINS, embedded=SHAPES),
     "fig10": Figure("NFEs per search iteration", "curves", ("inception_score",)),
     "fig11": Figure(
         "Search across model sizes",
@@ -66,13 +83,26 @@ FIGURES: dict[str, Figure] = {
 
 TABLES: dict[str, Table] = {
     "tab01": Table(
-        "T2I-CompBench", ("bvqa_color", "bvqa_shape", "bvqa_texture", "unidet_spatial", "unidet_numeracy", "complex")
+        "T2I-CompBench",
+        ("bvqa_color", "bvqa_shape", "bvqa_texture", "unidet_spatial", "unidet_numeracy", "complex"),
+        tuple(f"accuracy_{each}" for each in CATEGORIES),
     ),
-    "tab02": Table("DrawBench by search and verifier", GAINS),
-    "tab03": Table("Search on a model tuned by preferences", ("aesthetic", "clip_score", "pickscore")),
-    "tab04": Table("A small model with search against a large one", GAINS),
-    "tab07": Table("The LLM grader's aspects", tuple(f"llm_{each}" for each in LLM), every_rung=True),
-    "tab08": Table("Few NFEs: search methods", GAINS[:3], every_rung=True),
+    "tab02": Table("DrawBench by search and verifier", GAINS, SHAPES),
+    "tab03": Table("Search on a model tuned by preferences", ("aesthetic", "clip_score", "pickscore"), SHAPES),
+    "tab04": Table(
+        "A small model with search against a large one",
+        GAINS,
+        ("classifier", "accuracy", "inception_score", "fid"),
+        costs=("gflops",),
+        every_rung=True,
+    ),
+    "tab07": Table(
+        "The LLM grader's aspects",
+        tuple(f"llm_{each}" for each in LLM),
+        ("accuracy", "readable", "preference"),
+        every_rung=True,
+    ),
+    "tab08": Table("Self-supervised verifiers at few NFE", GAINS[:3], SHAPES[:3], every_rung=True),
 }
 
 

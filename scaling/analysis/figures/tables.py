@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from io import StringIO
 
 import numpy as np
 
+from scaling.analysis.costs import COUNTED, cost
 from scaling.analysis.curve_plot import with_error
 from scaling.analysis.figures import paper
-from scaling.analysis.figures.specs import Table
+from scaling.analysis.figures.specs import Table, shown
 from scaling.analysis.folder import Run
 from scaling.analysis.lines import intervals
 from scaling.analysis.names import NO_SEARCH, key_of, method_of
 from scaling.analysis.style import lower_is_better, pretty
 
 Row = tuple[str, str, str, str]  # model, search, verifier, search NFE
+ENSEMBLES = ("mean_rank", "ensemble", "ensemble_pickscore")  # what the paper calls one: afterwards, and as it goes
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,26 @@ class Cell:
 
 def cells(table: Table, number: int | None, runs: Sequence[Run]) -> tuple[Cell, ...]:
     """Every number of a table from runs that differ in more than their seed; seeds are combined."""
-    printed = {(*_paper_row(each), each["metric"]): float(each["value"]) for each in paper.table(number or 0)}
+    printed = paper.table(number or 0)
+    scales: dict[str, set[float]] = {}
+    for run in runs:
+        scales.setdefault(run.identity.model, set()).add(run.identity.guidance_scale)
     groups: dict[tuple, list[Run]] = {}
     for run in runs:
         groups.setdefault((key_of(run), *(point.nfe for point in run.series(run.identity.metric))), []).append(run)
-    found = [cell for group in groups.values() for cell in _cells(table, group, printed)]
-    if not found:
-        wanted = ", ".join(table.metrics)
-        raise ValueError(f"this table shows {wanted}, and no run has any of them; add what is missing to metrics=")
+    metrics = shown(table, runs)
+    found = []
+    for group in groups.values():
+        model, guidance = group[0].identity.model, group[0].identity.guidance_scale
+        name = f"{model}, guidance {guidance:g}" if len(scales[model]) > 1 else model
+        found += [_compared(cell, model, printed) for cell in _cells(table, metrics, group, name)]
     return tuple({(cell.row, cell.metric): cell for cell in found}.values())
 
 
 def markdown(table: Table, number: int | None, made: Sequence[Cell]) -> str:
     """A Markdown table; where the paper has the same row, its number and whether our interval holds it."""
     metrics = list(dict.fromkeys(cell.metric for cell in made))
-    head = ["model", "search", "verifier", "search NFE", *(f"{pretty(m)} {_arrow(m)}" for m in metrics)]
+    head = ["model", "search", "verifier", "search NFE", *(f"{pretty(m)} {_arrow(m)}".strip() for m in metrics)]
     rows = [[*map(_show, row), *(_text(by[m]) if m in by else "" for m in metrics)] for row, by in _by_row(made)]
     text = f"**{table.title}**\n\n{_grid(head, rows)}"
     unmatched = number is not None and paper.table(number) and not any(cell.paper is not None for cell in made)
@@ -67,7 +74,7 @@ def markdown(table: Table, number: int | None, made: Sequence[Cell]) -> str:
 def latex(table: Table, made: Sequence[Cell]) -> str:
     """A booktabs table."""
     metrics = list(dict.fromkeys(cell.metric for cell in made))
-    arrows = {"↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+    arrows = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "": ""}
     head = ["model", "search", "verifier", "search NFE", *(f"{pretty(m)} {arrows[_arrow(m)]}" for m in metrics)]
     lines = [" & ".join(map(_escape, head))]
     for row, by in _by_row(made):
@@ -87,29 +94,34 @@ def as_csv(made: Sequence[Cell]) -> str:
     return out.getvalue()
 
 
-def _cells(table: Table, runs: Sequence[Run], printed: Mapping[tuple[str, str, str, str, str], float]) -> list[Cell]:
+def _cells(table: Table, metrics: Sequence[str], runs: Sequence[Run], model: str) -> list[Cell]:
     run = runs[0]
     point = run.identity
     made = []
-    for metric in table.metrics:
-        if metric not in run.metrics:
-            continue
-        series, values = run.series(metric), intervals(runs, metric)
+    for metric in [name for name in (*table.costs, *metrics) if name in (*table.costs, *run.metrics)]:
+        series = run.series(point.metric if metric in table.costs else metric)
+        values = [(cost(run, each, metric),) for each in series] if metric in table.costs else intervals(runs, metric)
         places = range(len(series)) if table.every_rung else dict.fromkeys((0, len(series) - 1))
         for place in places:
             plain = point.search in NO_SEARCH or series[place].candidates <= 1
             search, verifier = ("none", "") if plain else (method_of(run), point.verifier)
             nfe = "0" if plain and series[place].candidates <= 1 else f"{series[place].search_nfe:g}"
-            cell = Cell(point.model, search, verifier, nfe, metric, *values[place])
-            made.append(_compared(cell, printed.get((*cell.row, metric))))
+            made.append(Cell(model, search, verifier, nfe, metric, *values[place]))
     return made
 
 
-def _compared(cell: Cell, number: float | None) -> Cell:
-    if number is None:
-        return cell
-    within = bool(cell.low <= number <= cell.high) if np.isfinite(cell.low) else None
-    return replace(cell, paper=number, difference=cell.value - number, within=within)
+def _compared(cell: Cell, model: str, printed: Sequence[dict[str, str]]) -> Cell:
+    """The cell with the paper's number of the same row, at a search NFE within a tenth of ours, where it has one."""
+    verifier = "ensemble" if cell.verifier in ENSEMBLES else cell.verifier
+    for row in printed:
+        its_verifier = "ensemble" if row["verifier"] in ENSEMBLES else row["verifier"]
+        same = (row["model"], row["search"], its_verifier, row["metric"]) == (model, cell.search, verifier, cell.metric)
+        nfe = float(row["search_nfe"] or "nan")
+        if same and abs(float(cell.search_nfe) - nfe) <= 0.1 * nfe:
+            number = float(row["value"])
+            within = bool(cell.low <= number <= cell.high) if np.isfinite(cell.low) else None
+            return replace(cell, paper=number, difference=cell.value - number, within=within)
+    return cell
 
 
 def _paper_row(row: dict[str, str]) -> Row:
@@ -150,7 +162,8 @@ def _show(name: str) -> str:
 
 
 def _arrow(metric: str) -> str:
-    return "↓" if lower_is_better(metric) else "↑"
+    """Which way is better; a cost has none."""
+    return "" if metric in COUNTED else "↓" if lower_is_better(metric) else "↑"
 
 
 def _escape(text: str) -> str:
