@@ -1,4 +1,4 @@
-"""The commands of `scaling-study` about running: plan, status, export, regenerate."""
+"""The commands of `scaling-study` about running: plan, status, prune, export, regenerate."""
 
 from __future__ import annotations
 
@@ -32,6 +32,15 @@ def status(options: argparse.Namespace) -> int:
     return 0
 
 
+def prune(options: argparse.Namespace) -> int:
+    """Drops samples from the journal that can be made again from their seeds; results and resuming stay."""
+    from scaling.runner.prune import prune as drop
+
+    done = drop(options.study, options.keep)
+    print(done.text())
+    return 1 if done.held else 0
+
+
 def export(options: argparse.Namespace) -> int:
     """Packs a study or a run into one archive to share."""
     from scaling.runner.export import export as pack
@@ -60,6 +69,10 @@ def add_commands(add: Add) -> None:
     command = add("status", status)
     command.add_argument("study", type=Path, help="a study's folder, e.g. outputs/quickstart")
     command.add_argument("--look", type=float, default=3.5, help="seconds to watch for signs of life (default: 3.5)")
+    command = add("prune", prune)
+    command.add_argument("study", type=Path, help="a study's or a run's folder; its journal's other users lose as much")
+    kinds = "only scores; the samples of winners at any budget (default); those of all candidates"
+    command.add_argument("--keep", choices=("scores", "winners", "latents"), default="winners", help=kinds)
     command = add("export", export)
     command.add_argument("folder", type=Path, help="a study's or a run's folder")
     command.add_argument("--out", type=Path, help="the archive (default: NAME.tar.gz here)")

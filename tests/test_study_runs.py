@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tarfile
 import threading
@@ -146,3 +147,10 @@ def test_pruning_says_what_it_freed_and_pictures_can_still_be_made(
     assert (tmp_path / "image.png").read_bytes() == (run / "samples" / "000040" / "00004.png").read_bytes()
     assert main(["prune", str(tmp_path / "journal")]) == 1
     assert "holds no run" in capsys.readouterr().err
+
+
+def test_order_and_calibration_decide_no_folder(tmp_path: Path, command: Callable[..., None]) -> None:
+    gate = "calibration={metrics: {toward: {expected: 0, tolerance: 1e9}}}"
+    for extra in ([], ["order=budget"], [gate.replace("toward", "control")]):
+        command(*MIXTURE, "verifier=control", "budget.candidates=[1,2]", f"output_dir={tmp_path}", *extra)
+        assert len(list((tmp_path / "default").glob("model*"))) == 1

@@ -65,7 +65,12 @@ class Block:
         where = self._lookup(column, keys)
         assert len(where) and (where >= 0).all(), f"asked for {column} where there is none"
         numbers, entries = where >> 32, where & 0xFFFFFFFF
-        pieces = {n: self._records[n][column][entries[numbers == n]] for n in np.unique(numbers)}
+        try:
+            pieces = {n: self._records[n][column][entries[numbers == n]] for n in np.unique(numbers)}
+        except FileNotFoundError:  # who took the lease over may have rewritten the segments
+            if self._lease is not None:
+                self._lease.check()
+            raise
         sample = next(iter(pieces.values()))
         out = np.empty((len(where), *sample.shape[1:]), sample.dtype)
         for number, piece in pieces.items():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from scaling.runner.study import Study
@@ -33,6 +36,28 @@ def what_to_keep(study: Study) -> tuple[str, str]:
         f"all candidates would take {size(needed)}, more than journal.limit_gb={study.limit / 1e9:g}: only winners are "
         "kept, so a later verifier has to denoise again; list it as a scorer now, or raise the limit",
     )
+
+
+def best_so_far(scores: np.ndarray) -> np.ndarray:
+    """Which rows win at some budget: the first, and whatever beats all before it; bool like `scores`, -inf = none."""
+    before = np.maximum.accumulate(scores, axis=1)
+    return np.pad(scores[:, 1:] > before[:, :-1], ((0, 0), (1, 0)), constant_values=True)
+
+
+def stays(column: str, keep: str, reads: Iterable[str], scores: Iterable[np.ndarray]) -> np.ndarray | bool:
+    """Which entries of a journal's column `keep` leaves there: all, none, or those of a bool [conditions, rows].
+
+    Samples, and what was computed from them alone, may go; scores, charges and what the search `reads` stay.
+    """
+    tag, name = column.split("/", 1) if column.startswith("final") else ("", column)
+    if name.partition("/")[0] not in ("latents", "probe", "features") or keep == "latents":
+        return True
+    if column == "latents" and {"x", "x0"} & set(reads):  # of a clean sample these are its latents
+        return True
+    if keep == "scores":
+        return False
+    best = [best_so_far(each) for each in scores]
+    return bool(tag) or (np.any(best, axis=0) if best else False)
 
 
 def size(count: float) -> str:

@@ -11,6 +11,7 @@ from scaling.journal.block import Block
 from scaling.noise import NoiseSpace
 from scaling.protocols import Condition, Search
 from scaling.runner.batches import Batches, Columns, Row
+from scaling.runner.keep import best_so_far
 from scaling.runner.lives import RECORD, Life, Needs
 
 OnRows = Callable[[int, int], None]  # told after each batch: rows, NFE
@@ -145,8 +146,7 @@ def _kept(task: Task, keys: np.ndarray, answers: Mapping[str, np.ndarray]) -> np
         known = task.block.dense(column, -np.inf)
         known = np.pad(known, ((0, 0), (0, max(0, keys[:, 1].max() + 1 - known.shape[1]))), constant_values=-np.inf)
         known[keys[:, 0], keys[:, 1]] = answers[column]
-        before = np.maximum.accumulate(known, axis=1)
-        kept |= (keys[:, 1] == 0) | (answers[column] > before[keys[:, 0], np.maximum(keys[:, 1] - 1, 0)])
+        kept |= best_so_far(known)[keys[:, 0], keys[:, 1]]
     return kept
 
 
