@@ -45,6 +45,7 @@ def study_of(config: Config, overrides: list[str]) -> Any:
     budget.check(sampler)
     search = build("search", config["search"])
     conditions = build("conditions", config["conditions"])
+    calibration = _calibration(config, len(conditions))
     output_dir = writable(Path(config["output_dir"]))
     metrics = config["metrics"]
     parts = {
@@ -80,9 +81,25 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         limit=config["journal"]["limit_gb"] * 1e9,
         patience=config["journal"]["patience"],
         samples=config["samples"],
+        calibration=calibration,
         order=config.get("order", "conditions"),  # absent where a run was configured before there was a choice
         progress=config["progress"],
     )
+
+
+def _calibration(config: Config, conditions: int) -> Any:
+    """The gate before the study, or None; it is checked by the names alone, before any of them is loaded."""
+    from scaling.runner.calibration import Calibration
+
+    node = config.get("calibration")
+    if node is None:
+        return None
+    if unknown := sorted(set(node) - {"metrics", "conditions"}):
+        raise ValueError(f"calibration.{unknown[0]} is no key of it; valid: metrics, conditions")
+    calibration = Calibration(node.get("metrics", {}), node.get("conditions"))
+    judges = [name for kind in ("set", "per_sample") for name in config["metrics"][kind] or {}]
+    calibration.check([*judges, *config["scorers"], config["choices"]["verifier"]], conditions)
+    return calibration
 
 
 def _verifiers(config: Config) -> tuple[Verifier, dict[str, Verifier], Any, dict[str, str]]:

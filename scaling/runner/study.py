@@ -29,6 +29,7 @@ from scaling.protocols import (
 from scaling.runner import curve
 from scaling.runner.batches import Batches
 from scaling.runner.blocks import Work, halved, run_blocks, spent
+from scaling.runner.calibration import Calibration, calibrate
 from scaling.runner.folder import environment, write_json
 from scaling.runner.keep import KEEP, what_to_keep
 from scaling.runner.presence import at_work
@@ -65,6 +66,7 @@ class Study:
     limit: float = 10e9  # bytes that latents may take; above it only those of winners are kept
     patience: float = 60.0  # seconds after which a worker that does not stir is taken for dead
     samples: int = 36
+    calibration: Calibration | None = None  # what is known without search: measured first, and a gate
     order: str = "conditions"  # or budget: all conditions at one rung before the next, with a curve after each
     progress: bool = True
 
@@ -81,6 +83,9 @@ class Study:
                 raise ValueError(f"{name}={value} must be at least 1")
         self.budget.check(self.sampler)
         self._check_needs()
+        if self.calibration is not None:
+            judges = [*self.metrics, *self.per_sample, *self.scored]
+            self.calibration.check(judges, len(self.conditions))
         if self.selector is not None and not getattr(self.search, "open_loop", False):
             raise ValueError(
                 f"verifier={self.name('selector')} picks afterwards, from candidates that do not depend on scores: "
@@ -101,6 +106,11 @@ class Study:
                 f"search={search} makes its own stochastic steps of one evaluation each: it needs the Euler sampler, "
                 f"not {type(self.sampler).__name__}"
             )
+
+    @property
+    def scored(self) -> dict[str, Verifier]:
+        """All that scores candidates, by name; the guiding verifier first."""
+        return {self.name("verifier"): self.verifier, **self.scorers}
 
     @property
     def folder(self) -> Path:
@@ -136,6 +146,19 @@ class Study:
             **guides,
         }
 
+    def identities(self, batch_size: int) -> dict[str, Any]:
+        """All that decides the results of the run, by part."""
+        return {
+            "streams": {str(stage.cap): self.identity(stage.search, batch_size) for stage in self.stages()},
+            "verifiers": {name: dict(verifier.identity()) for name, verifier in self.scored.items()},
+            "extractors": {name: dict(extractor.identity()) for name, extractor in self.extractors.items()},
+            "selector": repr(self.selector),
+            "metrics": sorted([*self.metrics, *self.per_sample]),
+            "rungs": list(self.budget.rungs),
+            "final_nfe": self.budget.final,
+            "conditions": len(self.conditions),
+        }
+
 
 def execute(study: Study) -> Path:
     """Runs a study to its end and returns its folder; what is already there is read, not computed again.
@@ -145,20 +168,19 @@ def execute(study: Study) -> Path:
     """
     if prepare := getattr(study.denoiser, "prepare", None):  # text encoders are loaded once a study, then freed
         prepare(list(study.conditions))
+    calibrate(study, execute)
     journal = Path(study.output_dir) / "journal"
-    guiding = study.name("verifier")
-    scorers = {guiding: study.verifier, **study.scorers}
     leases = Leases(study.patience)
     size = study.batch_size or _batch_shape(study, journal, leases)
     probe = study.probe if getattr(study.search, "open_loop", False) else None
-    batches = Batches(study.denoiser, study.sampler, scorers, study.extractors, size, probe)
-    _claim(study, scorers, size)
+    batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe)
+    _claim(study, size)
     keep, said = what_to_keep(study)
     if said and study.progress:
         print(said, file=sys.stderr, flush=True)
     with at_work(study.folder, study.patience):
         for ladder in climbs(study.stages(), study.order):
-            _climb(Work(study, batches, journal, guiding, keep, leases, ladder))
+            _climb(Work(study, batches, journal, study.name("verifier"), keep, leases, ladder))
     return study.folder
 
 
@@ -216,18 +238,9 @@ def _finish(work: Work, parts: list[Path]) -> None:
     write_json(study.folder / "cost.json", cost)
 
 
-def _claim(study: Study, scorers: Mapping[str, Verifier], size: int) -> None:
+def _claim(study: Study, size: int) -> None:
     """Describes the run in its folder; a ValueError where the folder holds another run's results."""
-    identities = {
-        "streams": {str(stage.cap): study.identity(stage.search, size) for stage in study.stages()},
-        "verifiers": {name: dict(verifier.identity()) for name, verifier in scorers.items()},
-        "extractors": {name: dict(extractor.identity()) for name, extractor in study.extractors.items()},
-        "selector": repr(study.selector),
-        "metrics": sorted([*study.metrics, *study.per_sample]),
-        "rungs": list(study.budget.rungs),
-        "final_nfe": study.budget.final,
-        "conditions": len(study.conditions),
-    }
+    identities = study.identities(size)
     path = study.folder / "environment.json"
     said = environment(study.denoiser.device, identities)
     if path.exists() and json.loads(path.read_text())["identities"] != json.loads(json.dumps(identities)):
