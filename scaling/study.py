@@ -75,6 +75,16 @@ def advise(options: argparse.Namespace) -> int:
     return 0
 
 
+def rungs(options: argparse.Namespace) -> int:
+    """Says how early scores tell final ones, and which rungs of `search=halving` that suggests for a budget."""
+    from scaling.analysis.early import early_scores, words
+    from scaling.analysis.folder import open_study
+
+    for run in open_study(options.study).runs:
+        print("\n".join(words(early_scores(run), options.budget)))
+    return 0
+
+
 def sync(options: argparse.Namespace) -> int:
     """Publishes runs to Weights & Biases; rungs already there are not sent again."""
     from scaling.analysis.folder import find_runs
@@ -120,6 +130,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--budget", type=float, required=True, help="total cost per condition")
     command.add_argument("--metric", default="fid")
     command.add_argument("--axis", default="nfe", help="what the budget counts: nfe, forwards, gflops, seconds, ...")
+    command = add("rungs", rungs)
+    command.add_argument("study", type=Path, help="runs that followed every candidate: scaling -m experiment=rungs")
+    command.add_argument("--budget", type=int, nargs="+", default=[480], help="search NFE per condition (default: 480)")
     command = add("sync", sync)
     command.add_argument("folders", type=Path, nargs="+", help="run folders, or folders of runs")
     command.add_argument("--project", default="scaling")

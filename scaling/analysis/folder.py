@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WINNER_KEYS = ("rung", "nfe", "condition", "class_label", "prompt", "copy", "candidate", "score")
-CANDIDATE_KEYS = ("condition", "candidate", "parent", "round", "nfe", "t")
+CANDIDATE_KEYS = ("condition", "candidate", "parent", "round", "nfe", "t", "cosine")
 
 
 @dataclass(frozen=True)

@@ -21,15 +21,19 @@ class ShapesPrompts:
 
     Each category deals its prompts without repetition (color 384, shape 120, count 112, relation 1,488, complex
     11,520); what comes again after that are copies 1, 2, ... with their own noises. Words are equally likely.
+    `skip` passes over the first ones, so that what is tuned on some prompts can be compared on others.
     """
 
     count: int
     category: str = "all"
     seed: int = 0
+    skip: int = 0
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ValueError(f"conditions.count={self.count}; the least is 1")
+        if self.skip < 0:
+            raise ValueError(f"conditions.skip={self.skip}; the least is 0")
         if self.category != "all":
             suggest("conditions.category", self.category, ("all", *CATEGORIES))
 
@@ -39,10 +43,10 @@ class ShapesPrompts:
     def __iter__(self) -> Iterator[Condition]:
         names = CATEGORIES if self.category == "all" else (self.category,)
         streams = {name: self._stream(name) for name in names}
-        return islice((next(streams[name]) for name in cycle(names)), self.count)
+        return islice((next(streams[name]) for name in cycle(names)), self.skip, self.skip + self.count)
 
     def identity(self) -> dict[str, Any]:
-        return {"conditions": "shapes", "category": self.category, "seed": self.seed}
+        return {"conditions": "shapes", "category": self.category, "seed": self.seed, "skip": self.skip}
 
     def _stream(self, category: str) -> Iterator[Condition]:
         dealt: Counter[str] = Counter()

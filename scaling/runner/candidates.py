@@ -15,9 +15,10 @@ def write_candidates(path: Path, task: Task, first: int) -> None:
     block = task.block
     keys = np.argwhere(~np.isnan(block.dense("spent")))
     columns: dict[str, np.ndarray] = {"condition": first + keys[:, 0], "candidate": keys[:, 1]}
-    for name, column in (("parent", "parent"), ("round", "round"), ("nfe", "spent"), ("t", "t")):
-        values = block.get(column, keys)
-        columns[name] = values if column == "t" else values.astype(np.int64)
+    for name, column in (("parent", "parent"), ("round", "round"), ("nfe", "spent")):
+        columns[name] = block.get(column, keys).astype(np.int64)
+    for name in ("t", "cosine"):
+        columns[name] = block.dense(name)[keys[:, 0], keys[:, 1]]
     for name, column in task.batches.score_columns.items():
         columns[name] = block.dense(column)[keys[:, 0], keys[:, 1]]
     if path.exists():

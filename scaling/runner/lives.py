@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from scaling.journal.block import Block, Keys
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, Scored, Search
 from scaling.runner.batches import Row
+from scaling.search.geometry import cosine
 
 RECORD = {  # what the journal says of every row beside the answers
     "spent": np.int64,  # search NFE of the condition once this row's proposal was answered
@@ -21,6 +23,7 @@ RECORD = {  # what the journal says of every row beside the answers
     "round": np.int32,  # the number of its proposal
     "parent": np.int32,  # the row that it came from, -1 = none
     "t": np.float64,  # where it ended; 0 = a clean sample
+    "cosine": np.float32,  # of its start to its parent's, where the two began at one time in successive proposals
     "scored": np.uint8,
     "digest": np.uint64,  # of the proposal, so that a changed search is noticed
 }
@@ -59,6 +62,7 @@ class Life:
         self._nfe = 0  # of one row of the current proposal
         self._run = search(space)
         self._proposal: Proposal | None = None
+        self._before: Proposal | None = None  # the one before, for what moved since
 
     def advance(self) -> list[Row]:
         """Takes the search on as far as the journal answers and returns the rows to compute next."""
@@ -97,7 +101,7 @@ class Life:
             self.closed, self.next_nfe = True, cost
             self._run.close()
             return None
-        self._proposal, self._nfe = proposal, nfe
+        self._before, self._proposal, self._nfe = self._proposal, proposal, nfe
         self.rows += len(proposal.x)
         self.spent += cost
         self._rounds += 1
@@ -120,7 +124,7 @@ class Life:
         parents = [-1] * len(keys) if proposal.parents is None else proposal.parents.tolist()
         times = proposal.times.double().cpu()
         shared = (self.spent, nfe, nfe // 2 * proposal.gradient, self._rounds - 1)
-        end = (float(times[-1]), int(proposal.score))
+        moved = self._cosines(proposal)
         return [
             Row(
                 place=self.place,
@@ -129,10 +133,19 @@ class Life:
                 times=times,
                 score=proposal.score,
                 gradient=proposal.gradient,
-                record=(*shared, parents[i], *end, int(digests[i])),
+                record=(*shared, parents[i], float(times[-1]), moved[i], int(proposal.score), int(digests[i])),
             )
             for i in np.flatnonzero(~there)
         ]
+
+    def _cosines(self, proposal: Proposal) -> list[float]:
+        before = self._before
+        if before is None or proposal.parents is None or before.times[0] != proposal.times[0]:
+            return [math.nan] * len(proposal.x)
+        places = proposal.parents - (self.rows - len(proposal.x) - len(before.x))
+        inside = places >= 0  # an older parent's start is no longer at hand
+        moved = cosine(proposal.x, before.x[places.clamp(min=0)])
+        return moved.where(inside, torch.nan).tolist()
 
     def _answer(self, proposal: Proposal) -> Scored:
         keys = self._keys(proposal)

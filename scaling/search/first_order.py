@@ -17,8 +17,8 @@ class FirstOrder:
     """Moves the noise by `step` times the gradient and rescales it to the typical Gaussian norm sqrt(d).
 
     The plain step scales with the verifier; `normalized` moves by `step` times the noise's norm instead, so that the
-    cosine moved is 1 / sqrt(1 + step^2) where the gradient is orthogonal. `geometry.cosine` of a candidate's noise and
-    its parent's is what was moved. Cost: 2 nfes_per_iter an iteration, backwards apart.
+    cosine moved is 1 / sqrt(1 + step^2) where the gradient is orthogonal; what was moved is the
+    candidates' column `cosine`. Cost: 2 nfes_per_iter an iteration, backwards apart.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"gradient"})

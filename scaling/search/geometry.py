@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def cosine(a: Float[Tensor, "n *latent"], b: Float[Tensor, "n *latent"]) -> Float[Tensor, " n"]:
-    """The cosine between paired rows: what a step of `first_order` or `reno` moved the noise by, child to parent."""
+    """The cosine between paired rows, in float64."""
     return torch.nn.functional.cosine_similarity(a.flatten(1).double(), b.flatten(1).double(), dim=1, eps=0.0)
 
 
