@@ -13,7 +13,7 @@ from scaling.analysis.figures import paper
 from scaling.analysis.figures.specs import Figure, shown
 from scaling.analysis.folder import Run
 from scaling.analysis.lines import Line, make_lines
-from scaling.analysis.names import NO_SEARCH
+from scaling.analysis.names import NO_SEARCH, key_of, order
 from scaling.analysis.statistics import Interval, paired_mean_difference
 from scaling.analysis.style import GRAY, look, pretty
 
@@ -22,7 +22,7 @@ SUFFIX = "_relative_gain_percent"
 
 def draw_bars(figure: Figure, number: int | None, runs: Sequence[Run], with_paper: bool) -> Any:
     """A group of bars per metric, one bar per verifier, at each run's largest budget; the paper's as hollow bars."""
-    searching = [run for run in runs if run.identity.search not in NO_SEARCH]
+    searching = _searching(runs)
     metrics = shown(figure, searching)
     bars = [
         (run.identity.verifier, False, {m: gain(run, m, -1) for m in metrics if m in run.metrics}) for run in searching
@@ -48,7 +48,7 @@ def draw_bars(figure: Figure, number: int | None, runs: Sequence[Run], with_pape
 
 def draw_lines(figure: Figure, number: int | None, runs: Sequence[Run], axis: str, with_paper: bool) -> Any:
     """A panel per metric: its relative gain in percent against cost."""
-    searching = [run for run in runs if run.identity.search not in NO_SEARCH]
+    searching = _searching(runs)
     metrics = shown(figure, searching)
     known = paper.curves(number) if with_paper and number is not None and axis in ("nfe", "paper_nfe") else ()
     panels = [(m, tuple(_relative(line, m) for line in make_lines(searching, m, axis))) for m in metrics]
@@ -67,6 +67,10 @@ def draw_lines(figure: Figure, number: int | None, runs: Sequence[Run], axis: st
         panel.set_ylabel("relative gain, %")
     finish(picture, axes, figure.title)
     return picture
+
+
+def _searching(runs: Sequence[Run]) -> list[Run]:
+    return sorted((run for run in runs if run.identity.search not in NO_SEARCH), key=lambda run: order(key_of(run)))
 
 
 def gain(run: Run, metric: str, rung: int) -> Interval:

@@ -15,8 +15,8 @@ from scaling.analysis.figures import paper
 from scaling.analysis.figures.specs import Table, shown
 from scaling.analysis.folder import Run
 from scaling.analysis.lines import intervals
-from scaling.analysis.names import NO_SEARCH, key_of, method_of
-from scaling.analysis.style import lower_is_better, pretty
+from scaling.analysis.names import NO_SEARCH, key_of, method_of, order
+from scaling.analysis.style import lower_is_better, pretty, rank
 
 Row = tuple[str, str, str, str]  # model, search, verifier, search NFE
 ENSEMBLES = ("mean_rank", "ensemble", "ensemble_pickscore")  # what the paper calls one: afterwards, and as it goes
@@ -50,7 +50,7 @@ def cells(table: Table, number: int | None, runs: Sequence[Run]) -> tuple[Cell, 
     for run in runs:
         scales.setdefault(run.identity.model, set()).add(run.identity.guidance_scale)
     groups: dict[tuple, list[Run]] = {}
-    for run in runs:
+    for run in sorted(runs, key=_order):
         groups.setdefault((key_of(run), *(point.nfe for point in run.series(run.identity.metric))), []).append(run)
     metrics = shown(table, runs)
     found = []
@@ -92,6 +92,12 @@ def as_csv(made: Sequence[Cell]) -> str:
     writer.writeheader()
     writer.writerows(asdict(cell) for cell in made)
     return out.getvalue()
+
+
+def _order(run: Run) -> tuple:
+    """A model's rows together, its searches as the style lists them."""
+    point = run.identity
+    return rank("model", point.model), point.guidance_scale, order(key_of(run))
 
 
 def _cells(table: Table, metrics: Sequence[str], runs: Sequence[Run], model: str) -> list[Cell]:
