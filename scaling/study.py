@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from scaling.study_runs import add_commands
+from scaling.study_exports import add_commands as add_exports
+from scaling.study_runs import add_commands as add_runs
 
 OUTPUTS = Path("outputs")
 
@@ -138,7 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--project", default="scaling")
     command.add_argument("--entity")
     command.add_argument("--force", action="store_true", help="publish again what was published before")
-    add_commands(add)
+    add_runs(add)
+    add_exports(add)
     return parser
 
 

@@ -55,7 +55,7 @@ def regenerate(options: argparse.Namespace) -> int:
     from scaling.runner.regenerate import regenerate as image
 
     run = options.run_folder
-    data = image(_study_of_run(run), run, options.condition, options.candidate, options.rung)
+    data = image(study_of_run(run), run, options.condition, options.candidate, options.rung)
     out = options.out or Path(f"condition-{options.condition:05d}.png")
     write_atomically(out, data)
     print(out)
@@ -84,7 +84,7 @@ def add_commands(add: Add) -> None:
     command.add_argument("--out", type=Path, help="the PNG (default: condition-NNNNN.png here)")
 
 
-def _study_of_run(run: Path) -> Any:
+def study_of_run(run: Path) -> Any:
     """The parts of a run, built again from its own configuration."""
     from omegaconf import OmegaConf
 

@@ -1,11 +1,12 @@
-"""Winners in the folder layouts of T2I-CompBench and GenEval, and what their evaluators said of them.
+"""Winners in the folder layouts of T2I-CompBench, GenEval and plain image folders, and what evaluators said of them.
 
-Both evaluators need detectors and environments of their own; they are run there, on the exported folder, and their
-results are read back as one value a condition.
+The benchmarks' evaluators need detectors and environments of their own; they are run there, on the exported folder, and
+their results are read back as one value a condition, by the name of the metric.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import re
@@ -19,6 +20,7 @@ from torch import Tensor
 from scaling.protocols import Condition
 
 Images = Iterable[tuple[int, Float[Tensor, "3 h w"]]]  # the condition's place in the study, and its winner
+Said = dict[str, dict[int, float]]  # metric: the condition's place: value
 MANIFEST = "conditions.json"  # image, relative to the folder: place of its condition
 
 # Where T2I-CompBench's evaluators leave the values of a category, under its folder; the first that is there counts.
@@ -31,6 +33,16 @@ RESULTS = {
     "numeracy": ("annotation_num",),
     "non_spatial": ("annotation_clip",),
     "complex": ("annotation_3_in_1",),
+}
+METRICS = {
+    "color": "bvqa_color",
+    "shape": "bvqa_shape",
+    "texture": "bvqa_texture",
+    "spatial": "unidet_spatial",
+    "3d_spatial": "unidet_3d_spatial",
+    "numeracy": "unidet_numeracy",
+    "non_spatial": "clip_non_spatial",
+    "complex": "complex",
 }
 
 
@@ -52,16 +64,24 @@ def export_geneval(folder: Path, conditions: Sequence[Condition], images: Images
     _write(folder, names, images)
 
 
-def read_geneval(folder: Path, results: Path) -> dict[int, float]:
-    """1 for correct and 0 for wrong by the condition's place, from the `results.jsonl` of evaluate_images.py."""
-    places = _places(folder)
-    values = {}
-    for line in results.read_text().splitlines():
+def read_geneval(folder: Path) -> Said:
+    """1 for correct and 0 for wrong, from evaluate_images.py's `results.jsonl` in the folder.
+
+    `geneval` is over all images, `geneval_<tag>` over those of a tag; the benchmark's own overall score is the mean of
+    its tags' means.
+    """
+    places, file = _places(folder), folder / "results.jsonl"
+    if not file.is_file():
+        raise ValueError(f"there is no {file}: run GenEval's evaluate_images.py on {folder} with that as its outfile")
+    said: Said = {"geneval": {}}
+    for line in file.read_text().splitlines():
         if line.strip():
             row = json.loads(line)
-            name = "/".join(Path(row["filename"]).parts[-3:])
-            values[_known(places, name, results)] = float(bool(row["correct"]))
-    return _whole(values, places, results)
+            place = _known(places, "/".join(Path(row["filename"]).parts[-3:]), file)
+            for name in ("geneval", f"geneval_{row['tag']}"):
+                said.setdefault(name, {})[place] = float(bool(row["correct"]))
+    _whole(said["geneval"], places, file)
+    return said
 
 
 def export_t2i_compbench(folder: Path, conditions: Sequence[Condition], images: Images) -> None:
@@ -78,17 +98,48 @@ def export_t2i_compbench(folder: Path, conditions: Sequence[Condition], images: 
     _write(folder, names, images)
 
 
-def read_t2i_compbench(folder: Path) -> dict[int, float]:
-    """The value of each condition, by its place, from the `vqa_result.json` of each category's own evaluator."""
+def read_t2i_compbench(folder: Path) -> Said:
+    """What the evaluators said of those categories that they were run on, from each category's `vqa_result.json`."""
     places = _places(folder)
-    values: dict[int, float] = {}
+    said: Said = {}
     for category in sorted({name.split("/")[0] for name in places}):
-        file = _result_file(folder / category, category)
         ranked = {_number(name): place for name, place in places.items() if name.split("/")[0] == category}
-        for row in json.loads(file.read_text()):
-            values[_known(ranked, int(row["question_id"]), file)] = _value(row["answer"], file)
-        _whole({k: v for k, v in values.items() if k in ranked.values()}, ranked, file)
-    return values
+        files = [folder / category / where / "vqa_result.json" for where in RESULTS[category]]
+        if file := next((file for file in files if file.is_file()), None):
+            rows = {int(row["question_id"]): _value(row["answer"], file) for row in json.loads(file.read_text())}
+            said[METRICS[category]] = _whole({_known(ranked, k, file): v for k, v in rows.items()}, ranked, file)
+    if not said:
+        raise ValueError(f"there is no {files[0]}, nor another category's: run T2I-CompBench's evaluators on {folder}")
+    return said
+
+
+def export_folder(folder: Path, conditions: Sequence[Condition], images: Images) -> None:
+    """`00000.png`, ... and `metadata.csv` (file_name, prompt, class_label, copy), as datasets' imagefolder reads it."""
+    names = {place: f"{place:05d}.png" for place in range(len(conditions))}
+    _write(folder, names, images)
+    with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file_name", "prompt", "class_label", "copy"))
+        writer.writerows((names[i], c.prompt, c.class_label, c.copy) for i, c in enumerate(conditions))
+
+
+def read_folder(folder: Path) -> Said:
+    """`results.csv` in the folder: file_name and a column a metric; an empty cell does not apply to its image."""
+    places, file = _places(folder), folder / "results.csv"
+    if not file.is_file():
+        raise ValueError(f"there is no {file}: a file_name and a column a metric are expected there")
+    said: Said = {}
+    with file.open(newline="", encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    if not rows or "file_name" not in rows[0]:
+        raise ValueError(f"{file} has no column file_name, or no rows")
+    for row in rows:
+        place = _known(places, Path(row.pop("file_name")).name, file)
+        for name, text in row.items():
+            said.setdefault(name, {})[place] = _value(text, file) if text else math.nan
+    for values in said.values():
+        _whole(values, places, file)
+    return said
 
 
 def file_name(prompt: str) -> str:
@@ -156,14 +207,6 @@ def _places(folder: Path) -> dict[str, int]:
 
 def _number(name: str) -> int:
     return int(name.rpartition("_")[2].removesuffix(".png"))
-
-
-def _result_file(folder: Path, category: str) -> Path:
-    files = [folder / where / "vqa_result.json" for where in RESULTS[category]]
-    for file in files:
-        if file.is_file():
-            return file
-    raise ValueError(f"there is no {files[0]}: run T2I-CompBench's evaluator of {category} on {folder}")
 
 
 def _known(places: Mapping[Any, int], key: Any, file: Path) -> int:

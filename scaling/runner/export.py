@@ -19,8 +19,8 @@ def export(folder: Path, archive: Path) -> Path:
 
 
 def _shared(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Everything but hidden files and whose it was."""
-    if Path(member.name).name.startswith("."):
+    """Everything but hidden files, whose it was, and images for others' evaluators, which can be made again."""
+    if Path(member.name).name.startswith(".") or Path(member.name).name == "exports":
         return None
     member.uid = member.gid = 0
     member.uname = member.gname = ""

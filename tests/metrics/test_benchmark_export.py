@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -13,9 +14,11 @@ import torch
 from PIL import Image
 
 from scaling.metrics.benchmark_export import (
+    export_folder,
     export_geneval,
     export_t2i_compbench,
     file_name,
+    read_folder,
     read_geneval,
     read_t2i_compbench,
 )
@@ -52,13 +55,29 @@ def test_geneval_there_and_back(tmp_path: Path) -> None:
         for name in sorted(os.listdir(folder / "samples")):
             assert re.match(r"\d+\.png", name)
             file = folder / "samples" / name
-            rows.append({"filename": f"/elsewhere/run/{file.relative_to(tmp_path)}", "correct": level(file) >= 2})
+            rows.append(
+                {
+                    "filename": f"/elsewhere/run/{file.relative_to(tmp_path)}",
+                    "tag": metadata["tag"],
+                    "prompt": metadata["prompt"],
+                    "correct": level(file) >= 2,
+                    "reason": "",
+                    "metadata": json.dumps(metadata),
+                    "details": "{}",
+                }
+            )
     results = tmp_path / "results.jsonl"
+    with pytest.raises(ValueError, match=r"run GenEval's evaluate_images\.py"):
+        read_geneval(tmp_path)
     results.write_text("\n".join(json.dumps(row) for row in rows[::-1]))
-    assert read_geneval(tmp_path, results) == {0: 0.0, 1: 0.0, 2: 1.0, 3: 1.0}
+    assert read_geneval(tmp_path) == {
+        "geneval": {0: 0.0, 1: 0.0, 2: 1.0, 3: 1.0},
+        "geneval_single_object": {0: 0.0, 2: 1.0},
+        "geneval_color_attr": {1: 0.0, 3: 1.0},
+    }
     results.write_text(json.dumps(rows[0]))
     with pytest.raises(ValueError, match="says nothing of 3 of 4 images"):
-        read_geneval(tmp_path, results)
+        read_geneval(tmp_path)
 
 
 def test_geneval_needs_its_metadata_and_every_image(tmp_path: Path) -> None:
@@ -83,22 +102,43 @@ def test_t2i_compbench_there_and_back(tmp_path: Path) -> None:
     answers = [
         {"question_id": i, "answer": f"{level(tmp_path / 'color' / 'samples' / n):.4f}"} for i, n in enumerate(color)
     ]
+    with pytest.raises(ValueError, match="nor another category's: run T2I-CompBench's evaluators"):
+        read_t2i_compbench(tmp_path)
     write(tmp_path / "color" / "annotation_blip", answers)
+    color_said = {0: 0.0, 2: 2.0, 3: 3.0, 5: 5.0}  # each its own gray level
+    assert read_t2i_compbench(tmp_path) == {"bvqa_color": color_said}
     numeracy = os.listdir(tmp_path / "numeracy" / "samples")
     answers = [
         {"question_id": int(n.split(".png")[0].split("_")[1]), "answer": level(tmp_path / "numeracy" / "samples" / n)}
         for n in numeracy
     ]
-    with pytest.raises(ValueError, match=r"annotation_num/vqa_result\.json: run T2I-CompBench's evaluator of numeracy"):
-        read_t2i_compbench(tmp_path)
     write(tmp_path / "numeracy" / "annotation_num", answers)
-    assert read_t2i_compbench(tmp_path) == {i: float(i) for i in range(6)}  # each its own gray level
+    said = read_t2i_compbench(tmp_path)
+    assert said == {"bvqa_color": color_said, "unidet_numeracy": {1: 1.0, 4: 4.0}}
     write(tmp_path / "numeracy" / "annotation_num", answers[:1])
     with pytest.raises(ValueError, match="says nothing of 1 of 2 images"):
         read_t2i_compbench(tmp_path)
     write(tmp_path / "numeracy" / "annotation_num", [*answers, {"question_id": 9, "answer": 1}])
     with pytest.raises(ValueError, match="speaks of 9, which was not exported"):
         read_t2i_compbench(tmp_path)
+
+
+def test_an_image_folder_there_and_back(tmp_path: Path) -> None:
+    conditions = [Condition(prompt='a "red", cat\n'), Condition(class_label=3)]
+    export_folder(tmp_path, conditions, images(2))
+    with (tmp_path / "metadata.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["prompt"], row["class_label"]) for row in rows] == [('a "red", cat\n', ""), ("", "3")]
+    assert [level(tmp_path / row["file_name"]) for row in rows] == [0, 1]
+    with pytest.raises(ValueError, match=r"there is no .*results\.csv"):
+        read_folder(tmp_path)
+    (tmp_path / "results.csv").write_text("file_name,mine,other\n00001.png,0.5,\nx/00000.png,0.25,2\n")
+    said = read_folder(tmp_path)
+    assert said["mine"] == {0: 0.25, 1: 0.5}
+    assert said["other"][0] == 2 and np.isnan(said["other"][1])
+    (tmp_path / "results.csv").write_text("file_name,mine\n00007.png,0.5\n")
+    with pytest.raises(ValueError, match=r"speaks of 00007\.png"):
+        read_folder(tmp_path)
 
 
 def write(folder: Path, answers: list[dict[str, object]]) -> None:
