@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,78 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         order=config.get("order", "conditions"),  # absent where a run was configured before there was a choice
         progress=config["progress"],
     )
+
+
+def outline_of(config: Config, overrides: list[str]) -> Any:
+    """A `Study` for planning alone: nothing of it loads weights, statistics or anything from the hub.
+
+    The model is an outline where its class offers one; verifiers, metrics and selectors are known by their
+    configuration. Parts that a plan does not need are left out.
+    """
+    from scaling.runner.study import Study
+
+    budget, sampler = build("budget", config["budget"]), build("sampler", config["sampler"])
+    budget.check(sampler)
+    conditions = build("conditions", config["conditions"])
+    names = {part: config["choices"][part] for part in ("model", "verifier", "search")}
+    outlines: dict[str, Any] = {name: _Outlined.of(node) for name, node in config["scorers"].items()}
+    verifier: Any = _Outlined.of(config["verifier"])
+    selector: Any = None
+    if verifier.selects and outlines:  # the first scorer guides, as in a real run
+        names["selector"], names["verifier"] = names["verifier"], next(iter(outlines))
+        verifier, selector = outlines.pop(names["verifier"]), verifier
+    return Study(
+        denoiser=_model(config["model"]),
+        conditions=conditions,
+        verifier=verifier,
+        search=build("search", config["search"]),
+        budget=budget,
+        sampler=sampler,
+        scorers=outlines,
+        selector=selector,
+        metrics=dict.fromkeys(config["metrics"]["set"] or {}),  # type: ignore[arg-type]  # their names
+        per_sample=dict.fromkeys(config["metrics"]["per_sample"] or {}),  # type: ignore[arg-type]
+        names=names,
+        seed=config["seed"],
+        output_dir=Path(os.path.abspath(config["output_dir"])),
+        study=config["study"],
+        run=run_name(config, overrides),
+        batch_size=config["batch_size"],
+        block_size=config["block_size"],
+        keep=config["journal"]["keep"],
+        probe=config["journal"]["probe"],
+        limit=config["journal"]["limit_gb"] * 1e9,
+        calibration=_calibration(config, len(conditions)),
+    )
+
+
+@dataclass(frozen=True)
+class _Outlined:
+    """A verifier or selector by its configuration: what it says of itself without being built."""
+
+    node: Config
+    selects: bool
+    differentiable: bool
+    probe: float | None
+
+    @classmethod
+    def of(cls, node: Config) -> _Outlined:
+        from hydra.utils import get_class
+
+        kind = get_class(node["_target_"])
+        selects = hasattr(kind, "pick") or hasattr(kind, "select")
+        return cls(node, selects, getattr(kind, "differentiable", True), node.get("probe"))
+
+    def identity(self) -> Config:
+        return self.node
+
+
+def _model(node: Config) -> Any:
+    """The outline of a model whose class has one, else the model itself."""
+    from hydra.utils import get_class
+
+    kind: Any = get_class(node["_target_"])
+    return kind.outline(node) if hasattr(kind, "outline") else build("model", node)
 
 
 def _calibration(config: Config, conditions: int) -> Any:

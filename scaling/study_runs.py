@@ -12,15 +12,26 @@ Add = Callable[[str, Callable[[argparse.Namespace], int]], argparse.ArgumentPars
 
 def plan(options: argparse.Namespace) -> int:
     """Says what a command would cost before it runs: runs, NFE after sharing, GFLOPs, hours, disk."""
-    from scaling.build import study_of
+    from scaling.build import outline_of
     from scaling.compose import grid
+    from scaling.runner.gpus import tflops_of
     from scaling.runner.plan import measured_speed
     from scaling.runner.plan import plan as add_up
 
     runs = grid(options.overrides)
-    studies = [study_of(config, overrides) for config, overrides in runs]
+    studies = [outline_of(config, overrides) for config, overrides in runs]
+    config, workers = runs[0][0], runs[0][0]["workers"]
+    total, dtype = add_up(studies), config["model"].get("dtype", "float32")
+    by = f"on {workers} worker{'s' * (workers > 1)}"
+    if options.gpu or options.tflops:
+        tflops = options.tflops or tflops_of(options.gpu, dtype)
+        pace = f"{by} at {tflops:,.0f} TFLOP/s" + (f" ({options.gpu}, {dtype})" if not options.tflops else "")
+        print(total.text(total.hours(workers, tflops=tflops), pace))
+        return 0
+    if not (options.speed or callable(studies[0].denoiser)):
+        raise ValueError("the model is not here to be timed: name a GPU, e.g. --gpu h100, or give --tflops or --speed")
     speed = options.speed or measured_speed(studies[0])
-    print(add_up(studies).text(speed, runs[0][0]["workers"]))
+    print(total.text(total.hours(workers, nfe_per_second=speed), f"{by} at {speed:,.0f} NFE/s"))
     return 0
 
 
@@ -65,6 +76,8 @@ def regenerate(options: argparse.Namespace) -> int:
 def add_commands(add: Add) -> None:
     command = add("plan", plan)
     command.add_argument("overrides", nargs="*", help="as for scaling -m, e.g. experiment=fig06 or verifier=a,b")
+    command.add_argument("--gpu", help="h100, a100, ...: hours at 40 %% of the peak of its data sheet")
+    command.add_argument("--tflops", type=float, help="hours at the TFLOP/s that a worker really reaches")
     command.add_argument("--speed", type=float, help="denoiser calls a second of one worker (default: measured here)")
     command = add("status", status)
     command.add_argument("study", type=Path, help="a study's folder, e.g. outputs/quickstart")

@@ -40,8 +40,8 @@ def test_a_plan_counts_what_is_shared_once(tmp_path: Path, capsys: pytest.Captur
     grid = ["budget.candidates=1,2,4", f"output_dir={tmp_path}", "--speed", 100]
     shared = said(capsys, "plan", *MIXTURE, "search=random,zero_order", *grid)
     assert "6 runs, 0 of them finished, on 2 streams" in shared
-    assert "800 (1,400 if nothing were shared); 800 left" in shared
-    assert "0.00 h at 100 NFE/s and 1 worker\n" in shared
+    assert "700 (1,200 if nothing were shared); 700 left" in shared
+    assert "0.00 h on 1 worker at 100 NFE/s" in shared
 
 
 def test_a_plan_knows_what_is_finished(

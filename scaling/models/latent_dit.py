@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from scaling.hub import digest, find_folder
 from scaling.models.class_latents import ClassLatents
 from scaling.models.dit import DTYPES
+from scaling.models.outline import Outline, published
 from scaling.models.vae import VAE
 from scaling.networks import pick_device
 from scaling.schedules import Spacing, VariancePreserving
@@ -72,6 +74,18 @@ class LatentDiT(ClassLatents):
             "dtype": dtype,
             "compile": compile,
         }
+
+    @classmethod
+    def outline(cls, options: Mapping[str, Any]) -> Outline:
+        """What a plan reads of the model that these options would load."""
+        folder, spacing = Path(options["path"]).expanduser(), options["spacing"]
+        if folder.is_dir():
+            config = json.loads((folder / "transformer" / "config.json").read_text())
+            known, scheduler = {key: config[key] for key in _SHAPES if key in config}, _scheduler(folder)
+        else:
+            known, scheduler = published(options["path"]), {}
+        schedule = VariancePreserving.from_scheduler(scheduler, spacing)
+        return Outline(known, schedule, float(options["guidance_scale"]), options)
 
     def _forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """The noise, from one pass of the network; a learned variance (twice the channels) is dropped."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from scaling.hub import digest, find_file
 from scaling.models.class_latents import ClassLatents
 from scaling.models.dit import DTYPES, build
+from scaling.models.outline import Outline, published
 from scaling.models.vae import VAE
 from scaling.networks import pick_device
 from scaling.schedules import Flow
@@ -89,6 +90,13 @@ class SiT(ClassLatents):
             "dtype": dtype,
             "compile": compile,
         }
+
+    @classmethod
+    def outline(cls, options: Mapping[str, Any]) -> Outline:
+        """What a plan reads of the model that these options would load."""
+        path = Path(options["path"]).expanduser()
+        known = architecture(read_checkpoint(path), options["heads"]) if path.is_file() else published(options["path"])
+        return Outline(known, Flow(), float(options["guidance_scale"]), options)
 
     def _forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """noise - data, from one pass of the network; a learned variance (twice the channels) is dropped."""
