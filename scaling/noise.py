@@ -64,8 +64,8 @@ class NoiseSpace:
         return keyed_generator(self.seed, self.condition_key, name, k)
 
     def start(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
-        """A noise as the noisy sample at t = 1."""
-        return noise * self._first_sigma
+        """A noise as the noisy sample at t = 1 of data with unit variance, as diffusers starts; 1 to 1 for flow and VP."""
+        return noise * self._first_scale
 
     def renoise(self, x: Tensor, t: float, s: float, noise: Tensor) -> Tensor:
         """Takes x at time t up to the noisier time s > t, with the exact conditional law.
@@ -93,8 +93,8 @@ class NoiseSpace:
         return down + fresh * noise
 
     @cached_property
-    def _first_sigma(self) -> float:
-        return self._sigma(1.0)
+    def _first_scale(self) -> float:
+        return float(np.hypot(self._alpha(1.0), self._sigma(1.0)))
 
     def _alpha(self, t: float) -> float:
         return float(self.schedule.alpha(torch.tensor(t, dtype=torch.float64)))

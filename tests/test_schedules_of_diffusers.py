@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from scaling.schedules import VariancePreserving
+from scaling.noise import NoiseSpace
+from scaling.sampling import Euler
+from scaling.schedules import Flow, VariancePreserving
 
 
 @pytest.mark.parametrize("beta_schedule", ["linear", "scaled_linear"])
@@ -24,6 +26,17 @@ def test_grid_and_coefficients_are_ddims(beta_schedule, alpha_to_one, spacing, o
     alphas = theirs.alphas_cumprod[theirs.timesteps].double()
     torch.testing.assert_close(ours.alpha(times[:-1]) ** 2, alphas, atol=1e-6, rtol=1e-6)
     assert float(ours.alpha(times[-1]) ** 2) == pytest.approx(float(theirs.final_alpha_cumprod), abs=1e-6)
+
+
+def test_a_solve_starts_from_the_noise_that_diffusers_starts_from():
+    from diffusers import DDIMScheduler
+
+    theirs = DDIMScheduler(beta_schedule="scaled_linear")
+    assert theirs.init_noise_sigma == 1.0  # and the flow pipelines scale nothing
+    for ours in (VariancePreserving.from_scheduler(theirs.config), Flow()):
+        space = NoiseSpace(0, "k", (2,), ours, Euler(), 10)
+        noise = space.draw("candidate", 0)
+        assert torch.equal(space.start(noise), noise)
 
 
 def test_part_of_a_solve_begins_and_ends_where_it_is_told():
