@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,26 +16,54 @@ from scaling.runner.folder import slug
 
 Config = Mapping[str, Any]
 
-# What decides no result.
-ELSEWHERE = ("output_dir", "study", "logger", "progress", "debug", "workers", "journal", "order", "calibration")
+# What decides no result: of a run, and inside the parts of this package (where and how they compute, not what).
+ELSEWHERE = (
+    "output_dir",
+    "study",
+    "logger",
+    "progress",
+    "debug",
+    "workers",
+    "journal",
+    "order",
+    "calibration",
+    "phases",
+)
+HOW = (
+    *("device", "chunk", "slicing", "offload", "prompt_cache", "cache", "get"),
+    *("store", "prices", "cap", "key_env", "image_tokens", "retries", "backoff", "timeout", "workers"),
+)
 _built: dict[str, Any] = {}
 
 
 def run_name(config: Config, overrides: list[str]) -> str:
     """A readable slug of what was overridden, and a digest of all that decides the results."""
-    said = [o.lstrip("+") for o in overrides if re.split("[=.]", o.lstrip("+~"))[0] not in (*ELSEWHERE, "experiment")]
+    said = [line.lstrip("+") for line in overrides if _decides(line.lstrip("+~").partition("=")[0])]
     choices = config["choices"]
     words = ",".join(said) or "-".join(choices[group] for group in ("model", "verifier", "search"))
     return f"{slug(words)}-{digest(deciding(config))}"
 
 
 def deciding(config: Config) -> dict[str, Any]:
-    """The configuration without what decides no result (folders, logger, the device's index)."""
-    kept = {key: value for key, value in config.items() if key not in ELSEWHERE}
-    model = dict(kept["model"])
-    model.pop("device", None)
-    choices = {group: choice for group, choice in kept["choices"].items() if group != "calibration"}
-    return {**kept, "model": model, "choices": choices}
+    """The configuration without what decides no result: folders, logger, devices, memory, patience, spending."""
+    kept = {key: _deciding(value) for key, value in config.items() if key not in ELSEWHERE}
+    kept["model"].pop("device", None)
+    kept["choices"].pop("calibration", None)
+    return kept
+
+
+def _deciding(node: Any) -> Any:
+    """A copy without what decides nothing; of others' parts all is kept, since a word may mean something else there."""
+    if isinstance(node, Mapping):
+        own = str(node.get("_target_", "")).startswith("scaling.")
+        return {key: _deciding(value) for key, value in node.items() if not (own and key in HOW)}
+    return [_deciding(each) for each in node] if isinstance(node, list) else node
+
+
+def _decides(key: str) -> bool:
+    """Whether an override belongs into a run's name."""
+    parts = key.split(".")
+    return parts[0] not in (*ELSEWHERE, "experiment") and (len(parts) == 1 or parts[-1] not in HOW)
 
 
 def study_of(config: Config, overrides: list[str]) -> Any:
@@ -50,11 +77,11 @@ def study_of(config: Config, overrides: list[str]) -> Any:
     output_dir = writable(Path(config["output_dir"]))
     metrics = config["metrics"]
     parts = {
-        kind: {name: build(f"metrics.{kind}.{name}", node) for name, node in (metrics[kind] or {}).items()}
+        kind: {name: _part(config, f"metrics.{kind}.{name}", node) for name, node in (metrics[kind] or {}).items()}
         for kind in ("set", "per_sample", "extractors")
     }
     verifier, scorers, selector, names = _verifiers(config)
-    denoiser = build("model", config["model"])
+    denoiser = _part(config, "model", config["model"])
 
     from scaling.runner.study import Study
 
@@ -84,6 +111,7 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         samples=config["samples"],
         calibration=calibration,
         order=config.get("order", "conditions"),  # absent where a run was configured before there was a choice
+        phases=config.get("phases", False),
         progress=config["progress"],
     )
 
@@ -128,6 +156,7 @@ def outline_of(config: Config, overrides: list[str]) -> Any:
         probe=config["journal"]["probe"],
         limit=config["journal"]["limit_gb"] * 1e9,
         calibration=_calibration(config, len(conditions)),
+        phases=config.get("phases", False),
     )
 
 
@@ -177,8 +206,8 @@ def _calibration(config: Config, conditions: int) -> Any:
 
 def _verifiers(config: Config) -> tuple[Verifier, dict[str, Verifier], Any, dict[str, str]]:
     """What guides, what is recorded beside it, what picks afterwards (or None), and how the curve calls the parts."""
-    verifier = build("verifier", config["verifier"])
-    scorers = {name: build(f"scorers.{name}", node) for name, node in config["scorers"].items()}
+    verifier = _part(config, "verifier", config["verifier"])
+    scorers = {name: _part(config, f"scorers.{name}", node) for name, node in config["scorers"].items()}
     names = {part: config["choices"][part] for part in ("model", "verifier", "search")}
     if not isinstance(verifier, RankSelector | SetSelector):
         return verifier, scorers, None, names
@@ -191,12 +220,22 @@ def _verifiers(config: Config) -> tuple[Verifier, dict[str, Verifier], Any, dict
     return scorers.pop(first), scorers, verifier, {**names, "verifier": first, "selector": names["verifier"]}
 
 
+def _part(config: Config, where: str, node: Any) -> Any:
+    """What `build` makes; where networks take turns on the device it is left to the next one."""
+    part = build(where, node)
+    if config.get("phases"):
+        from scaling.runner.residents import release
+
+        release(part)
+    return part
+
+
 def build(where: str, node: Any) -> Any:
     """Instantiates a node once per process; equal nodes are one object, so that a multirun loads a model once."""
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
-    key = json.dumps([where.split(".")[0], node], sort_keys=True, default=str)
+    key = json.dumps(node, sort_keys=True, default=str)
     if key not in _built:
         try:
             _built[key] = instantiate(node, _convert_="all")

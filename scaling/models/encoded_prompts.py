@@ -13,13 +13,10 @@ from typing import Any
 
 from torch import Tensor
 
+from scaling.hub import cache_folder
+
 Row = dict[str, Tensor]  # one prompt as the network takes it, without the batch axis
 Encode = Callable[[str | None], Row]  # None is the prompt of no condition, which guidance leads away from
-
-
-def default_folder() -> Path:
-    """`scaling/prompts` in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "scaling" / "prompts"
 
 
 class EncodedPrompts:
@@ -27,7 +24,7 @@ class EncodedPrompts:
 
     def __init__(self, folder: str | Path | None, identity: Mapping[str, Any]) -> None:
         name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-        self.folder = (default_folder() if folder is None else Path(folder)) / name
+        self.folder = (cache_folder() / "prompts" if folder is None else Path(folder)) / name
 
     def rows(self, prompts: Sequence[str | None], encoder: Callable[[], AbstractContextManager[Encode]]) -> list[Row]:
         """The prompts' rows in order; the encoder is only entered where one is missing, and then once for all."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.encoders import OpenClip
+from scaling.hub import cache_folder
 from scaling.networks import class_labels
 from scaling.protocols import Condition
 
@@ -39,7 +40,7 @@ class ClipZeroShot:
     ) -> None:
         prompts = _prompts(names, templates)
         key = hashlib.sha256(repr((encoder.identity(), prompts)).encode()).hexdigest()
-        folder = Path(cache or os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "scaling"
+        folder = Path(cache).expanduser() / "scaling" if cache else cache_folder()
         self.encoder = encoder
         self.columns = _kept_columns(folder / f"clip_zero_shot-{key[:32]}.safetensors", encoder, prompts)
         self._identity = {"class": "ClipZeroShot", "columns": key, **encoder.identity()}
