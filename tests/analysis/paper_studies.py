@@ -46,6 +46,9 @@ def make_all(outputs: Path) -> Path:
     _grid(outputs / "fig11", sets=FAITHFUL, model=("fashion_s", "fashion_m", "fashion_l"))
     _grid(outputs / "fig12", sets=FAITHFUL, search=("first_order", "zero_order"))
     _grid(outputs / "fig13", sets=DIVERSE, verifier=("classifier", "oracle"))
+    for search, strength in (("random", 1.0), ("smc", 1.1), ("zero_order", 0.8)):
+        measured = {"scores": ("shapes_clip",), "sets": ("fid", "recall")}
+        make_run(outputs / "methods", search, search, strength=strength, **measured, **SMALL)
     return outputs
 
 

@@ -8,7 +8,7 @@ from paper_studies import make_all
 from PIL import Image
 
 from scaling.analysis.costs import cost, paper_nfe
-from scaling.analysis.figures import curves, paper, tables
+from scaling.analysis.figures import curves, paper, tables, versus
 from scaling.analysis.figures.gains import gain
 from scaling.analysis.figures.make import make, normalized
 from scaling.analysis.figures.specs import FIGURES, TABLES, shown
@@ -22,7 +22,7 @@ def outputs(tmp_path_factory):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_drawn_as_png_and_pdf(outputs, tmp_path, name):
-    png, pdf = make(name, outputs, tmp_path)
+    png, pdf = make(name, outputs, tmp_path)[:2]
     assert (png.name, pdf.name) == (f"{name}.png", f"{name}.pdf")
     assert np.asarray(Image.open(png).convert("L")).std() > 5
     assert pdf.read_bytes().startswith(b"%PDF")
@@ -43,6 +43,24 @@ def test_every_table_is_written_three_ways(outputs, tmp_path, name):
     assert latex.count("\\toprule") == latex.count("\\bottomrule") == 1
     assert len({line.count("&") for line in latex.splitlines() if "&" in line}) == 1
     assert {row["metric"] for row in csv.DictReader(rows.splitlines())} <= {*TABLES[name].metrics, *TABLES[name].costs}
+
+
+def test_methods_are_compared_with_random_search_in_pairs(outputs, tmp_path):
+    lines = make("methods", outputs, tmp_path)[2].read_text().splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| random", "| SMC", "| zero order"]
+    base, smc = open_run(outputs / "methods" / "random"), open_run(outputs / "methods" / "smc")
+    for rung in range(4):
+        row = versus.difference(smc, base, "shapes_clip", rung)
+        pairs = smc.per_sample("shapes_clip")[rung] - base.per_sample("shapes_clip")[rung]
+        assert row.value == pytest.approx(pairs.mean())
+        assert row.low < row.value < row.high
+        assert versus.difference(base, base, "fid", rung) == (0, 0, 0)
+
+
+def test_methods_without_random_search_are_refused(outputs, tmp_path):
+    make_run(tmp_path / "methods", "smc", "smc", conditions=20)
+    with pytest.raises(ValueError, match="needs one run of random search"):
+        make("methods", tmp_path)
 
 
 def test_names_may_be_short():

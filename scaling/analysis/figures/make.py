@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.analysis.curve_plot import draw_curves, save
-from scaling.analysis.figures import curves, gains, images, tables
+from scaling.analysis.figures import curves, gains, images, tables, versus
 from scaling.analysis.figures.specs import FIGURES, TABLES, Figure, command
 from scaling.analysis.folder import Study, find_runs, open_study
 
@@ -19,24 +19,27 @@ def make(
     axis: str | None = None,
     with_paper: bool = True,
 ) -> list[Path]:
-    """Makes a figure (png and pdf) or a table (md, tex, csv) and returns the files.
+    """Makes a figure (png and pdf) or a table (md, tex, csv) and returns the files; `methods` is both (png, pdf, md).
 
-    `name` is fig01..fig14, tab01..tab08, or any study: its curves are then drawn in all its metrics. The runs are those
-    of the study of that name, or else of `paper/` and that name, which may be asked for too. ValueErrors say which
-    command makes missing runs.
+    `name` is fig01..fig14, tab01..tab08, methods, or any study: its curves are then drawn in all its metrics. The runs
+    are those of the study of that name, or else of `paper/` and that name, which may be asked for too. ValueErrors say
+    which command makes missing runs.
     """
     name = normalized(name)
     study = _study(name, outputs)
     folder = out or outputs / "figures"
     if name.startswith("paper/"):
         name, folder = name.removeprefix("paper/"), folder / "paper"
-    number = int(name[3:]) if name in FIGURES or name in TABLES else None
+    number = int(name[3:]) if re.fullmatch(r"(fig|tab)\d\d", name) else None
     if name in TABLES:
         return _make_table(name, number, study, folder)
     if name in FIGURES:
         picture = _draw(FIGURES[name], number, study, axis, with_paper)
         paths = [folder / f"{name}.{kind}" for kind in ("png", "pdf")]
         save(picture, *paths)
+        if FIGURES[name].kind == "versus":
+            paths.append(folder / f"{name}.md")
+            paths[-1].write_text(versus.markdown(FIGURES[name], study.runs))
         return paths
     return [draw_curves(study.runs, folder / f"{name}.{kind}", axis=axis or "nfe") for kind in ("png", "pdf")]
 
@@ -54,6 +57,8 @@ def _draw(figure: Figure, number: int | None, study: Study, axis: str | None, wi
         return gains.draw_lines(figure, number, study.runs, axis or figure.axis, with_paper)
     if figure.kind == "images":
         return images.draw(figure, study.runs)
+    if figure.kind == "versus":
+        return versus.draw(figure, study.runs)
     return curves.draw(figure, number, study.runs, axis, with_paper)
 
 

@@ -13,7 +13,7 @@ class Figure:
     """A figure's form: a row of panels per metric, a column per value of a field."""
 
     title: str
-    kind: str  # curves | bars | gains | images
+    kind: str  # curves | bars | gains | images | versus
     metrics: tuple[str, ...] = ()
     columns: str | None = None  # a field of the runs' identity, or None for one panel per metric
     axis: str = "nfe"
@@ -79,6 +79,11 @@ FIGURES: dict[str, Figure] = {
     "fig12": Figure("First-order against zero-order search", "curves", ("fid", "inception_score")),
     "fig13": Figure("Fidelity and diversity under random search", "curves", ("fid", "precision", "recall")),
     "fig14": Figure("Fidelity and diversity by search", "curves", ("fid", "precision", "recall")),
+    "methods": Figure(
+        "Every search method against random search at equal NFE",
+        "versus",
+        ("accuracy", "shapes_clip", "fid", "recall"),
+    ),
 }
 
 TABLES: dict[str, Table] = {
