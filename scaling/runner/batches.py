@@ -12,8 +12,11 @@ from torch.utils.checkpoint import checkpoint
 
 from scaling.journal.stream import digest
 from scaling.protocols import Condition, Denoiser, Encoded, Features, Prediction, Verifier
+from scaling.runner.residents import DECODER, MODEL, Residents, extractor_part, scorer_part
 from scaling.runner.stop import check_stop
 from scaling.sampling import Sampler
+
+BATCHES_A_PHASE = 16  # whose images wait on the host, 0.8 GB for 64 rows at 256 px
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,13 @@ class Batches:
         extractors: Mapping[str, Features],
         size: int,
         probe: float | None = None,
+        residents: Residents | None = None,
     ) -> None:
-        """`probe` is a noise level whose x0 prediction is given back although no scorer here looks at it."""
+        """`probe` is a noise level whose x0 prediction is given back although no scorer here looks at it.
+
+        With `residents` denoising, decoding and scoring each have the device to themselves, one after the other.
+        """
+        self.phases, self._bring = residents is not None, residents.bring if residents else _stay
         self.denoiser, self.sampler, self.size = denoiser, sampler, size
         self.shape = size  # rows that really go at a time: halved where the memory ends
         self.scorers, self.extractors = dict(scorers), dict(extractors)
@@ -77,6 +85,11 @@ class Batches:
         self.on_halved: Callable[[], None] = lambda: None
         self._conditions: Sequence[Condition] = ()
         self._encoded: Encoded = {}
+
+    @property
+    def reach(self) -> int:
+        """Rows that are decoded before they are scored: many where the networks take turns on the device."""
+        return self.size * (BATCHES_A_PHASE if self.phases else 1)
 
     @property
     def probe_column(self) -> str:
@@ -96,13 +109,18 @@ class Batches:
         self._check_scores(out)
         return out
 
+    def denoise(self, rows: Sequence[Row]) -> Columns:
+        """As `solve` without scores; nothing is decoded, and `rescore` gives them from what was kept."""
+        check_stop()
+        return self._in_shape(len(rows), lambda part: self._solve(rows[part], scoring=False))
+
     def rescore(
         self, latents: np.ndarray, places: np.ndarray, names: Sequence[str], probes: np.ndarray | None = None
     ) -> Columns:
         """Scores of kept clean samples, with their kept predictions for a scorer that looks at those."""
 
         def judge(images: Tensor, conditions: list[Condition], probed: Tensor | None) -> Mapping[str, Tensor]:
-            return {self.score_columns[n]: self.scorers[n](images, conditions, probed).float() for n in names}
+            return {self.score_columns[n]: self._score(n, images, conditions, probed) for n in names}
 
         out = self._judged(latents, places, judge, probes)
         self.paid.verifier_calls += len(latents) * len(names)
@@ -113,11 +131,11 @@ class Batches:
         """Every extractor's outputs for clean samples, as "<extractor>.<output>" columns."""
 
         def judge(images: Tensor, conditions: list[Condition], probed: Tensor | None) -> Mapping[str, Tensor]:
-            return {
-                f"{name}.{output}": value.float()
-                for name, extractor in self.extractors.items()
-                for output, value in extractor(images, conditions).items()
-            }
+            out: dict[str, Tensor] = {}
+            for name, extractor in self.extractors.items():
+                self._bring(extractor_part(name))
+                out |= {f"{name}.{output}": value.float() for output, value in extractor(images, conditions).items()}
+            return out
 
         return self._judged(latents, places, judge)
 
@@ -126,7 +144,8 @@ class Batches:
         places = np.zeros(len(latents), np.int64)
         return self._judged(latents, places, lambda images, conditions, probed: {"images": images})["images"]
 
-    def _solve(self, rows: Sequence[Row]) -> Columns:
+    def _solve(self, rows: Sequence[Row], scoring: bool = True) -> Columns:
+        self._bring(MODEL)
         padded = [rows[min(i, len(rows) - 1)] for i in range(self.shape)]
         x = torch.stack([row.x for row in padded]).to(self.denoiser.device)
         times = torch.stack([row.times for row in padded])
@@ -139,34 +158,41 @@ class Batches:
             denoise = self._denoise(encoded, gradient)
             probe = self.probe if score else None
             solved = self.sampler.advance(denoise, self.denoiser.schedule, x, times, score, probe)
-            scores = self._scores(solved.x0, solved.probe, conditions) if score else {}
+            scores = self._scores(solved.x0, solved.probe, conditions) if score and scoring else {}
             columns = {"x": solved.x.detach(), "x0": solved.x0.detach()}
             if solved.probe is not None:
                 columns["probe"] = solved.probe.detach()
             if gradient:
                 guiding = next(iter(scores.values()))
                 columns["gradient"] = torch.autograd.grad(guiding.sum(), x)[0]
-        self._charge(rows, len(padded))
+        self._charge(rows, len(padded), bool(scores))
         return {name: value.detach().cpu().numpy()[: len(rows)] for name, value in {**columns, **scores}.items()}
 
     def _judged(
         self, latents: np.ndarray, places: np.ndarray, judge: Judge, probes: np.ndarray | None = None
     ) -> Columns:
-        """What `judge` says of decoded clean samples."""
+        """What `judge` says of clean samples: all of them are decoded, then all are judged."""
+        decoded = {"images": latents} if probes is None else {"images": latents, "probes": probes}
+        self._bring(DECODER)
+        for name, values in decoded.items():
+            decoded[name] = self._mapped(len(latents), [values], lambda _, x0: {"": self.denoiser.decode(x0)})[""]
+        self.paid.decodes += len(latents) * len(decoded)
 
-        def decode(values: np.ndarray) -> Tensor:
-            return self.denoiser.decode(torch.from_numpy(values).to(self.denoiser.device))
+        def compute(index: np.ndarray, images: Tensor, *probed: Tensor) -> Mapping[str, Tensor]:
+            return judge(images, [self._conditions[p] for p in places[index]], probed[0] if probed else None)
 
-        def compute(part: slice) -> Columns:
-            count = part.stop - part.start
-            index = part.start + np.minimum(np.arange(self.shape), count - 1)
+        return self._mapped(len(latents), list(decoded.values()), compute)
+
+    def _mapped(self, count: int, arrays: list[np.ndarray], compute: Callable[..., Mapping[str, Tensor]]) -> Columns:
+        """Rows of some arrays on the device, in padded batches; `compute` is given their index first."""
+
+        def batch(part: slice) -> Columns:
+            index = np.minimum(np.arange(part.start, part.start + self.shape), part.stop - 1)
             with torch.inference_mode():
-                images, probed = decode(latents[index]), None if probes is None else decode(probes[index])
-                said = judge(images, [self._conditions[p] for p in places[index]], probed)
-                self.paid.decodes += count * (1 if probes is None else 2)
-                return {name: value.cpu().numpy()[:count] for name, value in said.items()}
+                said = compute(index, *(torch.from_numpy(array[index]).to(self.denoiser.device) for array in arrays))
+                return {name: value.cpu().numpy()[: part.stop - part.start] for name, value in said.items()}
 
-        return self._in_shape(len(latents), compute)
+        return self._in_shape(count, batch)
 
     def _in_shape(self, count: int, compute: Callable[[slice], Columns]) -> Columns:
         """All of `count` rows in batches of one shape, which halves for good where it does not fit into memory."""
@@ -182,9 +208,14 @@ class Batches:
             self.on_halved()
 
     def _scores(self, x0: Tensor, probe: Tensor | None, conditions: list[Condition]) -> dict[str, Tensor]:
+        self._bring(DECODER)
         images = self.denoiser.decode(x0)
         probes = self.denoiser.decode(probe) if probe is not None and self.views > 1 else None
-        return {self.score_columns[n]: v(images, conditions, probes).float() for n, v in self.scorers.items()}
+        return {column: self._score(n, images, conditions, probes) for n, column in self.score_columns.items()}
+
+    def _score(self, name: str, images: Tensor, conditions: list[Condition], probes: Tensor | None) -> Tensor:
+        self._bring(scorer_part(name))
+        return self.scorers[name](images, conditions, probes).float()
 
     def _denoise(self, encoded: Encoded, gradient: bool) -> Callable[[Tensor, Tensor], Prediction]:
         if not gradient:
@@ -196,7 +227,7 @@ class Batches:
         index = torch.tensor([row.place for row in rows])
         return {name: value.index_select(0, index.to(value.device)) for name, value in self._encoded.items()}
 
-    def _charge(self, rows: Sequence[Row], padded: int) -> None:
+    def _charge(self, rows: Sequence[Row], padded: int, scored: bool) -> None:
         solve = self.sampler.nfe(rows[0].times, rows[0].score)
         per_call = self.denoiser.forwards_per_call
         again = 2 if rows[0].gradient else 1
@@ -205,7 +236,7 @@ class Batches:
         self.paid.nfe += solve * again * len(rows)
         self.paid.forwards += solve * again * per_call * padded
         self.paid.backwards += solve * per_call * padded * rows[0].gradient
-        if rows[0].score:
+        if scored:
             self.paid.decodes += padded * self.views
             self.paid.verifier_calls += padded * len(self.scorers)
 
@@ -215,3 +246,7 @@ class Batches:
             if values is not None and not np.isfinite(values).all():
                 bad = values[~np.isfinite(values)][0]
                 raise ValueError(f"verifier {name} gave the score {bad}; a score must be a finite number")
+
+
+def _stay(part: str) -> None:
+    """All parts are on the device."""

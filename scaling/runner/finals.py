@@ -99,8 +99,8 @@ class Finals:
                 self._solve(group[start : start + batches.size])
         for name, column in batches.score_columns.items():
             missing = rows[~self.block.has(self._tag + column, rows)]
-            for start in range(0, len(missing), batches.size):
-                part = missing[start : start + batches.size]
+            for start in range(0, len(missing), batches.reach):
+                part = missing[start : start + batches.reach]
                 probes = self._probes(part) if batches.scorers[name].probe is not None else None
                 columns = batches.rescore(self.latents(part), part[:, 0], [name], probes)
                 self.block.write(part, {self._tag + c: values for c, values in columns.items()})
@@ -123,8 +123,8 @@ class Finals:
             return {}
         tag = self._tag + "features/" + digest({n: dict(e.identity()) for n, e in batches.extractors.items()}) + "/"
         missing = rows[~self.block.has(tag, rows)]
-        for start in range(0, len(missing), batches.size):
-            part = missing[start : start + batches.size]
+        for start in range(0, len(missing), batches.reach):
+            part = missing[start : start + batches.reach]
             outputs = batches.features(self.latents(part), part[:, 0])
             columns = {tag + name: value for name, value in outputs.items()}
             self.block.write(part, {**columns, tag: np.ones(len(part), np.uint8)})
@@ -156,7 +156,8 @@ class Finals:
         return Row(row.place, row.number, row.x, space.schedule.grid(steps, start, stop))
 
     def _solve(self, rows: list[Row]) -> None:
-        answers = self.task.batches.solve(rows)
+        batches = self.task.batches
+        answers = batches.denoise(rows) if batches.phases else batches.solve(rows)
         keys = np.array([[row.place, row.number] for row in rows])
         kept = {"latents": answers["x"]}
         if "probe" in answers and self.task.is_open_loop:
@@ -164,7 +165,7 @@ class Finals:
         self.block.write(keys, {self._tag + name: column for name, column in kept.items()})
         if self.reuses:
             return
-        scores = {self._tag + c: answers[c] for c in self.task.batches.score_columns.values()}
+        scores = {self._tag + c: answers[c] for c in self.task.batches.score_columns.values() if c in answers}
         nfe = [self.task.spaces[row.place].nfe(row.times) for row in rows]
         self.block.write(keys, {**scores, self._tag + "nfe": np.array(nfe, np.int64)})
 

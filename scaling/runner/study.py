@@ -33,6 +33,7 @@ from scaling.runner.calibration import Calibration, calibrate
 from scaling.runner.folder import environment, write_json
 from scaling.runner.keep import KEEP, what_to_keep
 from scaling.runner.presence import at_work
+from scaling.runner.residents import MODEL, Residents
 from scaling.runner.select import select
 from scaling.runner.shape import batch_shape
 from scaling.runner.stages import ORDERS, Stage, caps_of, climbs, stages
@@ -67,6 +68,7 @@ class Study:
     patience: float = 60.0  # seconds after which a worker that does not stir is taken for dead
     samples: int = 36
     calibration: Calibration | None = None  # what is known without search: measured first, and a gate
+    phases: bool = False  # denoise, then decode, then score, with only one network on the device
     order: str = "conditions"  # or budget: all conditions at one rung before the next, with a curve after each
     progress: bool = True
 
@@ -83,6 +85,8 @@ class Study:
                 raise ValueError(f"{name}={value} must be at least 1")
         self.budget.check(self.sampler)
         self._check_needs()
+        if self.phases:
+            self._check_phases()
         if self.calibration is not None:
             judges = [*self.metrics, *self.per_sample, *self.scored]
             self.calibration.check(judges, len(self.conditions))
@@ -106,6 +110,18 @@ class Study:
                 f"search={search} makes its own stochastic steps of one evaluation each: it needs the Euler sampler, "
                 f"not {type(self.sampler).__name__}"
             )
+
+    def _check_phases(self) -> None:
+        """A ValueError where scores cannot come after all denoising."""
+        if not getattr(self.search, "open_loop", False):
+            raise ValueError(
+                f"phases=true denoises everything before it scores: search={self.name('search')} proposes by scores "
+                "and cannot run in phases; random can"
+            )
+        if self.keep != "latents":
+            raise ValueError(f"phases=true scores from kept latents: it needs journal.keep=latents, not {self.keep}")
+        if getattr(self.denoiser, "offload", "none") == "layers":
+            raise ValueError("phases=true moves whole networks; model.offload=layers moves its own: choose one of them")
 
     @property
     def scored(self) -> dict[str, Verifier]:
@@ -171,11 +187,16 @@ def execute(study: Study) -> Path:
     calibrate(study, execute)
     journal = Path(study.output_dir) / "journal"
     leases = Leases(study.patience)
+    residents = Residents(study.denoiser, study.scored, study.extractors) if study.phases else None
+    if residents is not None:
+        residents.bring(MODEL)
     size = study.batch_size or _batch_shape(study, journal, leases)
     probe = study.probe if getattr(study.search, "open_loop", False) else None
-    batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe)
+    batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe, residents)
     _claim(study, size)
     keep, said = what_to_keep(study)
+    if study.phases and keep != "latents":
+        raise ValueError(f"phases=true keeps all latents until they are scored: raise journal.limit_gb ({said})")
     if said and study.progress:
         print(said, file=sys.stderr, flush=True)
     with at_work(study.folder, study.patience):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ class Task:
     guiding: str  # name of the verifier that guides
     cap: int
     keep: str = "latents"
+    scoring: bool = True  # False: a pass that only denoises and keeps
 
     @property
     def is_open_loop(self) -> bool:
@@ -40,7 +42,7 @@ class Task:
     def needs(self) -> Needs:
         columns = self.batches.score_columns
         reads = frozenset(getattr(self.search, "reads", {"x", "x0", "gradient"}))
-        return Needs(columns[self.guiding], tuple(columns.values()), reads)
+        return Needs(columns[self.guiding], tuple(columns.values()) if self.scoring else (), reads)
 
     def life(self, place: int) -> Life:
         return Life(place, self.search, self.spaces[place], self.block, self.needs, self.cap)
@@ -48,7 +50,11 @@ class Task:
 
 def run_block(task: Task, on_rows: OnRows = lambda rows, nfe: None) -> None:
     """Computes whatever the journal still lacks for all conditions of the block, in full batches where they fill."""
-    _score_kept(task)
+    if task.batches.phases and task.scoring:
+        run_block(dataclasses.replace(task, scoring=False), on_rows)
+    if task.scoring:
+        _score_kept(task)
+    answer = task.batches.solve if task.scoring else task.batches.denoise
     lives = {place: task.life(place) for place in incomplete(task)}
     queues: Queues = {}
     ahead = -(-2 * task.batches.size // max(len(lives), 1))  # rows that an open-loop search is asked ahead
@@ -64,7 +70,7 @@ def run_block(task: Task, on_rows: OnRows = lambda rows, nfe: None) -> None:
         shape = _next_shape(queues, task.batches.size)
         while True:
             rows, queues[shape] = queues[shape][: task.batches.size], queues[shape][task.batches.size :]
-            _write(task, rows, task.batches.solve(rows))
+            _write(task, rows, answer(rows))
             for row in rows:
                 lives[row.place].waiting -= 1
             on_rows(len(rows), sum(int(row.record[1]) for row in rows))
@@ -104,8 +110,8 @@ def _score_kept(task: Task) -> None:
         keys = clean[~block.has(batches.score_columns[name], clean) & block.has("latents", clean)]
         if verifier.probe is not None:  # where the prediction was not kept the rows are solved again
             keys = keys[block.has(batches.probe_column, keys)]
-        for start in range(0, len(keys), batches.size):
-            part = keys[start : start + batches.size]
+        for start in range(0, len(keys), batches.reach):
+            part = keys[start : start + batches.reach]
             probes = None if verifier.probe is None else block.get(batches.probe_column, part)
             block.write(part, batches.rescore(block.get("latents", part), part[:, 0], [name], probes))
 
