@@ -35,10 +35,11 @@ COMMON = (
     "logger=none",
 )
 STEPS = "budget.nfes_per_iter"
+PATHS = (("start", 0.3), ("rounds", 2), ("rounds", 8))
 TRIALS: dict[str, tuple[dict[str, Any], ...]] = {
     "random": ({STEPS: 5}, {STEPS: 10}, {STEPS: 20}, {STEPS: 40}),
     "zero_order": ({}, {"neighbors": 4}, {"cosine": 0.8}, {"pivot": "move"}),
-    "paths": ({}, {"width": 1}, {"width": 3}, {"selection": "per_path"}),
+    "paths": ({"width": 1}, *({"width": 1, name: value} for name, value in PATHS)),  # wider ones cost over 120 NFE
     "first_order": tuple({"normalized": True, "step": step} for step in (0.05, 0.15, 0.4, 1.0)),
     "reno": ({}, {"step": 20.0}, {"step": 50.0}, {"step": 20.0, "momentum": 0.5}),
     "smc": ({"lambda_": 10.0}, {"lambda_": 30.0}, {"lambda_": 100.0}, {"lambda_": 100.0, "every": 0.1}),
