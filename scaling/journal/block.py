@@ -12,6 +12,9 @@ from scaling.journal.records import Record, RecordFile, in_memory
 from scaling.protocols import Condition
 
 Keys = np.ndarray  # int64 [n, 2]: place of the condition in the block, row number of its candidate
+Columns = tuple[str, ...]  # of one record: they have entries for the same rows
+MISSING = np.iinfo(np.int64).max
+KEYS = ("condition_keys", "places", "row_numbers")
 
 
 class Block:
@@ -31,7 +34,9 @@ class Block:
         self.rows = 0  # one more than the highest row number of any condition
         self._lease = lease
         self._records: list[Record] = []
-        self._where: dict[str, np.ndarray] = {}  # column -> [conditions, rows] of record << 32 | entry, -1 = missing
+        self._where: dict[Columns, np.ndarray] = {}  # -> [conditions, rows] of record << 32 | entry, or MISSING
+        self._of: dict[str, list[Columns]] = {}  # column -> the keys above that it is in
+        self._known: set[bytes] = set()  # conditions that were found to be these
         for path in sorted(folder.glob("*.journal")):
             for record in RecordFile(path).records:
                 self._check_conditions(path, in_memory(record["condition_keys"]))
@@ -40,7 +45,7 @@ class Block:
 
     @property
     def columns(self) -> list[str]:
-        return sorted(self._where)
+        return sorted(self._of)
 
     def write(self, keys: Keys, columns: Mapping[str, np.ndarray]) -> None:
         """Appends entries for some rows as one record; a LeaseLost where another process writes by now."""
@@ -58,68 +63,75 @@ class Block:
 
     def has(self, column: str, keys: Keys) -> np.ndarray:
         """Whether each row has an entry, [n] bool."""
-        return self._lookup(column, keys) >= 0
+        return self._lookup(column, keys) != MISSING
 
     def get(self, column: str, keys: Keys) -> np.ndarray:
         """The entries of rows that all have one, [n, ...] with n at least 1."""
         where = self._lookup(column, keys)
-        assert len(where) and (where >= 0).all(), f"asked for {column} where there is none"
-        numbers, entries = where >> 32, where & 0xFFFFFFFF
-        try:
-            pieces = {n: self._records[n][column][entries[numbers == n]] for n in np.unique(numbers)}
-        except FileNotFoundError:  # who took the lease over may have rewritten the segments
-            if self._lease is not None:
-                self._lease.check()
-            raise
-        sample = next(iter(pieces.values()))
-        out = np.empty((len(where), *sample.shape[1:]), sample.dtype)
-        for number, piece in pieces.items():
-            out[numbers == number] = piece
+        assert len(where) and (where != MISSING).all(), f"asked for {column} where there is none"
+        order = np.argsort(where, kind="stable")
+        numbers, entries = where[order] >> 32, where[order] & 0xFFFFFFFF
+        ends = [*(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(order)]
+        sample = self._records[numbers[0]][column]
+        out = np.empty((len(order), *sample.shape[1:]), sample.dtype)
+        begin = 0
+        for end in ends:
+            out[order[begin:end]] = self._entries(int(numbers[begin]), column, entries[begin:end])
+            begin = end
         return out
 
     def dense(self, column: str, missing: float = np.nan) -> np.ndarray:
         """A scalar column as float64 [conditions, rows], `missing` where there is no entry."""
         out = np.full((len(self.conditions), self.rows), missing)
-        where = self._where.get(column)
-        if where is not None and (keys := np.argwhere(where >= 0)).size:
-            out[keys[:, 0], keys[:, 1]] = self.get(column, keys)
+        if column in self._of:
+            keys = np.argwhere(np.ones(out.shape, bool))
+            if len(keys := keys[self.has(column, keys)]):
+                out[keys[:, 0], keys[:, 1]] = self.get(column, keys)
         return out
 
     def sync(self) -> None:
         if self._file is not None:
             self._file.sync()
 
+    def _entries(self, number: int, column: str, entries: np.ndarray) -> np.ndarray:
+        try:
+            return self._records[number][column][entries]
+        except FileNotFoundError:  # who took the lease over may have rewritten the segments
+            if self._lease is not None:
+                self._lease.check()
+            raise
+
     def _lookup(self, column: str, keys: Keys) -> np.ndarray:
-        out = np.full(len(keys), -1, np.int64)
-        where = self._where.get(column)
-        if where is not None and len(keys):
+        out = np.full(len(keys), MISSING)
+        for columns in self._of.get(column, ()) if len(keys) else ():
+            where = self._where[columns]
             known = keys[:, 1] < where.shape[1]
-            out[known] = where[keys[known, 0], keys[known, 1]]
+            out[known] = np.minimum(out[known], where[keys[known, 0], keys[known, 1]])
         return out
 
     def _add(self, record: Record) -> None:
         number = len(self._records)
         self._records.append(record)
-        here = np.flatnonzero(
-            in_memory(record["places"]) < len(self.conditions)
-        )  # a study of fewer conditions may read it
+        places, rows = in_memory(record["places"]), in_memory(record["row_numbers"])
+        here = np.flatnonzero(places < len(self.conditions))  # a study of fewer conditions may read it
         if len(here) == 0:
             return
-        places, rows = record["places"][here], record["row_numbers"][here]
+        places, rows = places[here], rows[here]
         self.rows = max(self.rows, int(rows.max()) + 1)
-        for column in record:
-            if column in ("condition_keys", "places", "row_numbers"):
-                continue
-            where = self._where.get(column, np.empty((len(self.conditions), 0), np.int64))
-            if where.shape[1] < self.rows:
-                grown = max(self.rows, 2 * where.shape[1])
-                where = np.pad(where, ((0, 0), (0, grown - where.shape[1])), constant_values=-1)
-            slots = where[places, rows]
-            where[places, rows] = np.where(slots < 0, (number << 32) + here, slots)
-            self._where[column] = where
+        columns = tuple(name for name in record if name not in KEYS)
+        if columns not in self._where:
+            self._where[columns] = np.empty((len(self.conditions), 0), np.int64)
+            for column in columns:
+                self._of.setdefault(column, []).append(columns)
+        where = self._where[columns]
+        if where.shape[1] < self.rows:
+            grown = max(self.rows, 2 * where.shape[1]) - where.shape[1]
+            where = self._where[columns] = np.pad(where, ((0, 0), (0, grown)), constant_values=MISSING)
+        where[places, rows] = np.minimum(where[places, rows], (number << 32) + here)
 
     def _check_conditions(self, path: Path, written: np.ndarray) -> None:
-        for name in written:
+        for name in set(written.tolist()) - self._known:
             place, key = name.decode().split(":")
             if int(place) < len(self.conditions) and self.conditions[int(place)].key != key:
                 raise ValueError(f"{path} was written for other conditions; move it away to start afresh")
+            self._known.add(name)

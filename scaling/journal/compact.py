@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from scaling.journal.block import KEYS
 from scaling.journal.lease import Lease
 from scaling.journal.records import Record, RecordFile, in_memory
 
-KEYS = ("condition_keys", "places", "row_numbers")
 ROWS = 4096  # of a record, at most about
 
 Scores = Mapping[str, np.ndarray]  # score column -> float64 [conditions, rows], -inf where there is none

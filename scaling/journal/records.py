@@ -9,14 +9,16 @@ was written, never something else.
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -24,20 +26,45 @@ MAGIC = b"SCJ1"
 HEAD = struct.Struct("<4sIQI")  # magic, header bytes, body bytes, CRC-32 of both
 
 
+class Reader:
+    """A file that is opened once for all of its records."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[bytes] | None = None
+
+    def into(self, out: np.ndarray, offset: int) -> None:
+        """Fills an array with the file's bytes from `offset` on."""
+        if self._file is None:
+            self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115
+        if os.preadv(self._file.fileno(), [out.data.cast("B")], offset) < out.nbytes:
+            raise OSError(f"{self.path} became shorter while it was read")
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
 @dataclass(frozen=True)
 class OnDisk:
     """An array of a record that stays in its file until entries of it are asked for."""
 
-    path: Path
+    file: Reader
     dtype: np.dtype
     shape: tuple[int, ...]
     offset: int
 
     def __getitem__(self, entries: np.ndarray) -> np.ndarray:
-        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
-        return np.array(mapped[entries])
+        """Some entries, each run of successive ones in one read."""
+        out = np.empty((len(entries), *self.shape[1:]), self.dtype)
+        size = math.prod(self.shape[1:]) * self.dtype.itemsize
+        breaks = np.flatnonzero(np.diff(entries) != 1) + 1
+        for run in np.split(np.arange(len(entries)), breaks) if out.size else ():
+            self.file.into(out[run[0] : run[-1] + 1], self.offset + int(entries[run[0]]) * size)
+        return out
 
 
+Layout = tuple[tuple[str, np.dtype, tuple[int, ...], int], ...]  # name, dtype, shape, offset in the body
 Record = Mapping[str, np.ndarray | OnDisk]  # one-dimensional arrays are in memory, the others on disk
 
 
@@ -45,6 +72,13 @@ def in_memory(array: np.ndarray | OnDisk) -> np.ndarray:
     """A one-dimensional array of a record."""
     assert isinstance(array, np.ndarray)
     return array
+
+
+@lru_cache(256)  # most records of a file have one of a few
+def layout(header: bytes) -> Layout:
+    """What a record's header says of its arrays."""
+    columns: dict[str, Any] = json.loads(header)
+    return tuple((name, np.dtype(code), tuple(shape), start) for name, (code, shape, start) in columns.items())
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -67,6 +101,7 @@ class RecordFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.records: list[Record] = []
+        self._reader = Reader(path)
         self.dropped = 0  # bytes behind the last good record when the file was read
         self._end = 0
         if path.exists() and path.stat().st_size:
@@ -85,7 +120,7 @@ class RecordFile:
             written = file.write(raw)
         if written != len(raw):
             raise OSError(f"only {written} of {len(raw)} bytes could be written to {self.path}: is the disk full?")
-        self._add(json.loads(raw[HEAD.size : HEAD.size + HEAD.unpack_from(raw)[1]]), raw, 0)
+        self._add(layout(raw[HEAD.size : HEAD.size + HEAD.unpack_from(raw)[1]]), raw, 0)
         self._end += len(raw)
 
     def sync(self) -> None:
@@ -105,19 +140,18 @@ class RecordFile:
         with memoryview(file) as view, view[body_start:end] as content:
             if zlib.crc32(content) != checksum:
                 return False
-        self._add(json.loads(file[body_start : body_start + head_bytes]), file, start)
+        self._add(layout(file[body_start : body_start + head_bytes]), file, start)
         self._end = end
         return True
 
-    def _add(self, header: dict[str, Any], source: mmap.mmap | bytes, start: int) -> None:
+    def _add(self, columns: Layout, source: mmap.mmap | bytes, start: int) -> None:
         body = start + HEAD.size + HEAD.unpack_from(source, start)[1]
         shift = self._end - start  # `source` may be this record alone
         record: dict[str, np.ndarray | OnDisk] = {}
-        for name, (code, shape, offset) in header.items():
-            dtype = np.dtype(code)
+        for name, dtype, shape, offset in columns:
             if len(shape) == 1:
                 raw = source[body + offset : body + offset + shape[0] * dtype.itemsize]
                 record[name] = np.frombuffer(raw, dtype)
             else:
-                record[name] = OnDisk(self.path, dtype, tuple(shape), body + offset + shift)
+                record[name] = OnDisk(self._reader, dtype, shape, body + offset + shift)
         self.records.append(record)

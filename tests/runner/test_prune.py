@@ -41,7 +41,12 @@ def columns(output_dir: Path, run: Study) -> list[dict[str, int]]:
     conditions = list(run.conditions)
     folders = sorted((output_dir / "journal").glob("*/block-*"))
     blocks = [Block(folder, conditions[i * 8 : i * 8 + 8]) for i, folder in enumerate(folders)]
-    return [{name: int((block._where[name] >= 0).sum()) for name in block.columns} for block in blocks]
+    rows = np.argwhere(np.ones((8, 8), bool))
+    known = [rows[rows[:, 0] < len(block.conditions)] for block in blocks]
+    return [
+        {name: int(block.has(name, keys).sum()) for name in block.columns}
+        for block, keys in zip(blocks, known, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("keep", ["scores", "winners", "latents"])
