@@ -75,13 +75,13 @@ def study_of(config: Config, overrides: list[str]) -> Any:
     conditions = build("conditions", config["conditions"])
     calibration = _calibration(config, len(conditions))
     output_dir = writable(Path(config["output_dir"]))
-    metrics = config["metrics"]
+    metrics, turns = config["metrics"], config.get("phases", False)
     parts = {
-        kind: {name: _part(config, f"metrics.{kind}.{name}", node) for name, node in (metrics[kind] or {}).items()}
+        kind: {name: build(f"metrics.{kind}.{name}", node, turns) for name, node in (metrics[kind] or {}).items()}
         for kind in ("set", "per_sample", "extractors")
     }
     verifier, scorers, selector, names = _verifiers(config)
-    denoiser = _part(config, "model", config["model"])
+    denoiser = build("model", config["model"], turns)
 
     from scaling.runner.study import Study
 
@@ -111,7 +111,7 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         samples=config["samples"],
         calibration=calibration,
         order=config.get("order", "conditions"),  # absent where a run was configured before there was a choice
-        phases=config.get("phases", False),
+        phases=turns,
         progress=config["progress"],
     )
 
@@ -206,8 +206,9 @@ def _calibration(config: Config, conditions: int) -> Any:
 
 def _verifiers(config: Config) -> tuple[Verifier, dict[str, Verifier], Any, dict[str, str]]:
     """What guides, what is recorded beside it, what picks afterwards (or None), and how the curve calls the parts."""
-    verifier = _part(config, "verifier", config["verifier"])
-    scorers = {name: _part(config, f"scorers.{name}", node) for name, node in config["scorers"].items()}
+    turns = config.get("phases", False)
+    verifier = build("verifier", config["verifier"], turns)
+    scorers = {name: build(f"scorers.{name}", node, turns) for name, node in config["scorers"].items()}
     names = {part: config["choices"][part] for part in ("model", "verifier", "search")}
     if not isinstance(verifier, RankSelector | SetSelector):
         return verifier, scorers, None, names
@@ -220,31 +221,32 @@ def _verifiers(config: Config) -> tuple[Verifier, dict[str, Verifier], Any, dict
     return scorers.pop(first), scorers, verifier, {**names, "verifier": first, "selector": names["verifier"]}
 
 
-def _part(config: Config, where: str, node: Any) -> Any:
-    """What `build` makes; where networks take turns on the device it is left to the next one."""
-    part = build(where, node)
-    if config.get("phases"):
-        from scaling.runner.residents import release
+def build(where: str, node: Any, turns: bool = False) -> Any:
+    """Instantiates a node once per process; equal nodes are one object, so that a multirun loads a model once.
 
-        release(part)
-    return part
-
-
-def build(where: str, node: Any) -> Any:
-    """Instantiates a node once per process; equal nodes are one object, so that a multirun loads a model once."""
+    With `turns`, where networks take turns on the device, what was built is taken off it for the next one.
+    """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
-    key = json.dumps(node, sort_keys=True, default=str)
+    key = json.dumps([node, turns], sort_keys=True, default=str)
     if key not in _built:
         try:
             _built[key] = instantiate(node, _convert_="all")
+            if turns:
+                _take_off(_built[key])
         except InstantiationException as error:
             cause = error.__cause__ or error
             if isinstance(cause, ValueError | TypeError | OSError):
                 raise ValueError(f"{where}: {' '.join(str(cause).split())}") from error
             raise
     return _built[key]
+
+
+def _take_off(part: Any) -> None:
+    from scaling.runner.residents import release
+
+    release(part)
 
 
 def writable(folder: Path) -> Path:

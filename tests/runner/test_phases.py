@@ -14,7 +14,9 @@ from studies import Pixels, Toward, study
 from torch import Tensor, nn
 
 import scaling
+from scaling import build
 from scaling.budget import Budget
+from scaling.compose import grid
 from scaling.metrics.inception_score import InceptionScore
 from scaling.models.gaussian_mixture import GaussianMixture
 from scaling.protocols import Condition, Encoded, Prediction
@@ -168,3 +170,16 @@ def test_networks_are_found_where_parts_keep_them() -> None:
     assert residents.networks(judge) == [judge.encoder.network]
     assert residents.networks(extractor) == extractor.networks
     assert residents.networks([model.network, {"again": model.network}]) == [model.network]
+
+
+def test_parts_are_taken_off_the_device_as_they_are_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone: list[nn.Module] = []
+    monkeypatch.setattr(build, "_built", {})
+    monkeypatch.setattr(residents, "move", lambda network, device: gone.append(network))
+    ((config, said),) = grid(["model=fashion_s", "search=random", f"output_dir={tmp_path}", "phases=true"])
+    built = build.study_of(config, said)
+    for part in (built.denoiser, built.verifier, *built.extractors.values()):
+        assert residents.networks(part)
+        assert all(any(network is each for each in gone) for network in residents.networks(part))
+    ((config, said),) = grid(["model=fashion_s", "search=random", f"output_dir={tmp_path}"])
+    assert build.study_of(config, said).denoiser is not built.denoiser  # a run without turns finds its own in place
