@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -73,7 +74,8 @@ class Batches:
         """
         self.phases, self._bring = residents is not None, residents.bring if residents else _stay
         self.denoiser, self.sampler, self.size = denoiser, sampler, size
-        self.shape = size  # rows that really go at a time: halved where the memory ends
+        self.shape = size  # rows that really go at a time: halved where the memory ends,
+        self.judged = size  # and apart from it, since images need more: rows that are decoded and judged at a time
         self.scorers, self.extractors = dict(scorers), dict(extractors)
         self.score_columns = {name: f"score/{digest(v.identity())}" for name, v in self.scorers.items()}
         probes = {v.probe for v in self.scorers.values() if v.probe is not None}
@@ -85,6 +87,11 @@ class Batches:
         self.on_halved: Callable[[], None] = lambda: None
         self._conditions: Sequence[Condition] = ()
         self._encoded: Encoded = {}
+
+    @property
+    def rows(self) -> int:
+        """The fewest rows that went at a time for want of memory; `size` where all fitted."""
+        return min(self.shape, self.judged)
 
     @property
     def reach(self) -> int:
@@ -158,7 +165,7 @@ class Batches:
             denoise = self._denoise(encoded, gradient)
             probe = self.probe if score else None
             solved = self.sampler.advance(denoise, self.denoiser.schedule, x, times, score, probe)
-            scores = self._scores(solved.x0, solved.probe, conditions) if score and scoring else {}
+            scores = self._scores(solved.x0, solved.probe, conditions, gradient) if score and scoring else {}
             columns = {"x": solved.x.detach(), "x0": solved.x0.detach()}
             if solved.probe is not None:
                 columns["probe"] = solved.probe.detach()
@@ -187,27 +194,46 @@ class Batches:
         """Rows of some arrays on the device, in padded batches; `compute` is given their index first."""
 
         def batch(part: slice) -> Columns:
-            index = np.minimum(np.arange(part.start, part.start + self.shape), part.stop - 1)
+            index = np.minimum(np.arange(part.start, part.start + self.judged), part.stop - 1)
             with torch.inference_mode():
                 said = compute(index, *(torch.from_numpy(array[index]).to(self.denoiser.device) for array in arrays))
                 return {name: value.cpu().numpy()[: part.stop - part.start] for name, value in said.items()}
 
-        return self._in_shape(count, batch)
+        return self._in_shape(count, batch, "judged")
 
-    def _in_shape(self, count: int, compute: Callable[[slice], Columns]) -> Columns:
+    def _in_shape(
+        self, count: int, compute: Callable[[slice], Columns], limit: Literal["shape", "judged"] = "shape"
+    ) -> Columns:
         """All of `count` rows in batches of one shape, which halves for good where it does not fit into memory."""
         while True:
+            rows: int = getattr(self, limit)
             try:
-                parts = [compute(slice(i, min(i + self.shape, count))) for i in range(0, count, self.shape)]
+                parts = [compute(slice(i, min(i + rows, count))) for i in range(0, count, rows)]
                 return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
             except torch.OutOfMemoryError:
-                if self.shape == 1:
+                if rows == 1:
                     raise
-            self.shape //= 2
+            setattr(self, limit, rows // 2)
             torch.cuda.empty_cache()
             self.on_halved()
 
-    def _scores(self, x0: Tensor, probe: Tensor | None, conditions: list[Condition]) -> dict[str, Tensor]:
+    def _scores(
+        self, x0: Tensor, probe: Tensor | None, conditions: list[Condition], gradient: bool
+    ) -> Mapping[str, Tensor]:
+        """Every scorer's column; where the rows do not fit at once they are judged in parts, not denoised again.
+
+        A gradient needs them all at once.
+        """
+
+        def judge(part: slice) -> Columns:
+            some = None if probe is None else probe[part]
+            return {name: value.cpu().numpy() for name, value in self._scored(x0[part], some, conditions[part]).items()}
+
+        if gradient:
+            return self._scored(x0, probe, conditions)
+        return {name: torch.from_numpy(value) for name, value in self._in_shape(len(x0), judge, "judged").items()}
+
+    def _scored(self, x0: Tensor, probe: Tensor | None, conditions: list[Condition]) -> dict[str, Tensor]:
         self._bring(DECODER)
         images = self.denoiser.decode(x0)
         probes = self.denoiser.decode(probe) if probe is not None and self.views > 1 else None

@@ -155,7 +155,7 @@ def _compute(
             if known >= len(work.caps):  # another worker of this run was quicker
                 return True
             batches.on_halved = lambda: _say_halved([stream for _, stream in streams], batches)
-            if batches.shape < batches.size:
+            if batches.rows < batches.size:
                 batches.on_halved()
             batches.open(conditions)
             shares = [
@@ -232,10 +232,10 @@ def _say_halved(streams: Sequence[Stream], batches: Batches) -> None:
     """Notes beside the streams that results are of tier (c): equal within rounding, not bit for bit."""
     said = all(_mark(stream).exists() for stream in streams)
     for stream in streams:
-        write_atomically(_mark(stream), json.dumps({"batch_size": batches.size, "rows": batches.shape}).encode())
+        write_atomically(_mark(stream), json.dumps({"batch_size": batches.size, "rows": batches.rows}).encode())
     if not said:
         print(
-            f"out of memory at {batches.size} rows: going on with {batches.shape}; results are the same within "
+            f"out of memory at {batches.size} rows: going on with {batches.rows}; results are the same within "
             "rounding (tier c), not bit for bit",
             file=sys.stderr,
             flush=True,

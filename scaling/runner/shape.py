@@ -1,4 +1,7 @@
-"""The batch shape: measured once per model and device, then kept, since results are bit-equal only at one shape."""
+"""The batch shape: measured once per model and device, then kept, since results are bit-equal only at one shape.
+
+It is the denoiser's: where its images do not fit at once they are decoded and judged in parts (`Batches.judged`).
+"""
 
 from __future__ import annotations
 

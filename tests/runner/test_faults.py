@@ -119,6 +119,34 @@ def test_out_of_memory_halves_the_batch_and_says_so_once(tmp_path: Path, capsys:
     assert json.loads((later / "cost.json").read_text())["tier"] == "c"  # it reads what the smaller batches made
 
 
+class HeavyImages(Heavy):
+    """The mixture on a device that holds any number of latents, but the images of so many rows."""
+
+    calls = 0
+
+    def __call__(self, x: torch.Tensor, *rest: object) -> object:
+        type(self).calls += len(x)
+        return self._inner(x, *rest)  # type: ignore[arg-type]
+
+    def decode(self, x0: torch.Tensor) -> torch.Tensor:
+        if len(x0) > self._rows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self._inner.decode(x0)
+
+
+def test_images_that_do_not_fit_are_judged_in_parts_and_nothing_is_denoised_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = scaling.run(study(tmp_path / "whole"))
+    folder = scaling.run(study(tmp_path / "heavy", denoiser=HeavyImages(5), names={"model": "gaussianmixture"}))
+    assert capsys.readouterr().err.count("out of memory") == 1  # halved twice
+    costs = [json.loads((f / "cost.json").read_text()) for f in (whole, folder)]
+    assert [cost["tier"] for cost in costs] == ["b", "c"]
+    assert [cost["paid"] for cost in costs] == [costs[0]["paid"]] * 2
+    assert HeavyImages.calls == costs[0]["paid"]["forwards"]  # at the whole shape, each row once
+    assert curve(folder) == curve(whole)
+
+
 def test_a_row_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(torch.OutOfMemoryError):
         scaling.run(study(tmp_path, denoiser=Heavy(0)))
