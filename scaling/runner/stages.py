@@ -31,19 +31,21 @@ def stages(search: Search, budget: Budget, space: NoiseSpace) -> list[Stage]:
     caps = budget.rungs
     if not getattr(search, "resolve", True) and budget.final != budget.nfes_per_iter:
         caps = tuple(cap + budget.final for cap in caps)  # no second solve: the whole price of the rung is its own
-    scales = getattr(search, "scales", None)
+    scales, least = getattr(search, "scales", None), getattr(search, "least", 1)
     if scales is None:
-        return [Stage(search, tuple(enumerate(caps)))]
-    by_size: dict[int, list[tuple[int, int]]] = {}
-    least = getattr(search, "least", 1)
-    cheapest = _sized(search, scales, least).cost(space)
-    fitting = [cap for cap in caps if cap >= cheapest]
+        cheapest = budget.nfes_per_iter * (2 if "gradient" in getattr(search, "needs", ()) else 1)
+    else:
+        cheapest = _sized(search, scales, least).cost(space)
+    fitting = [cap for cap in caps if cap >= cheapest]  # rungs that are too low for it have no point on its curve
     if not fitting:
+        size = f" ({scales}={least})" if scales else ""
         raise ValueError(
-            f"{type(search).__name__} costs at least {cheapest} NFE per condition ({scales}={least}); "
-            f"the budget ends at {caps[-1]}"
+            f"{type(search).__name__} costs at least {cheapest} NFE per condition{size}; the budget ends at {caps[-1]}"
         )
-    for index, cap in enumerate(fitting):  # rungs that are too low for it have no point on its curve
+    if scales is None:
+        return [Stage(search, tuple(enumerate(fitting)))]
+    by_size: dict[int, list[tuple[int, int]]] = {}
+    for index, cap in enumerate(fitting):
         by_size.setdefault(_largest(search, scales, space, cap), []).append((index, cap))
     return [Stage(_sized(search, scales, size), tuple(rungs)) for size, rungs in by_size.items()]
 
