@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,10 @@ def slug(text: str) -> str:
 
 def environment(device: torch.device, identities: Mapping[str, Any]) -> dict[str, Any]:
     """Versions, device, commit and what the parts call themselves (the hashes of their weights included)."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "versions": versions,
+        "versions": _versions(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
         "threads": torch.get_num_threads(),
         "git_commit": _commit(),
@@ -55,6 +50,18 @@ def environment(device: torch.device, identities: Mapping[str, Any]) -> dict[str
     }
 
 
+@cache
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+@cache
 def _commit() -> str | None:
     try:
         here = Path(__file__).parent

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from scaling.journal.block import Block
+from scaling.journal.block import Block, Keys
 from scaling.noise import NoiseSpace
 from scaling.protocols import Condition, Search
 from scaling.runner.batches import Batches, Columns, Row
@@ -16,6 +17,7 @@ from scaling.runner.keep import best_so_far
 from scaling.runner.lives import RECORD, Life, Needs
 
 OnRows = Callable[[int, int], None]  # told after each batch: rows, NFE
+HOLD = 1.0  # seconds of later scores that may wait to be journaled
 Queues = dict[tuple[int, bool, bool, bool], list[Row]]  # rows that wait, by their shape
 
 
@@ -59,12 +61,12 @@ def run_block(task: Task, on_rows: OnRows = lambda rows, nfe: None) -> None:
     queues: Queues = {}
     ahead = -(-2 * task.batches.size // max(len(lives), 1))  # rows that an open-loop search is asked ahead
     while True:
-        for life in lives.values():
+        open_lives = [life for life in lives.values() if not life.closed]
+        for life in open_lives:
             while not life.closed and (life.waiting == 0 or (life.open_loop and life.waiting < ahead)):
                 for row in life.advance():
                     queues.setdefault(row.shape, []).append(row)
-                if life.closed:
-                    _mark_end(task.block, life)
+        _mark_ends(task.block, [life for life in open_lives if life.closed])
         if not any(queues.values()):
             break
         shape = _next_shape(queues, task.batches.size)
@@ -110,37 +112,49 @@ def _score_kept(task: Task) -> None:
         keys = clean[~block.has(batches.score_columns[name], clean) & block.has("latents", clean)]
         if verifier.probe is not None:  # where the prediction was not kept the rows are solved again
             keys = keys[block.has(batches.probe_column, keys)]
+        waiting: list[tuple[Keys, Columns]] = []
+        since = time.monotonic()
         for start in range(0, len(keys), batches.reach):
             part = keys[start : start + batches.reach]
             probes = None if verifier.probe is None else block.get(batches.probe_column, part)
-            block.write(part, batches.rescore(block.get("latents", part), part[:, 0], [name], probes))
+            waiting.append((part, batches.rescore(block.get("latents", part), part[:, 0], [name], probes)))
+            if time.monotonic() - since > HOLD or start + len(part) == len(keys):
+                _write_scores(block, waiting)
+                waiting, since = [], time.monotonic()
 
 
-def _mark_end(block: Block, life: Life) -> None:
-    """Notes what the search would do next, so that a finished condition need not be run again to know it."""
-    key = np.array([[life.place, life.rows]])
-    if not block.has("next", key).all():
-        block.write(key, {"next": np.array([life.next_nfe], np.int64)})
+def _write_scores(block: Block, parts: Sequence[tuple[Keys, Columns]]) -> None:
+    """Journals several batches of scores as one record: a block of many is read slowly."""
+    columns = {name: np.concatenate([scores[name] for _, scores in parts]) for name in parts[0][1]}
+    block.write(np.concatenate([keys for keys, _ in parts]), columns)
+
+
+def _mark_ends(block: Block, lives: Sequence[Life]) -> None:
+    """Notes what searches would do next, so that a finished condition need not be run again to know it."""
+    keys = np.array([[life.place, life.rows] for life in lives]).reshape(-1, 2)
+    new = ~block.has("next", keys)
+    block.write(keys[new], {"next": np.array([life.next_nfe for life in lives], np.int64)[new]})
 
 
 def _write(task: Task, rows: Sequence[Row], answers: Columns) -> None:
-    """Journals a batch: first the tensors of the rows that have any, then scores and charges, which count as done."""
+    """Journals a batch as one record; where only some samples are kept these come first, the charges count as done."""
     block, needs = task.block, task.needs
     keys = np.array([[row.place, row.number] for row in rows])
     clean = rows[0].times[-1] == 0
-    if clean:
-        kept = np.ones(len(rows), bool) if needs.reads & {"x", "x0"} else _kept(task, keys, answers)
-        clean_columns = {"latents": answers["x"][kept]}
-        if "probe" in answers and task.keep == "latents" and task.is_open_loop:
-            clean_columns[task.batches.probe_column] = answers["probe"][kept]
-        block.write(keys[kept], clean_columns)
-    tensors = {name: answers[name] for name in needs.reads if name in answers and not (clean and name != "gradient")}
-    if tensors:
-        block.write(keys, tensors)
     records = zip(*(row.record for row in rows), strict=True)
     columns = {name: np.array(values, RECORD[name]) for name, values in zip(RECORD, records, strict=True)}
-    scores = {name: answers[name] for name in needs.scores if name in answers}
-    block.write(keys, {**scores, **columns})
+    columns |= {name: answers[name] for name in needs.scores if name in answers}
+    columns |= {name: answers[name] for name in needs.reads if name in answers and not (clean and name != "gradient")}
+    if clean:
+        kept = np.ones(len(rows), bool) if needs.reads & {"x", "x0"} else _kept(task, keys, answers)
+        samples = {"latents": answers["x"]}
+        if "probe" in answers and task.keep == "latents" and task.is_open_loop:
+            samples[task.batches.probe_column] = answers["probe"]
+        if kept.all():
+            columns |= samples
+        else:
+            block.write(keys[kept], {name: sample[kept] for name, sample in samples.items()})
+    block.write(keys, columns)
 
 
 def _kept(task: Task, keys: np.ndarray, answers: Mapping[str, np.ndarray]) -> np.ndarray:
