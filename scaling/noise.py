@@ -64,7 +64,7 @@ class NoiseSpace:
         return keyed_generator(self.seed, self.condition_key, name, k)
 
     def start(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
-        """A noise as the noisy sample at t = 1 of data with unit variance, as diffusers starts; 1 to 1 for flow and VP."""
+        """A noise as the sample at t = 1 of data with unit variance, as diffusers starts; the same for flow and VP."""
         return noise * self._first_scale
 
     def renoise(self, x: Tensor, t: float, s: float, noise: Tensor) -> Tensor:

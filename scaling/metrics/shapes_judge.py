@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.encoders import OpenClip
-from scaling.metrics.per_sample import Value as Value  # what conf/metrics/shapes.yaml names
 from scaling.protocols import Condition
 from scaling.shapes import judge
 from scaling.shapes.grammar import CATEGORIES, parse

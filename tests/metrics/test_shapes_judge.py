@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.metrics.shapes_judge import ShapesFeatures, ShapesJudge, Value
+from scaling.metrics.per_sample import Value
+from scaling.metrics.shapes_judge import ShapesFeatures, ShapesJudge
 from scaling.protocols import Condition, Features
 from scaling.shapes.grammar import CATEGORIES, draw
 from scaling.shapes.preference import preference
