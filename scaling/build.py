@@ -28,6 +28,7 @@ ELSEWHERE = (
     "order",
     "calibration",
     "phases",
+    "overrides",  # what was typed, in a run's own config.yaml
 )
 HOW = (
     *("device", "chunk", "slicing", "offload", "prompt_cache", "cache", "get"),

@@ -42,13 +42,13 @@ def _execute(config: Mapping[str, Any], overrides: list[str], folder: Path) -> N
     """Runs it here, or in several processes."""
     if config["workers"] != 1:
         writable(Path(config["output_dir"]))
-        _write_config(folder, config)
+        _write_config(folder, config, overrides)
         run_workers(config, overrides, folder)
         return
     from scaling.runner.study import execute
 
     study = study_of(config, overrides)
-    _write_config(folder, config)
+    _write_config(folder, config, overrides)
     execute(study)
 
 
@@ -76,12 +76,14 @@ def _finished(folder: Path) -> bool:
     return cost.exists() and bool(json.loads(cost.read_text()).get("done"))
 
 
-def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
+def _write_config(folder: Path, config: Mapping[str, Any], overrides: list[str]) -> None:
+    """What ran, and what was typed for it."""
     from omegaconf import OmegaConf
 
     from scaling.journal.stream import write_atomically
 
-    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))).encode())
+    said = {**config, "overrides": overrides}
+    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(said)).encode())
 
 
 def _publish(folder: Path, config: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 import tarfile
 import threading
@@ -14,6 +15,8 @@ import pytest
 
 from scaling import build
 from scaling.__main__ import main as scaling
+from scaling.analysis.folder import open_study
+from scaling.analysis.report.data import command as typed
 from scaling.journal.lease import Leases
 from scaling.runner.presence import at_work
 from scaling.study import main
@@ -154,3 +157,19 @@ def test_order_and_calibration_decide_no_folder(tmp_path: Path, command: Callabl
     for extra in ([], ["order=budget"], [gate.replace("toward", "control")]):
         command(*MIXTURE, "verifier=control", "budget.candidates=[1,2]", f"output_dir={tmp_path}", *extra)
         assert len(list((tmp_path / "default").glob("model*"))) == 1
+
+
+def test_a_run_keeps_what_was_typed_and_that_makes_it_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., None]
+) -> None:
+    command("-m", *MIXTURE, "budget.candidates=[1,2],[2]", "seed=1", f"output_dir={tmp_path}")
+    runs = open_study(tmp_path / "default").runs
+    assert len(runs) == 2
+    for run in runs:
+        assert run.config["overrides"][-3:-1] == ["seed=1", f"output_dir={tmp_path}"]
+        assert build.run_name(run.config, run.config["overrides"]) == run.name
+        before = (run.path / "cost.json").stat().st_mtime_ns
+        capsys.readouterr()
+        command(*shlex.split(typed(run))[1:])
+        assert "already finished" in capsys.readouterr().out
+        assert (run.path / "cost.json").stat().st_mtime_ns == before

@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -89,8 +90,9 @@ def test_alarms_and_warnings_are_said(tmp_path):
 def test_commands_are_the_overrides_where_they_were_kept(tmp_path):
     run = open_run(make_run(tmp_path, ladder=(1, 2), conditions=20))
     assert command(run).startswith("scaling budget=candidates model=fashion_m search=random verifier=classifier ")
-    run.config["overrides"] = ["model=fashion_m", "budget.candidates=[1, 2]"]
-    assert command(run) == "scaling model=fashion_m 'budget.candidates=[1,2]'"
+    run.config["overrides"] = ["model=fashion_m", "budget.candidates=[1, 2]", 'conditions.prompt="it\'s red"']
+    assert command(run).startswith("scaling model=fashion_m 'budget.candidates=[1, 2]' ")
+    assert shlex.split(command(run))[1:] == run.config["overrides"]
 
 
 def test_the_command_writes_the_page(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,16 +104,14 @@ def _seeds(runs: Sequence[Run]) -> int:
 def command(run: Run) -> str:
     """The command line that makes a run: its own overrides where they were kept, else what it chose."""
     if overrides := run.config.get("overrides"):
-        return "scaling " + " ".join(_quoted(each) for each in overrides)
+        return shlex.join(["scaling", *overrides])
     chosen = {group: option for group, option in run.choices.items() if isinstance(option, str)}
     parts = [f"{group.split('@')[0]}={option}" for group, option in chosen.items() if "@" not in group]
     budget = run.config.get("budget") or {}
-    ladder = next((f"budget.{name}={budget[name]}" for name in ("candidates", "nfe") if budget.get(name)), "")
-    return " ".join(["scaling", *parts, f"study={run.study}", f"seed={run.identity.seed}", _quoted(ladder)]).strip()
-
-
-def _quoted(text: str) -> str:
-    return f"'{text.replace(' ', '')}'" if "[" in text else text
+    ladder = [f"budget.{name}={budget[name]}".replace(" ", "") for name in ("candidates", "nfe") if budget.get(name)][
+        :1
+    ]
+    return shlex.join(["scaling", *parts, f"study={run.study}", f"seed={run.identity.seed}", *ladder])
 
 
 def _warnings(runs: Sequence[Run], names: Names) -> list[str]:
