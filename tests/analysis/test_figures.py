@@ -49,12 +49,23 @@ def test_methods_are_compared_with_random_search_in_pairs(outputs, tmp_path):
     lines = make("methods", outputs, tmp_path)[2].read_text().splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| random", "| SMC", "| zero order"]
     base, smc = open_run(outputs / "methods" / "random"), open_run(outputs / "methods" / "smc")
-    for rung in range(4):
-        row = versus.difference(smc, base, "shapes_clip", rung)
+    assert versus.ladder(base) == (20, 40, 80, 160)
+    for rung, cap in enumerate(versus.ladder(base)):
+        row = versus.difference(smc, base, "shapes_clip", cap)
         pairs = smc.per_sample("shapes_clip")[rung] - base.per_sample("shapes_clip")[rung]
         assert row.value == pytest.approx(pairs.mean())
         assert row.low < row.value < row.high
-        assert versus.difference(base, base, "fid", rung) == (0, 0, 0)
+        assert versus.difference(base, base, "fid", cap) == (0, 0, 0)
+
+
+def test_a_method_that_starts_later_or_ends_earlier_is_compared_where_it_is(tmp_path):
+    same = {"scores": ("shapes_clip",), "sets": ("fid", "recall"), "conditions": 40, "images": False}
+    make_run(tmp_path / "methods", "random", "random", ladder=(1, 2, 4), **same)
+    make_run(tmp_path / "methods", "paths", "paths", ladder=(2,), **same)
+    header, _, _, row = make("methods", tmp_path)[2].read_text().splitlines()
+    filled = [bool(cell.strip()) for cell in row.strip("|").split("|")][1:4]
+    assert "accuracy, 20 | accuracy, 40 | accuracy, 80" in header
+    assert filled == [False, True, False]
 
 
 def test_methods_without_random_search_are_refused(outputs, tmp_path):

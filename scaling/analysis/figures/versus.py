@@ -20,15 +20,15 @@ BUDGETS = (SKY, BLUE, RED)
 def draw(figure: Figure, runs: Sequence[Run]) -> Any:
     """A panel per metric, a row per method (the best at the largest budget of the first metric on top)."""
     base, others = sorted_runs(figure, runs)
-    rungs = len(base.series(figure.metrics[0]))
+    caps = ladder(base)
     picture, axes = new_figure([len(figure.metrics)])
     picture.set_size_inches(3.2 * len(figure.metrics) + 0.8, 0.42 * len(others) + 1.6)
     for panel, metric in zip(axes, figure.metrics, strict=True):
-        for rung in range(rungs):
-            offset = 0.22 * (rung - (rungs - 1) / 2)
-            rows = [difference(run, base, metric, rung) for run in others]
-            color = BUDGETS[rung * (len(BUDGETS) - 1) // max(rungs - 1, 1)]
-            label = f"{short_number(_nfe(base, rung))} NFE"
+        for rung, cap in enumerate(caps):
+            offset = 0.22 * (rung - (len(caps) - 1) / 2)
+            rows = [difference(run, base, metric, cap) for run in others]
+            color = BUDGETS[rung * (len(BUDGETS) - 1) // max(len(caps) - 1, 1)]
+            label = f"{short_number(cap)} NFE"
             places = np.arange(len(rows)) + offset
             panel.plot([row.value for row in rows], places, "o", color=color, ms=4, label=label)
             for row, place in zip(rows, places, strict=True):
@@ -52,13 +52,13 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
 def markdown(figure: Figure, runs: Sequence[Run]) -> str:
     """Random search's values, then every method's differences to it; bold where the interval leaves 0 out."""
     base, others = sorted_runs(figure, runs)
-    rungs = range(len(base.series(figure.metrics[0])))
-    heads = [f"{pretty(metric)}, {short_number(_nfe(base, rung))}" for metric in figure.metrics for rung in rungs]
-    lines = [f"| search | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    cells = [f"{base.series(metric)[rung].value:.3f}" for metric in figure.metrics for rung in rungs]
+    columns = [(metric, cap) for metric in figure.metrics for cap in ladder(base)]
+    lines = [f"| search | {' | '.join(f'{pretty(metric)}, {short_number(cap)}' for metric, cap in columns)} |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    cells = [f"{base.series(metric)[ladder(base).index(cap)].value:.3f}" for metric, cap in columns]
     lines.append(f"| {pretty(BASE)} | {' | '.join(cells)} |")
     for run in others:
-        cells = [_cell(difference(run, base, metric, rung)) for metric in figure.metrics for rung in rungs]
+        cells = [_cell(difference(run, base, metric, cap)) for metric, cap in columns]
         lines.append(f"| {pretty(run.identity.search)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -69,35 +69,39 @@ def sorted_runs(figure: Figure, runs: Sequence[Run]) -> tuple[Run, list[Run]]:
     if len(bases) != 1:
         raise ValueError(f"a comparison needs one run of {BASE} search, not {len(bases)}")
     (base,), metric = bases, figure.metrics[0]
-    rungs = len(base.series(metric))
-    others = [run for run in runs if run is not base and _ladder(run) == _ladder(base) and metric in run.metrics]
-    others = [run for run in others if len(run.series(metric)) == rungs]
+    others = [run for run in runs if run is not base and metric in run.metrics and set(ladder(run)) & set(ladder(base))]
     if not others or not shared_conditions([base, *others]):
         raise ValueError(f"no run has the conditions and budgets of {base.path}")
     sign = 1 if lower_is_better(metric) else -1
-    return base, sorted(others, key=lambda run: sign * run.series(metric)[-1].value)
+    return base, sorted(others, key=lambda run: (-len(ladder(run)), sign * run.series(metric)[-1].value))
 
 
-def difference(run: Run, base: Run, metric: str, rung: int) -> Interval:
-    """A metric of one run minus that of the other at a rung, paired by conditions or by the jackknife's groups."""
-    value, other = run.series(metric)[rung].value, base.series(metric)[rung].value
-    if metric in run.set_metrics and metric in base.set_metrics:
-        return paired_set_difference(value, run.replicates(metric)[rung], other, base.replicates(metric)[rung])
-    ours, theirs = run.per_sample(metric), base.per_sample(metric)
-    if ours.shape != theirs.shape:  # it does not apply to the same samples
-        return Interval(value - other, float("nan"), float("nan"))
-    return paired_mean_difference(ours[rung], theirs[rung])
-
-
-def _ladder(run: Run) -> Any:
+def ladder(run: Run) -> tuple[int, ...]:
+    """The search NFE that each of a run's rungs may spend; those too low for its search have no point."""
     budget = run.config.get("budget") or {}
-    return budget.get("nfe"), budget.get("candidates")
+    caps = budget.get("nfe") or [count * budget["nfes_per_iter"] for count in budget.get("candidates") or []]
+    return tuple(caps)[-len(run.series(run.identity.metric)) :]
 
 
-def _nfe(base: Run, rung: int) -> float:
-    return base.series(base.identity.metric)[rung].search_nfe
+def difference(run: Run, base: Run, metric: str, cap: int) -> Interval:
+    """A metric of one run minus that of the other at a budget, paired by conditions or by the jackknife's groups.
+
+    NaN where the run has no such rung.
+    """
+    if cap not in ladder(run):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    mine, its = ladder(run).index(cap), ladder(base).index(cap)
+    value, other = run.series(metric)[mine].value, base.series(metric)[its].value
+    if metric in run.set_metrics and metric in base.set_metrics:
+        return paired_set_difference(value, run.replicates(metric)[mine], other, base.replicates(metric)[its])
+    ours, theirs = run.per_sample(metric), base.per_sample(metric)
+    if ours.shape[1] != theirs.shape[1]:  # it does not apply to the same samples
+        return Interval(value - other, float("nan"), float("nan"))
+    return paired_mean_difference(ours[mine], theirs[its])
 
 
 def _cell(row: Interval) -> str:
+    if row.value != row.value:
+        return ""
     text = f"{row.value:+.3f} [{row.low:.3f}, {row.high:.3f}]"
     return f"**{text}**" if row.excludes_zero else text
