@@ -72,11 +72,17 @@ def infinite_sample(value: float, replicates: NDArray) -> Interval:
 
 
 def paired_mean_difference(ours: NDArray, theirs: NDArray, seed: int = 0) -> Interval:
-    """Mean of ours minus theirs, condition by condition: both saw the same conditions in the same order."""
-    ours, theirs = _checked(ours), _checked(theirs)
+    """Mean of ours minus theirs, condition by condition: both saw the same conditions in the same order.
+
+    NaN marks a condition that the metric does not apply to; only pairs without one count. ValueError where none is left.
+    """
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     if ours.shape != theirs.shape:
         raise ValueError(f"a paired difference needs the same conditions, not {len(ours)} and {len(theirs)} of them")
-    return _bootstrap(ours - theirs, seed)
+    both = ~np.isnan(ours) & ~np.isnan(theirs)
+    if ours.size and not both.any():
+        raise ValueError(f"a paired difference needs a condition with both values; of {ours.size} none has")
+    return _bootstrap(_checked(ours[both]) - _checked(theirs[both]), seed)
 
 
 def paired_set_difference(value: float, replicates: NDArray, other: float, other_replicates: NDArray) -> Interval:

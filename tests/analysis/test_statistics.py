@@ -134,6 +134,24 @@ def test_pairing_beats_independent_intervals():
     assert mean_interval(ours).low < mean_interval(theirs).high
 
 
+def test_pairs_count_where_the_metric_applies_to_both():
+    rng = np.random.default_rng(6)
+    ours, theirs = rng.standard_normal((2, 40))
+    gaps = [2, 5, 30], [5, 7]
+    applies = np.delete(np.arange(40), [2, 5, 7, 30])
+    expected = paired_mean_difference(ours[applies], theirs[applies])
+    ours[gaps[0]], theirs[gaps[1]] = np.nan, np.nan
+    assert paired_mean_difference(ours, theirs) == expected
+
+
+def test_no_pair_and_infinite_values_are_named():
+    gaps = np.array([1.0, np.nan, np.nan])
+    with pytest.raises(ValueError, match="both values; of 3 none has"):
+        paired_mean_difference(gaps, np.array([np.nan, 1.0, np.nan]))
+    with pytest.raises(ValueError, match="finite values, not inf"):
+        paired_mean_difference(np.array([1.0, np.inf]), np.ones(2))
+
+
 def test_the_same_twice_differs_by_nothing():
     values = np.random.default_rng(4).standard_normal(50)
     assert tuple(paired_mean_difference(values, values)) == (0.0, 0.0, 0.0)
