@@ -74,7 +74,7 @@ def infinite_sample(value: float, replicates: NDArray) -> Interval:
 def paired_mean_difference(ours: NDArray, theirs: NDArray, seed: int = 0) -> Interval:
     """Mean of ours minus theirs, condition by condition: both saw the same conditions in the same order.
 
-    NaN marks a condition that the metric does not apply to; only pairs without one count. ValueError where none is left.
+    NaN marks a condition that the metric does not apply to; pairs without one count. ValueError where none is left.
     """
     ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     if ours.shape != theirs.shape:
