@@ -35,7 +35,7 @@ COMMON = (
     "logger=none",
 )
 STEPS = "budget.nfes_per_iter"
-PATHS = (("start", 0.3), ("rounds", 2), ("rounds", 8))
+PATHS = (("start", 0.2), ("rounds", 2), ("rounds", 8))
 TRIALS: dict[str, tuple[dict[str, Any], ...]] = {
     "random": ({STEPS: 5}, {STEPS: 10}, {STEPS: 20}, {STEPS: 40}),
     "zero_order": ({}, {"neighbors": 4}, {"cosine": 0.8}, {"pivot": "move"}),
