@@ -34,6 +34,7 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
             for row, place in zip(rows, places, strict=True):
                 panel.plot([row.low, row.high], [place, place], color=color, lw=1.2)
         panel.axvline(0, color=GRAY, lw=0.8)
+        panel.locator_params(axis="x", nbins=5)
         arrow = "lower is better" if lower_is_better(metric) else "higher is better"
         panel.set_title(f"{pretty(metric)} ({arrow})", fontsize=10)
         panel.set_yticks(
