@@ -26,6 +26,14 @@ class Solved(NamedTuple):
     probe: Float[Tensor, "n *latent"] | None
 
 
+class Path(NamedTuple):
+    """A solve's time grid as its steps need it, on the device."""
+
+    dalpha: Float[Tensor, "n steps *ones"]
+    dsigma: Float[Tensor, "n steps *ones"]
+    points: Float[Tensor, "nodes n steps"]  # times of the evaluations
+
+
 class Sampler(Protocol):
     """Takes rows from times[:, 0] to times[:, -1] and knows beforehand what that costs."""
 
@@ -78,38 +86,48 @@ class RungeKutta:
         score: bool,
         probe: float | None = None,
     ) -> Solved:
-        """Solves all rows side by side; `times` is float64 on the CPU, so nothing here waits for the device.
+        """Solves all rows side by side; `times` is float64 on the CPU, and no step waits for the device.
 
         Every row must end at 0 or every row above it. Without a score, x0 at a last time above 0 is the one that the
         last step began with, at no cost. `probe` keeps the prediction made at the noise level nearest to it.
         """
         self._check(schedule)
         steps = times.shape[1] - 1
-        nearest = _nearest_step(schedule, times, probe)
-        kept = torch.zeros_like(x) if probe is not None else None
+        path = self._path(schedule, times, x)
+        nearest = _rows(_nearest_step(schedule, times, probe), x) if probe is not None else None
+        kept = torch.zeros_like(x)
         x0 = x
         for i in range(steps):
-            x, first = self._step(denoise, schedule, x, times[:, i], times[:, i + 1])
+            x, first = self._step(denoise, x, path, i)
             x0 = first.x0
-            if kept is not None:
-                kept = torch.where(_rows(nearest == i, x), x0, kept)
+            if nearest is not None:
+                kept = torch.where(nearest == i, x0, kept)
         ends_clean = bool(times[0, -1] == 0)
         if steps == 0 or (score and not ends_clean):
             x0 = denoise(x, times[:, -1].to(x.device, torch.float32)).x0
         elif ends_clean:
             x0 = x
-        return Solved(x, x0, x0 if steps == 0 and probe is not None else kept)
+        if probe is None:
+            return Solved(x, x0, None)
+        return Solved(x, x0, kept if steps else x0)
 
     def _check(self, schedule: Schedule) -> None:
         """Euler and Heun keep their order on any smooth schedule."""
 
-    def _step(self, denoise: Denoise, schedule: Schedule, x: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Prediction]:
-        dalpha = _rows(schedule.alpha(s) - schedule.alpha(t), x)
-        dsigma = _rows(schedule.sigma(s) - schedule.sigma(t), x)
+    def _path(self, schedule: Schedule, times: Tensor, x: Tensor) -> Path:
+        """All that the steps take from the schedule, in float64 there, brought to the device once a solve."""
+        t, s = times[:, :-1], times[:, 1:]
+        changes = torch.stack((schedule.alpha(s) - schedule.alpha(t), schedule.sigma(s) - schedule.sigma(t)))
+        points = torch.stack([torch.lerp(t, s, node) for node in self.nodes])
+        dalpha, dsigma = changes.to(x.device, x.dtype).view(2, *t.shape, *[1] * (x.ndim - 1))
+        return Path(dalpha, dsigma, points.to(x.device, torch.float32))
+
+    def _step(self, denoise: Denoise, x: Tensor, path: Path, i: int) -> tuple[Tensor, Prediction]:
+        dalpha, dsigma = path.dalpha[:, i], path.dsigma[:, i]
         predictions: list[Prediction] = []
-        for node, row in zip(self.nodes, self.matrix, strict=True):
-            point = x + _mix(row, predictions, dalpha, dsigma) if row else x
-            predictions.append(denoise(point, torch.lerp(t, s, node).to(x.device, torch.float32)))
+        for point, row in zip(path.points[:, :, i], self.matrix, strict=True):
+            moved = x + _mix(row, predictions, dalpha, dsigma) if row else x
+            predictions.append(denoise(moved, point))
         return x + _mix(self.weights, predictions, dalpha, dsigma), predictions[0]
 
 
@@ -144,9 +162,8 @@ def _mix(weights: tuple[float, ...], predictions: list[Prediction], dalpha: Tens
 
 
 def _rows(values: Tensor, like: Tensor) -> Tensor:
-    """One value a row, shaped to broadcast over `like`."""
-    dtype = values.dtype if values.dtype == torch.bool else like.dtype
-    return values.to(like.device, dtype).view(-1, *[1] * (like.ndim - 1))
+    """One value a row, on the device of `like` and shaped to broadcast over it."""
+    return values.to(like.device).view(-1, *[1] * (like.ndim - 1))
 
 
 def _nearest_step(schedule: Schedule, times: Tensor, sigma: float | None) -> Tensor:

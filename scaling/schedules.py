@@ -100,13 +100,20 @@ class VariancePreserving:
         return torch.cat((timesteps + 1, torch.zeros(1, dtype=torch.float64))) / size
 
     @cached_property
-    def _table(self) -> Float[Tensor, " N+1"]:
-        """alpha^2 at times 0, 1/N, ..., 1."""
-        return torch.tensor([self.final_alpha_cumprod, *self.alphas_cumprod], dtype=torch.float64)
+    def _tables(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
+        return {}
+
+    def _table(self, device: torch.device) -> tuple[Float[Tensor, " N+1"], Float[Tensor, " N+1"]]:
+        """alpha^2 and its log-SNR at times 0, 1/N, ..., 1; copied to a device once, since a copy waits for it."""
+        if device not in self._tables:
+            with torch.inference_mode(False):
+                values = [self.final_alpha_cumprod, *self.alphas_cumprod]
+                table = torch.tensor(values, dtype=torch.float64).to(device)
+                self._tables[device] = table, table.logit(eps=1e-12)
+        return self._tables[device]
 
     def _alphas_cumprod(self, t: Tensor) -> Tensor:
-        table = self._table.to(t.device)
-        logsnr = table.logit(eps=1e-12)
+        table, logsnr = self._table(t.device)
         position = t.double().clamp(0, 1) * (len(table) - 1)
         low = position.floor().long().clamp(max=len(table) - 2)
         weight = position - low

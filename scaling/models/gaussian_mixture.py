@@ -44,6 +44,7 @@ class GaussianMixture:
         self.device = torch.device(device)
         self.std = float(std)
         self.means: Float[Tensor, "k d"] = torch.tensor(means, dtype=torch.float32, device=self.device)
+        self._reach = float(torch.tensor(means, dtype=torch.float32).abs().max()) + 3 * self.std  # of black and white
         self.weights: Float[Tensor, " k"] = torch.tensor(shares, device=self.device) / sum(shares)
 
     def encode(self, conditions: Sequence[Condition]) -> Encoded:
@@ -70,9 +71,8 @@ class GaussianMixture:
         latent channel c, counted around where there are fewer than three.
         """
         shape = (1,) * (3 - len(self.latent_shape)) + self.latent_shape
-        reach = float(self.means.abs().max()) + 3 * self.std
         channels = [c % shape[0] for c in range(3)]
-        return (0.5 + x0.view(-1, *shape)[:, channels] / (2 * reach)).clamp(0, 1)
+        return (0.5 + x0.view(-1, *shape)[:, channels] / (2 * self._reach)).clamp(0, 1)
 
     def gflops(self) -> float:
         """8 operations for each entry of each component's mean."""

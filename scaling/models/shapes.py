@@ -68,6 +68,7 @@ class Shapes:
         network.load_state_dict(weights.state)
         nn.Module.to(network, self.device, DTYPES[dtype])  # diffusers' own `to` warns, of nothing here
         self.network = network.eval().requires_grad_(False)
+        self._nothing = [rows.to(self.device) for rows in phrases([""])]  # what guidance leads away from
         self._meta, self._sha256, self._dtype = meta, weights.sha256, dtype
         size = meta["architecture"]["sample_size"]
         self.latent_shape: tuple[int, ...] = (meta["architecture"]["in_channels"], size, size)
@@ -86,7 +87,7 @@ class Shapes:
         if self.guidance_scale == 1:
             velocity = self._forward(x, t, text, mask)
         else:
-            nothing, blank = (rows.to(x.device).expand(len(x), *rows.shape[1:]) for rows in phrases([""]))
+            nothing, blank = (rows.expand(len(x), *rows.shape[1:]) for rows in self._nothing)
             both = self._forward(
                 x.repeat(2, 1, 1, 1), t.repeat(2), torch.cat((text, nothing)), torch.cat((mask, blank))
             )
