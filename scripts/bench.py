@@ -21,6 +21,7 @@ PARTS = {
     "overhead": "bench_overhead",
     "loop": "bench_loop",
     "growth": "bench_growth",
+    "journal": "bench_journal",
     "sharing": "bench_grid",
 }
 

@@ -19,11 +19,13 @@ CONDITIONS, CANDIDATES, NFE, BATCH = 1000, 256, 4, 64
 STEPS = ("write", "resume", "list")
 
 
-def main() -> dict[str, Any]:
+def main(conditions: int = CONDITIONS, candidates: int = CANDIDATES, out: Path | None = None) -> dict[str, Any]:
     from bench_tools import scratch
 
+    if out is not None:
+        return measured(out, conditions, candidates)
     with scratch() as folder:
-        return measured(folder, CONDITIONS, CANDIDATES)
+        return measured(folder, conditions, candidates)
 
 
 def measured(folder: Path, conditions: int, candidates: int) -> dict[str, Any]:
@@ -31,10 +33,10 @@ def measured(folder: Path, conditions: int, candidates: int) -> dict[str, Any]:
     many = {step: child(step, folder / "many", conditions, candidates) for step in STEPS}
     for step, said in many.items():
         more = conditions - conditions // 10
-        said["bytes_a_condition"] = growth = 1e6 * (said["peak_mb"] - few[step]["peak_mb"]) / more
+        growth = said["peak_mb"] - few[step]["peak_mb"]
         print(
             f"journal   {step:7} {conditions:,} x {candidates}: {said['wall']:.1f} s wall, {said['cpu']:.1f} s CPU, "
-            f"{said['mb']:,.0f} MB on disk, peak {said['peak_mb']:.0f} MB, {growth:+.0f} B a condition"
+            f"{said['mb']:,.0f} MB on disk, peak {said['peak_mb']:.0f} MB, {growth:+.1f} MB by {more:,} conditions"
         )
     return {"few": few, "many": many}
 
@@ -125,8 +127,5 @@ if __name__ == "__main__":
     options = parser.parse_args()
     if options.step:
         print(json.dumps(run_step(options.step, options.out, options.conditions, options.candidates)))
-    elif options.out:
-        measured(options.out, options.conditions, options.candidates)
     else:
-        CONDITIONS, CANDIDATES = options.conditions, options.candidates
-        main()
+        main(options.conditions, options.candidates, options.out)
