@@ -99,22 +99,30 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         metrics=parts["set"],
         per_sample=parts["per_sample"],
         names=names,
-        seed=config["seed"],
         output_dir=output_dir,
-        study=config["study"],
-        run=run_name(config, overrides),
-        batch_size=config["batch_size"],
-        block_size=config["block_size"],
-        keep=config["journal"]["keep"],
-        probe=config["journal"]["probe"],
-        limit=config["journal"]["limit_gb"] * 1e9,
-        patience=config["journal"]["patience"],
-        samples=config["samples"],
         calibration=calibration,
-        order=config.get("order", "conditions"),  # absent where a run was configured before there was a choice
         phases=turns,
-        progress=config["progress"],
+        **_settings(config, overrides),
     )
+
+
+def _settings(config: Config, overrides: list[str]) -> dict[str, Any]:
+    """What a study takes from its configuration as it is."""
+    journal = config["journal"]
+    return {
+        "seed": config["seed"],
+        "study": config["study"],
+        "run": run_name(config, overrides),
+        "batch_size": config["batch_size"],
+        "block_size": config["block_size"],
+        "keep": journal["keep"],
+        "probe": journal["probe"],
+        "limit": journal["limit_gb"] * 1e9,
+        "patience": journal["patience"],
+        "samples": config["samples"],
+        "order": config.get("order", "conditions"),  # absent where a run was configured before there was a choice
+        "progress": config["progress"],
+    }
 
 
 def outline_of(config: Config, overrides: list[str]) -> Any:
@@ -147,17 +155,10 @@ def outline_of(config: Config, overrides: list[str]) -> Any:
         metrics=dict.fromkeys(config["metrics"]["set"] or {}),  # type: ignore[arg-type]  # their names
         per_sample=dict.fromkeys(config["metrics"]["per_sample"] or {}),  # type: ignore[arg-type]
         names=names,
-        seed=config["seed"],
         output_dir=Path(os.path.abspath(config["output_dir"])),
-        study=config["study"],
-        run=run_name(config, overrides),
-        batch_size=config["batch_size"],
-        block_size=config["block_size"],
-        keep=config["journal"]["keep"],
-        probe=config["journal"]["probe"],
-        limit=config["journal"]["limit_gb"] * 1e9,
         calibration=_calibration(config, len(conditions)),
         phases=config.get("phases", False),
+        **_settings(config, overrides),
     )
 
 

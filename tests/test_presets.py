@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra.utils import get_class, instantiate
+from configs import check, options
+from hydra.utils import instantiate
 
 from scaling.analysis.figures.specs import FIGURES, TABLES
 from scaling.compose import CONF, grid
+from scaling.noise import NoiseSpace
+from scaling.runner.stages import caps_of, stages
+from scaling.sampling import Euler
+from scaling.schedules import Flow
 
 NAMES = ("tab01", "tab02", "tab03", "tab04", "tab07", "tab08", "fig08", "fig09")
 PAPER = {  # runs, conditions, rungs in search NFE at 30 NFE a candidate (40 for SDXL)
@@ -23,15 +27,6 @@ PAPER = {  # runs, conditions, rungs in search NFE at 30 NFE a candidate (40 for
     "fig08": (4, "drawbench", [30, 3840]),
     "fig09": (1, "drawbench", [30 * n for n in (1, 2, 4, 8, 16, 32, 48, 64, 96, 128)]),
 }
-
-
-def check(node: Any) -> None:
-    """Every node with a target binds to it."""
-    if isinstance(node, dict):
-        if "_target_" in node:
-            signature(get_class(node["_target_"])).bind(**{k: v for k, v in node.items() if k != "_target_"})
-        for value in node.values():
-            check(value)
 
 
 def checked(preset: str, *overrides: str) -> list[dict[str, Any]]:
@@ -81,3 +76,17 @@ def test_a_preset_opens_with_its_command(preset: str) -> None:
     first, second, *_ = (Path(CONF) / "experiment" / f"{preset}.yaml").read_text().splitlines()
     assert first == "# @package _global_"
     assert second == f"# scaling -m experiment={preset}   then: scaling-study figure {preset}"
+
+
+def test_every_search_is_compared_as_it_was_tuned_and_fits_the_smallest_budget() -> None:
+    tuned = {path.stem for path in (CONF / "experiment" / "tuned").glob("*.yaml")}
+    runs = [config for config, _ in grid(["experiment=methods"])]
+    compared = {config["choices"]["search"]: config for config in runs}
+    assert compared.keys() == tuned and len(runs) == len(tuned)
+    for name, config in compared.items():
+        check(config["search"])
+        budget, search = instantiate(config["budget"], _convert_="all"), instantiate(config["search"], _convert_="all")
+        space = NoiseSpace(0, "k", (3, 16, 16), Flow(), Euler(), budget.nfes_per_iter)
+        assert caps_of(stages(search, budget, space)) == [120, 480, 1920], name
+    covered = {option for option in options("search") if not option.rpartition("_")[2].isdigit()}
+    assert covered - {"steps", "zero_order_near"} == tuned

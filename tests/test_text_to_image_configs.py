@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
+from configs import check
 from hydra import compose, initialize_config_dir
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -26,15 +26,6 @@ VERIFIERS = {
 def composed(*overrides: str) -> Any:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return OmegaConf.to_container(compose("config", list(overrides)), resolve=True, throw_on_missing=True)
-
-
-def check(node: Any) -> None:
-    """Every node with a target binds to it."""
-    if isinstance(node, dict):
-        if "_target_" in node:
-            signature(get_class(node["_target_"])).bind(**{k: v for k, v in node.items() if k != "_target_"})
-        for value in node.values():
-            check(value)
 
 
 @pytest.mark.parametrize("model", BUDGETS)

@@ -12,6 +12,7 @@ from scaling.journal.block import Keys
 from scaling.journal.stream import digest
 from scaling.protocols import RankSelector
 from scaling.runner.batches import Row
+from scaling.runner.stages import solves_again
 from scaling.runner.turns import Task, starts
 
 
@@ -81,8 +82,7 @@ class Finals:
     def __init__(self, task: Task, final_nfe: int) -> None:
         self.task, self.block = task, task.block
         self.final_nfe = final_nfe
-        nfes_per_iter = task.spaces[0].nfes_per_iter
-        self.reuses = final_nfe == nfes_per_iter or not getattr(task.search, "resolve", True)
+        self.reuses = not solves_again(task.search, task.spaces[0].nfes_per_iter, final_nfe)
         self._tag = "" if self.reuses else f"final{final_nfe}/"
 
     def nfe(self, rows: Keys) -> np.ndarray:

@@ -47,6 +47,11 @@ class Needs:
         return "latents" if name != "gradient" and proposal.times[-1] == 0 else name
 
 
+def row_nfe(space: NoiseSpace, proposal: Proposal) -> int:
+    """What one row of a proposal costs: twice its calls where a gradient computes them again."""
+    return space.nfe(proposal.times, proposal.score) * (2 if proposal.gradient else 1)
+
+
 class Life:
     """Runs one search until it waits for rows that the journal lacks; the journal is the only way to an answer."""
 
@@ -95,7 +100,7 @@ class Life:
         except StopIteration:
             self.closed = True
             return None
-        nfe = self._row_nfe(proposal)
+        nfe = row_nfe(self.space, proposal)
         cost = nfe * len(proposal.x)
         if self.spent + cost > self.cap:
             self.closed, self.next_nfe = True, cost
@@ -106,9 +111,6 @@ class Life:
         self.spent += cost
         self._rounds += 1
         return proposal
-
-    def _row_nfe(self, proposal: Proposal) -> int:
-        return self.space.nfe(proposal.times, proposal.score) * (2 if proposal.gradient else 1)
 
     def _keys(self, proposal: Proposal) -> Keys:
         numbers = np.arange(self.rows - len(proposal.x), self.rows)

@@ -11,6 +11,7 @@ from scaling.runner.calibration import without_search
 from scaling.runner.keep import BYTES, size, what_to_keep
 from scaling.runner.shape import rate
 from scaling.runner.spending import kept_bytes, spending
+from scaling.runner.stages import solves_again
 from scaling.runner.study import Study, is_done
 
 
@@ -139,8 +140,8 @@ def _add(streams: dict[str, Stream], study: Study, done: bool) -> int:
 
 def _second_solve(study: Study) -> int:
     """NFE of a winner's final solve; 0 where the search's own sample is final."""
-    same = study.budget.final == study.budget.nfes_per_iter or not getattr(study.search, "resolve", True)
-    return 0 if same else study.budget.final
+    budget = study.budget
+    return budget.final if solves_again(study.search, budget.nfes_per_iter, budget.final) else 0
 
 
 def _has_gate(study: Study) -> bool:

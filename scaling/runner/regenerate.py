@@ -56,8 +56,7 @@ def _batches(study: Study, run: Path) -> Batches:
     """At the batch shape of the run."""
     streams = json.loads((run / "environment.json").read_text())["identities"]["streams"]
     size = next(iter(streams.values()))["batch_size"]
-    scorers = {study.name("verifier"): study.verifier, **study.scorers}
-    return Batches(study.denoiser, study.sampler, scorers, study.extractors, size)
+    return Batches(study.denoiser, study.sampler, study.scored, study.extractors, size)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import torch
 
 from scaling.protocols import Proposal, Scored
 from scaling.runner.keep import BYTES
+from scaling.runner.lives import row_nfe
 from scaling.runner.stages import Stage
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def spending(study: Study, stage: Stage) -> Spending:
     nfe = clean = rows = 0
     try:
         proposal = next(run)
-        while nfe + (cost := _cost(study, proposal)) <= stage.cap:
+        while nfe + (cost := row_nfe(space, proposal) * len(proposal.x)) <= stage.cap:
             nfe, first, rows = nfe + cost, rows, rows + len(proposal.x)
             clean += len(proposal.x) * bool(proposal.times[-1] == 0)
             proposal = run.send(_made_up(proposal, first))
@@ -51,10 +52,6 @@ def kept_bytes(study: Study, stage: Stage, spent: Spending, keep: str) -> float:
     views = 2 if study.probe is not None and getattr(stage.search, "open_loop", False) else 1
     records = sum(1 / k for k in range(1, spent.clean + 1))
     return {"latents": spent.clean * views, "winners": records, "scores": 0}[keep] * row
-
-
-def _cost(study: Study, proposal: Proposal) -> int:
-    return study.sampler.nfe(proposal.times, proposal.score) * (2 if proposal.gradient else 1) * len(proposal.x)
 
 
 def _made_up(proposal: Proposal, first: int) -> Scored:

@@ -50,6 +50,11 @@ def stages(search: Search, budget: Budget, space: NoiseSpace) -> list[Stage]:
     return [Stage(_sized(search, scales, size), tuple(rungs)) for size, rungs in by_size.items()]
 
 
+def solves_again(search: Search, nfes_per_iter: int, final_nfe: int) -> bool:
+    """Whether winners get a solve of their own; else the search's own samples are final."""
+    return final_nfe != nfes_per_iter and getattr(search, "resolve", True)
+
+
 def climbs(ladder: Sequence[Stage], order: str) -> list[list[Stage]]:
     """The ladder in one go, or (`budget`) longer by a rung each time: the journal answers what was climbed before."""
     count = len(caps_of(ladder))

@@ -108,9 +108,7 @@ def command(run: Run) -> str:
     chosen = {group: option for group, option in run.choices.items() if isinstance(option, str)}
     parts = [f"{group.split('@')[0]}={option}" for group, option in chosen.items() if "@" not in group]
     budget = run.config.get("budget") or {}
-    ladder = [f"budget.{name}={budget[name]}".replace(" ", "") for name in ("candidates", "nfe") if budget.get(name)][
-        :1
-    ]
+    ladder = [f"budget.{name}={budget[name]}".replace(" ", "") for name in ("candidates", "nfe") if budget.get(name)]
     return shlex.join(["scaling", *parts, f"study={run.study}", f"seed={run.identity.seed}", *ladder])
 
 
