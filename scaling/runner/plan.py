@@ -109,9 +109,9 @@ def plan(studies: Sequence[Study]) -> Plan:
     row = max(math.prod(study.denoiser.latent_shape) for study in studies) * BYTES
     gated = [study for study in studies if not is_done(study.folder) and _has_gate(study)]
     gates = {gate.run: gate for gate in map(without_search, gated)}
-    gate_nfe = sum(_add(streams, gate, is_done(gate.folder)) for gate in gates.values())
-    gate_nfe += sum(len(gate.conditions) * _second_solve(gate) for gate in gates.values())
-    return Plan(len(studies), finished, apart, row, gate_nfe, streams)
+    searched = sum(_add(streams, gate, is_done(gate.folder)) for gate in gates.values())
+    solved = sum(len(gate.conditions) * _second_solve(gate) for gate in gates.values())
+    return Plan(len(studies), finished, apart + searched, row, searched + solved, streams)
 
 
 def measured_speed(study: Study) -> float:

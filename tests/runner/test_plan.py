@@ -103,6 +103,7 @@ def test_a_gate_is_planned_once_and_shares_the_random_stream(tmp_path: Path) -> 
     folders = [execute(study_of(*run)) for run in runs]
     (gate,) = (tmp_path / "calibration").iterdir()
     assert planned.gates == 4 * (10 + 12) == paid(gate)["nfe"]
+    assert planned.apart >= planned.nfe  # the gate counts in both
     assert planned.nfe + planned.final_nfe == sum(paid(folder)["nfe"] for folder in (*folders, gate))
     both = grid([*lines, "search=random"])
     alone = plan([outline_of(*run) for run in both])
