@@ -1,7 +1,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
-const MOST_BANDS = 12;  // more hide each other and slow the page; the intervals then stand in what a hover shows
+const MOST_BANDS = 12;  // lines with intervals and markers; more hide each other and slow the page, a hover still shows them
 const hidden = new Set();  // labels of lines switched off in the legend
 const MARKERS = { o: "circle", s: "square", "^": "triangle-up", v: "triangle-down", D: "diamond", d: "diamond-tall", P: "cross",
   X: "x", "<": "triangle-left", ">": "triangle-right", p: "pentagon", h: "hexagon", "*": "star", 8: "octagon" };
@@ -63,7 +63,7 @@ function shownLines() {
 
 // ---- curves
 
-function tracesOf(line, metric, axis, banded) {
+function tracesOf(line, metric, axis, banded, marked) {
   const rows = line.values[metric].map((row, place) => [line.costs[axis][place], ...row]).sort((a, b) => a[0] - b[0]);
   const x = rows.map((row) => row[0]);
   const made = [];
@@ -73,7 +73,7 @@ function tracesOf(line, metric, axis, banded) {
     made.push({ x: [...bounded, ...back].map((row) => row[0]), y: [...bounded.map((row) => row[3]), ...back.map((row) => row[2])],
       fill: "toself", fillcolor: translucent(line.color), line: { width: 0 }, mode: "lines", hoverinfo: "skip" });
   }
-  made.push({ x, y: rows.map((row) => row[1]), mode: "lines+markers", name: line.label, hoverlabel: { namelength: -1 },
+  made.push({ x, y: rows.map((row) => row[1]), mode: marked || rows.length === 1 ? "lines+markers" : "lines", name: line.label, hoverlabel: { namelength: -1 },
     line: { color: line.color, dash: line.dash, width: 2 },
     marker: { color: line.color, size: 7, symbol: (MARKERS[line.marker] || "circle") + (line.dash === "solid" ? "" : "-open") },
     text: rows.map((row) => `${short(row[0])}: ${withError(row.slice(1))}`), hovertemplate: "%{text}" });
@@ -115,8 +115,9 @@ function redraw() {
   const metric = byId("metric").value, axis = byId("axis").value;
   const lines = shownLines();
   const drawn = lines.filter((line) => !hidden.has(line.label));
-  const banded = byId("bands").checked && drawn.length <= MOST_BANDS;
-  const made = drawn.flatMap((line) => tracesOf(line, metric, axis, banded)).concat(outlookTraces(drawn, metric));
+  const few = drawn.length <= MOST_BANDS;
+  const banded = byId("bands").checked && few;
+  const made = drawn.flatMap((line) => tracesOf(line, metric, axis, banded, few)).concat(outlookTraces(drawn, metric));
   Plotly.react("chart", made, layout(metric, axis, made.flatMap((trace) => trace.x)),
     { responsive: true, displayModeBar: false });
   drawLegend(lines);
@@ -150,7 +151,7 @@ function read(lines, metric, axis) {
   });
   const name = data.axes.find((each) => each.id === axis).name;
   byId("reading").textContent = best
-    ? `${lines.length} lines${lines.length > MOST_BANDS ? " (too many for intervals)" : ""}; best: ${withError(best.row)} by ${best.line.label} at ${short(best.cost)} ${name}`
+    ? `${lines.length} lines${lines.length > MOST_BANDS ? " (too many for intervals and markers)" : ""}; best: ${withError(best.row)} by ${best.line.label} at ${short(best.cost)} ${name}`
     : "no line of a search is chosen";
 }
 
