@@ -84,7 +84,7 @@ class Life:
         while numbers - found.keys():
             proposal = self._next()
             assert proposal is not None, "the search ended before its winner"
-            self._check(self._keys(proposal), self._digests(proposal))
+            self._known(self._keys(proposal), self._digests(proposal))
             first = self.rows - len(proposal.x)
             for number in numbers & set(range(first, self.rows)):
                 found[number] = proposal.x[number - first], proposal.times
@@ -118,9 +118,8 @@ class Life:
 
     def _missing(self, proposal: Proposal) -> list[Row]:
         keys, digests = self._keys(proposal), self._digests(proposal)
-        self._check(keys, digests)
-        there = np.ones(len(keys), bool)
-        for column in self.needs.of(proposal):
+        there = self._known(keys, digests)
+        for column in self.needs.of(proposal) if there.any() else ():
             there &= self.block.has(column, keys)
         nfe = self._nfe
         parents = [-1] * len(keys) if proposal.parents is None else proposal.parents.tolist()
@@ -176,10 +175,12 @@ class Life:
         sums = [hashlib.blake2b(row.tobytes() + tail, digest_size=8).digest() for row in rows]
         return np.frombuffer(b"".join(sums), np.uint64)
 
-    def _check(self, keys: Keys, digests: np.ndarray) -> None:
+    def _known(self, keys: Keys, digests: np.ndarray) -> np.ndarray:
+        """Which rows the journal knows, [n] bool; a ValueError where they were proposed otherwise."""
         known = self.block.has("digest", keys)
         if known.any() and (self.block.get("digest", keys[known]) != digests[known]).any():
             raise ValueError(
                 "the search proposes something else than the journal holds for the same stream; "
                 "if its code changed, start a new study"
             )
+        return known
