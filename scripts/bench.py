@@ -23,6 +23,7 @@ PARTS = {
     "growth": "bench_growth",
     "journal": "bench_journal",
     "sharing": "bench_grid",
+    "full": "bench_full",  # where there is a GPU
 }
 
 

@@ -15,7 +15,7 @@ from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
 from scaling.journal.block import Block
 from scaling.models.dit import DiT
-from scaling.protocols import Denoiser
+from scaling.protocols import Denoiser, Verifier
 from scaling.runner.batches import Batches
 from scaling.runner.lives import Life
 from scaling.runner.shape import measure
@@ -31,8 +31,11 @@ def main() -> dict[str, Any]:
     results: dict[str, Any] = {}
     with scratch() as folder:
         for name, candidates in CANDIDATES.items():
-            results[name] = overhead(name, folder / name, candidates)
-            said = results[name]
+            embedded = name.startswith("fashion")
+            denoiser: Denoiser = DiT(path=name) if embedded else pipeline_model(name, folder / "prompts")
+            conditions: Any = ClassLabels(count=64, classes=10) if embedded else words(64)
+            verifier: Verifier = Classifier() if embedded else Grays()
+            results[name] = said = overhead(denoiser, conditions, verifier, candidates, folder / name)
             print(
                 f"overhead  {name:10} batch {said['batch_size']:3}: run / bare forwards = {said['ratio']['wall']:.3f} "
                 f"wall, {said['ratio']['cpu']:.3f} CPU; " + shares(said["profile"])
@@ -44,22 +47,23 @@ def shares(profile: dict[str, float]) -> str:
     return ", ".join(f"{name} {100 * share:.1f} %" for name, share in profile.items())
 
 
-def overhead(name: str, folder: Path, candidates: int) -> dict[str, Any]:
-    """A run of 64 conditions between two halves of its bare forward passes, then again with clocks in its parts."""
-    embedded = name.startswith("fashion")
-    denoiser: Denoiser = DiT(path=name) if embedded else pipeline_model(name, folder / "prompts")
-    conditions: Any = ClassLabels(count=64, classes=10) if embedded else words(64)
-    size = measure(denoiser, next(iter(conditions)))
+def overhead(
+    denoiser: Denoiser, conditions: Any, verifier: Verifier, candidates: int, folder: Path, size: int | None = None
+) -> dict[str, Any]:
+    """A run of random search between two halves of its bare forward passes, then again with clocks in its parts.
+
+    The batch is the measured one unless `size` says another.
+    """
+    size = measure(denoiser, next(iter(conditions))) if size is None else size
 
     def study(run: str, count: int) -> Study:
         return Study(
-            denoiser=denoiser, conditions=conditions, verifier=Classifier() if embedded else Grays(), search=Random(),
-            budget=Budget(nfes_per_iter=NFE, candidates=count), output_dir=folder / run, batch_size=size, samples=0,
-            progress=False,
+            denoiser=denoiser, conditions=conditions, verifier=verifier, search=Random(), samples=0, progress=False,
+            budget=Budget(nfes_per_iter=NFE, candidates=count), output_dir=folder / run, batch_size=size,
         )  # fmt: skip
 
     paid(study("warm", 1))
-    calls = 64 * candidates * NFE // size
+    calls = -(-len(conditions) * candidates // size) * NFE
     before = bare(denoiser, conditions, size, calls // 2)
     run = timed(lambda: paid(study("run", candidates)))
     whole = before + bare(denoiser, conditions, size, calls - calls // 2)
@@ -67,7 +71,7 @@ def overhead(name: str, folder: Path, candidates: int) -> dict[str, Any]:
         again = timed(lambda: paid(study("again", candidates)))
     profile = {part: spent / again.cpu for part, spent in seconds.items()}
     profile["rest"] = 1 - sum(profile.values())
-    raw = {"run": vars(run), "bare": vars(whole)}
+    raw = {"run": vars(run), "bare": vars(whole), "calls": calls}
     return {"batch_size": size, "ratio": run.over(whole), "profile": profile, **raw}
 
 

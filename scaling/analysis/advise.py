@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -118,25 +119,39 @@ def _per_iter(trace: Trace, point: Point) -> float:
 def regret(runs: Sequence[Run], metric: str, axis: str = "nfe") -> list[tuple[float, float]]:
     """How much of the best gain the advice loses, at every interior rung's budget, that rung left out of all methods.
 
-    (budget, regret): 0 where the advised split is the best measured there, 1 where it gains nothing over the least
-    value measured. Judged are budgets that two methods or more measured (within 10 %), each with rungs on both sides.
+    (budget, regret): 0 where the advised split is the best measured within the budget, 1 where it gains nothing over
+    the least value measured. Judged are budgets that two methods or more measured (within 10 %), each with rungs on
+    both sides. As in `advise`, nobody has to spend all of a budget.
     """
     found = traces(runs, metric, axis)
     sign = -1.0 if lower_is_better(metric) else 1.0
     floor = min(float((sign * trace.value).min()) for trace in found)
     judged = []
     for budget in sorted({float(x) for trace in found for x in trace.cost[1:-1]}):
-        nearest = {place: _nearest(trace, budget) for place, trace in enumerate(found)}
-        near = {place: rung for place, rung in nearest.items() if rung is not None}
-        if len(near) < 2:
+        nearest = [(trace, _nearest(trace, budget)) for trace in found]
+        followed = [_follow(trace, rung, metric) for trace, rung in nearest if rung is not None]
+        comparable = all(np.isfinite(each).all() for each in followed)  # nothing is extrapolated
+        if len(followed) < 2 or not comparable:
             continue
-        guesses = {place: sign * found[place].without(rung).at(budget) for place, rung in near.items()}
-        truth = {place: sign * float(found[place].value[rung]) for place, rung in near.items()}
-        comparable = all(np.isfinite(guess) for guess in guesses.values())  # none would be extrapolated
-        if comparable and max(truth.values()) > floor:
-            chosen = max(guesses, key=lambda place: guesses[place])
-            judged.append((budget, (max(truth.values()) - truth[chosen]) / (max(truth.values()) - floor)))
+        best = max(sign * each.best for each in followed)
+        if best > floor:
+            chosen = max(followed, key=lambda each: sign * each.guess)
+            judged.append((budget, (best - sign * chosen.gets) / (best - floor)))
     return judged
+
+
+class Followed(NamedTuple):
+    """What a method seems to be worth without one of its rungs, what one then gets, and its best within that budget."""
+
+    guess: float
+    gets: float
+    best: float
+
+
+def _follow(trace: Trace, rung: int, metric: str) -> Followed:
+    unseen, budget = trace.without(rung), float(trace.cost[rung])
+    place = _best_place(unseen, metric, budget)
+    return Followed(unseen.at(place), trace.at(place), _within(trace, metric, budget))
 
 
 def _nearest(trace: Trace, budget: float) -> int | None:

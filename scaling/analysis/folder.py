@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -122,12 +122,16 @@ class Run:
         """Names of the scores that each final sample carries."""
         return tuple(name for name in self.winners.column_names if name not in WINNER_KEYS)
 
-    def per_sample(self, metric: str) -> NDArray[np.float64]:
-        """One score of the final samples, as rungs by those conditions that it applies to (where no rung has NaN)."""
+    def per_sample(self, metric: str, rungs: Sequence[int] | None = None) -> NDArray[np.float64]:
+        """One score of the final samples at some rungs (None: all), as rungs by conditions.
+
+        Conditions that it does not apply to at one of these rungs (NaN: an image that cannot be read) are left out.
+        """
         if metric not in self.per_sample_metrics:
             known = ", ".join(self.per_sample_metrics)
             raise ValueError(f"{self.path} has no per-sample metric {metric!r}; it has {known}")
         values = _by_rung(self.winners, self.path / "winners.parquet", metric)
+        values = values if rungs is None else values[list(rungs)]
         return values[:, np.isfinite(values).all(axis=0)]
 
     @cached_property

@@ -33,7 +33,8 @@ class TextToImage(ABC):
     `guidance_scale` is run as two forwards, or embedded where the family does. `height` and `width` are pixels (None:
     as trained). `dtype` is that of the networks, `vae_dtype` (None: the same, float32 where float16 would overflow)
     that of the VAE, which decodes `chunk` rows at a time, in tiles with `tiling`. `offload`: `model` keeps network and
-    VAE on the device by turns, `layers` the network layer by layer. All else is float32.
+    VAE on the device by turns, `layers` the network layer by layer. `compile` is torch's, for the network. All else is
+    float32.
     """
 
     path: str
@@ -47,6 +48,7 @@ class TextToImage(ABC):
     tiling: bool = False
     chunk: int = 4
     offload: Offload = "none"
+    compile: bool = False
     prompt_cache: str | None = None
     device: Any = "auto"
 
@@ -61,6 +63,8 @@ class TextToImage(ABC):
                 raise ValueError(f"model.{name}={getattr(self, name)}: one of {', '.join(DTYPES)} is needed")
         if self.offload not in ("none", "model", "layers"):
             raise ValueError(f"model.offload={self.offload!r} is none of 'none', 'model', 'layers'")
+        if self.compile and self.offload == "layers":
+            raise ValueError("model.compile=true needs a network that stays whole: not model.offload=layers")
         if self.chunk < 1:
             raise ValueError(f"model.chunk={self.chunk}; the least is 1")
         self.device = pick_device(self.device)
@@ -75,7 +79,7 @@ class TextToImage(ABC):
         self.schedule: Schedule = self.noise_schedule(self.repository.config("scheduler"))
         self.forwards_per_call = 2 if self.guides() else 1
         text = {"text": self.repository.digest(*self.repository.text_parts), **self._options(), "dtype": self.dtype}
-        for name in ("guidance_scale", "height", "width", "vae_dtype", "tiling", "spacing"):
+        for name in ("guidance_scale", "height", "width", "vae_dtype", "tiling", "spacing", "compile"):
             text.pop(name, None)
         self._prompts = EncodedPrompts(self.prompt_cache, text)
 
@@ -186,6 +190,8 @@ class TextToImage(ABC):
             from accelerate import cpu_offload
 
             return cpu_offload(network, self.device)
+        if self.compile:
+            network.compile()
         return network
 
     @cached_property

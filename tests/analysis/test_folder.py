@@ -1,4 +1,6 @@
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from folders import make_run, make_study
 
@@ -24,6 +26,18 @@ def test_rungs_are_rows_by_condition(tmp_path):
     for rung in (0, 1):
         rows = run.winners.filter(np.array(run.winners["rung"]) == rung)
         assert rows["classifier"].to_pylist() == run.per_sample("classifier")[rung].tolist()
+
+
+def test_a_condition_counts_where_its_score_is(tmp_path):
+    run = open_run(make_run(tmp_path, ladder=(1, 2, 4), conditions=30))
+    scores = run.winners["classifier"].to_numpy().copy()
+    second = np.flatnonzero(np.array(run.winners["rung"]) == 1)
+    scores[second[7]] = np.nan  # at the middle rung alone
+    place = run.winners.column_names.index("classifier")
+    pq.write_table(run.winners.set_column(place, "classifier", pa.array(scores)), run.path / "winners.parquet")
+    again = open_run(run.path)
+    assert again.per_sample("classifier").shape == (3, 29)
+    assert again.per_sample("classifier", (0, -1)).tolist() == run.per_sample("classifier", (0, 2)).tolist()
 
 
 def test_a_study_holds_its_runs(tmp_path):

@@ -185,3 +185,15 @@ def test_what_cannot_be_is_said(make: Any, folders: dict[str, Path]) -> None:
         make("sd15", dtype="int8")
     with pytest.raises(ValueError, match="offload='disk'"):
         make("sd15", offload="disk")
+    with pytest.raises(ValueError, match="compile=true needs a network that stays whole"):
+        make("sd15", offload="layers", compile=True)
+
+
+@pytest.mark.slow
+def test_compiled_is_the_same(make: Any) -> None:
+    x, t = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(2)), torch.tensor([0.3, 0.6])
+    eager, compiled = make("sd3", guidance_scale=3.0), make("sd3", guidance_scale=3.0, compile=True)
+    with torch.no_grad():
+        answers = [model(x, t, model.encode(CONDITIONS)).x0 for model in (eager, compiled)]
+    torch.testing.assert_close(*answers, atol=1e-5, rtol=0)
+    assert eager.identity() != compiled.identity()

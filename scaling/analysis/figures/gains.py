@@ -76,13 +76,14 @@ def _searching(runs: Sequence[Run]) -> list[Run]:
 def gain(run: Run, metric: str, rung: int) -> Interval:
     """Percent by which a metric at a rung is above its smallest budget, paired by condition where scores are here.
 
-    Conditions that a score does not apply to at some rung (an image that cannot be read) are left out of all.
+    Conditions that a score does not apply to at one of the two (an image that cannot be read) are left out.
     """
     points = run.series(metric)
     base, change = points[0].value, Interval(points[rung].value - points[0].value, float("nan"), float("nan"))
-    scores = run.per_sample(metric) if run.has_winners and metric in run.per_sample_metrics else np.empty((0, 0))
-    if scores.size:
-        base, change = float(scores[0].mean()), paired_mean_difference(scores[rung], scores[0])
+    if run.has_winners and metric in run.per_sample_metrics:
+        before, after = run.per_sample(metric, (0, rung))
+        if before.size:
+            base, change = float(before.mean()), paired_mean_difference(after, before)
     if base == 0:
         raise ValueError(f"{run.path}: {metric} is 0 at the smallest budget, so that no gain is relative to it")
     return Interval(*(100 * value / abs(base) for value in change))

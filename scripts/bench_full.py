@@ -1,0 +1,152 @@
+"""Full-size networks with random weights, which change no speed: DiT-XL/2 (which is SiT-XL/2) and SDXL's UNet.
+
+python scripts/bench_full.py [--small] needs a GPU, unless all is small. For each, in bfloat16, with torch.compile and
+without: images a second, the share of the card's peak in the forward passes, the run over them, and diffusers' own
+pipeline called once a noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+from pathlib import Path
+from typing import Any
+
+import torch
+from bench_overhead import NFE, overhead, shares
+from bench_tools import Grays, quiet, scratch, timed, words
+
+from scaling.conditions.class_labels import ClassLabels
+from scaling.models.latent_dit import LatentDiT
+from scaling.models.outline import published
+from scaling.models.sdxl import SDXL
+from scaling.protocols import Denoiser
+from scaling.runner.gpus import PEAKS
+from scaling.runner.shape import measure, rate
+
+CONDITIONS, CANDIDATES, LOOPED = 8, 8, 4  # the last: calls of the plain loop
+SMALL_BATCH = 4
+
+
+def main(small: bool = False) -> dict[str, Any]:
+    if not small and not torch.cuda.is_available():
+        print("full      no GPU here: nothing measured")
+        return {}
+    quiet()
+    results: dict[str, Any] = {"peak": peak()}
+    with scratch() as folder:
+        for name, save in (("dit_xl", save_dit), ("sdxl", save_sdxl)):
+            save(folder / name, small)
+            size = SMALL_BATCH if small else None
+            for compiled in (False, True):
+                denoiser = load(name, folder, compiled)
+                results[f"{name}{' compiled' * compiled}"] = said = measured(name, denoiser, folder, size)
+                size = said["batch_size"]  # one for both: each shape is compiled anew
+                line(f"{name}{' compiled' * compiled}", said)
+                del denoiser
+                gc.collect()
+            results[f"{name} loop"] = looped = plain_loop(name, folder / name)
+            print(f"full      {name:16} plain loop of diffusers, batch 1: {looped:.2f} images/s")
+    return results
+
+
+def line(name: str, said: dict[str, Any]) -> None:
+    share = "" if said["utilization"] is None else f" ({said['utilization']:.0%} of the peak)"
+    print(
+        f"full      {name:16} batch {said['batch_size']:3}: {said['images_a_second']:.2f} images/s at {NFE} NFE, "
+        f"forwards {said['tflops']:.3g} TFLOP/s{share}, run / bare forwards {said['ratio']['wall']:.3f}; batch 1 "
+        f"reaches {said['alone']:.0%} of this rate; {shares(said['profile'])}"
+    )
+
+
+def peak() -> float | None:
+    """TFLOP/s of bfloat16 by the data sheet of the card that is here, None where it is not known."""
+    card = torch.cuda.get_device_name().lower().replace(" ", "") if torch.cuda.is_available() else ""
+    return next((half for name, (_, half) in PEAKS.items() if name in card), None)
+
+
+def measured(name: str, denoiser: Denoiser, folder: Path, size: int | None) -> dict[str, Any]:
+    """Rates and shares of one network; `size` is a batch that was measured before."""
+    conditions: Any = ClassLabels(count=CONDITIONS, classes=1000) if name == "dit_xl" else words(CONDITIONS)
+    first = next(iter(conditions))
+    size = measure(denoiser, first) if size is None else size
+    said = overhead(denoiser, conditions, Grays(), CANDIDATES, folder / "runs" / f"{name}-{id(denoiser)}", size)
+    alone = rate(denoiser, first, 1, 1.0) / rate(denoiser, first, size, 1.0)
+    forwards = said["calls"] * size * denoiser.forwards_per_call
+    tflops = denoiser.gflops() * forwards / said["bare"]["wall"] / 1000
+    limit = peak()
+    images = CONDITIONS * CANDIDATES / said["run"]["wall"]
+    utilization = None if limit is None else tflops / limit
+    return said | {"tflops": tflops, "utilization": utilization, "images_a_second": images, "alone": alone}
+
+
+def load(name: str, folder: Path, compiled: bool) -> Denoiser:
+    path = str(folder / name)
+    if name == "dit_xl":
+        return LatentDiT(path=path, dtype="bfloat16", compile=compiled)
+    return SDXL(path=path, guidance_scale=5.0, compile=compiled, prompt_cache=str(folder / "prompts"))
+
+
+def plain_loop(name: str, path: Path) -> float:
+    """Images a second of the pipeline that a user of diffusers calls once a noise."""
+    from diffusers import DiffusionPipeline
+
+    pipe = DiffusionPipeline.from_pretrained(path, torch_dtype=torch.bfloat16, local_files_only=True)
+    pipe = pipe.to("cuda" if torch.cuda.is_available() else "cpu")
+    pipe.set_progress_bar_config(disable=True)
+    prompts = itertools.cycle(condition.prompt for condition in words(CONDITIONS))
+
+    def call() -> Any:
+        if name == "dit_xl":
+            return pipe(class_labels=[0], num_inference_steps=NFE, guidance_scale=1.0)
+        return pipe(next(prompts), num_inference_steps=NFE, guidance_scale=5.0, output_type="pt")
+
+    call()
+    return LOOPED / timed(lambda: [call() for _ in range(LOOPED)]).wall
+
+
+def autoencoder(small: bool, scaling: float) -> Any:
+    """That of Stable Diffusion and SDXL."""
+    from diffusers import AutoencoderKL
+
+    widths = (8, 16, 16, 16) if small else (128, 256, 512, 512)
+    return AutoencoderKL(
+        block_out_channels=widths, layers_per_block=2, latent_channels=4, norm_num_groups=8 if small else 32,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, scaling_factor=scaling,
+    )  # fmt: skip
+
+
+def save_dit(folder: Path, small: bool) -> None:
+    from diffusers import DDIMScheduler, DiTPipeline, DiTTransformer2DModel
+
+    shape = published("DiT-XL-2-256")
+    if small:
+        shape |= {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16}
+    network = DiTTransformer2DModel(**shape).to(torch.bfloat16)
+    scheduler = DDIMScheduler(clip_sample=False)
+    DiTPipeline(network, autoencoder(small, 0.18215).to(torch.bfloat16), scheduler).save_pretrained(folder)
+
+
+def save_sdxl(folder: Path, small: bool) -> None:
+    """The base model's UNet and VAE; its text encoders in two layers, since each prompt is encoded once."""
+    from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
+    from tiny_pipelines import clip_text, clip_tokenizer, ddim
+
+    widths, heads = ((32, 64, 64), (2, 4, 4)) if small else ((320, 640, 1280), (5, 10, 20))
+    network = UNet2DConditionModel(
+        sample_size=8 if small else 128, block_out_channels=widths, attention_head_dim=heads, layers_per_block=2,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"), cross_attention_dim=2048,
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), use_linear_projection=True,
+        transformer_layers_per_block=(1, 2, 2 if small else 10), addition_embed_type="text_time",
+        addition_time_embed_dim=256, projection_class_embeddings_input_dim=2816,
+    )  # fmt: skip
+    texts = (clip_text(768), clip_text(1280, 1280), clip_tokenizer(), clip_tokenizer())
+    pipe = StableDiffusionXLPipeline(autoencoder(small, 0.13025), *texts, network, ddim())
+    pipe.to(torch.bfloat16).save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", action="store_true", help="tiny networks, on any machine: to try this script")
+    main(parser.parse_args().small)
