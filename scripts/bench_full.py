@@ -40,10 +40,10 @@ def main(small: bool = False) -> dict[str, Any]:
             save(folder / name, small)
             size = SMALL_BATCH if small else None
             for compiled in (False, True):
-                denoiser = load(name, folder, compiled)
-                results[f"{name}{' compiled' * compiled}"] = said = measured(name, denoiser, folder, size)
+                denoiser, label = load(name, folder, compiled), f"{name}{' compiled' * compiled}"
+                results[label] = said = measured(name, denoiser, folder / "runs" / label, size)
                 size = said["batch_size"]  # one for both: each shape is compiled anew
-                line(f"{name}{' compiled' * compiled}", said)
+                line(label, said)
                 del denoiser
                 gc.collect()
             results[f"{name} loop"] = looped = plain_loop(name, folder / name)
@@ -71,7 +71,7 @@ def measured(name: str, denoiser: Denoiser, folder: Path, size: int | None) -> d
     conditions: Any = ClassLabels(count=CONDITIONS, classes=1000) if name == "dit_xl" else words(CONDITIONS)
     first = next(iter(conditions))
     size = measure(denoiser, first) if size is None else size
-    said = overhead(denoiser, conditions, Grays(), CANDIDATES, folder / "runs" / f"{name}-{id(denoiser)}", size)
+    said = overhead(denoiser, conditions, Grays(), CANDIDATES, folder, size)
     alone = rate(denoiser, first, 1, 1.0) / rate(denoiser, first, size, 1.0)
     forwards = said["calls"] * size * denoiser.forwards_per_call
     tflops = denoiser.gflops() * forwards / said["bare"]["wall"] / 1000

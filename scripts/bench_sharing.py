@@ -36,6 +36,8 @@ def main() -> None:
     parser.add_argument("--verifiers", default="classifier,oracle,self_supervised,control")
     parser.add_argument("--candidates", default="1,2,4,8,16,32,64,128")
     parser.add_argument("--conditions", type=int, default=256)
+    parser.add_argument("--launcher", default="basic", help="of the shared grid; the CPU time of joblib is not seen")
+    parser.add_argument("--apart", action=argparse.BooleanOptionalAction, default=True, help="run each alone as well")
     parser.add_argument("--out", type=Path, default=Path("outputs/bench_sharing"), help="emptied first")
     options = parser.parse_args()
     shutil.rmtree(options.out, ignore_errors=True)
@@ -47,22 +49,32 @@ def main() -> None:
 
     largest = run(options.out / "largest", *common, f"verifier={verifiers[0]}", f"budget.candidates={ladder[-1]}")
     grid = [f"verifier={options.verifiers}", f"budget.candidates={options.candidates}"]
-    shared = run(options.out / "shared", "-m", *common, *grid)
-    alone = [
-        run(
-            options.out / "apart" / f"{verifier}-{count}", *common, f"verifier={verifier}", f"budget.candidates={count}"
-        )
-        for verifier in verifiers
-        for count in ladder
-    ]
-    apart = add(alone)
-    print(f"\n{options.model}, {options.conditions} conditions, {len(alone)} runs ({', '.join(grid)})")
+    shared = run(options.out / "shared", "-m", *common, *grid, f"hydra/launcher={options.launcher}")
+    runs = f"{len(verifiers) * len(ladder)} runs ({', '.join(grid)})"
+    print(f"\n{options.model}, {options.conditions} conditions, {runs}")
     print(f"{'':24}{'NFE':>12}{'wall s':>10}{'CPU s':>10}")
-    for name, cost in (("largest run alone", largest), ("grid, shared", shared), ("grid, nothing shared", apart)):
-        print(f"{name:24}{cost['nfe']:12,.0f}{cost['wall']:10.1f}{cost['cpu']:10.1f}")
-    for name, other in (("shared / largest", largest), ("shared / not shared", apart)):
-        ratios = [shared[key] / other[key] for key in ("nfe", "wall", "cpu")]
-        print(f"{name:24}{ratios[0]:12.3f}{ratios[1]:10.3f}{ratios[2]:10.3f}")
+    show("largest run alone", largest)
+    show("grid, shared", shared)
+    compare("shared / largest", shared, largest)
+    if options.apart:
+        apart = add(
+            [
+                run(options.out / "apart" / f"{name}-{n}", *common, f"verifier={name}", f"budget.candidates={n}")
+                for name in verifiers
+                for n in ladder
+            ]
+        )
+        show("grid, nothing shared", apart)
+        compare("shared / not shared", shared, apart)
+
+
+def show(name: str, cost: dict[str, float]) -> None:
+    print(f"{name:24}{cost['nfe']:12,.0f}{cost['wall']:10.1f}{cost['cpu']:10.1f}")
+
+
+def compare(name: str, ours: dict[str, float], other: dict[str, float]) -> None:
+    ratios = [ours[key] / other[key] for key in ("nfe", "wall", "cpu")]
+    print(f"{name:24}{ratios[0]:12.3f}{ratios[1]:10.3f}{ratios[2]:10.3f}", flush=True)
 
 
 if __name__ == "__main__":

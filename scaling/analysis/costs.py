@@ -24,7 +24,7 @@ def cost(run: Run, point: Point, axis: str) -> float:
     if axis in COUNTED:
         return float(getattr(point, axis))
     if axis == "seconds":
-        return point.forwards * seconds_per_forward(run)
+        return point.nfe * seconds_per_nfe(run)
     if axis == "paper_nfe":
         return paper_nfe(run, point)
     if axis == "paper_gflops":  # multiply-adds, guidance counted once; torch's counter gives 2 per multiply-add
@@ -32,12 +32,12 @@ def cost(run: Run, point: Point, axis: str) -> float:
     raise ValueError(f"there is no cost axis {axis!r}; there are {', '.join(AXES)}")
 
 
-def seconds_per_forward(run: Run) -> float:
-    """Wall time of this run per network forward that it really paid for (decoding and scoring included)."""
+def seconds_per_nfe(run: Run) -> float:
+    """Wall time of this run per NFE that it really paid for (padding, decoding and scoring included)."""
     paid = run.cost.get("paid") or {}
-    if not run.cost.get("seconds") or not paid.get("forwards"):
+    if not run.cost.get("seconds") or not paid.get("nfe"):
         raise ValueError(f"{run.path} has no seconds of its own: all its answers were replayed or it is not done")
-    return run.cost["seconds"] / paid["forwards"]
+    return run.cost["seconds"] / paid["nfe"]
 
 
 def paper_nfe(run: Run, point: Point) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scaling.analysis.costs import cost
 from scaling.analysis.curve_plot import finish, new_figure, short_number
 from scaling.analysis.figures.specs import Figure
 from scaling.analysis.folder import Run, shared_conditions
@@ -51,15 +52,21 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
 
 
 def markdown(figure: Figure, runs: Sequence[Run]) -> str:
-    """Random search's values, then every method's differences to it; bold where the interval leaves 0 out."""
+    """Random search's values, then every method's differences to it; bold where the interval leaves 0 out.
+
+    Last the seconds that a condition took at the largest budget.
+    """
     base, others = sorted_runs(figure, runs)
     columns = [(metric, cap) for metric in figure.metrics for cap in ladder(base)]
-    lines = [f"| search | {' | '.join(f'{pretty(metric)}, {short_number(cap)}' for metric, cap in columns)} |"]
-    lines.append("|---" * (len(columns) + 1) + "|")
+    names = [f"{pretty(metric)}, {short_number(cap)}" for metric, cap in columns]
+    largest = ladder(base)[-1]
+    lines = [f"| search | {' | '.join(names)} | seconds a condition, {short_number(largest)} |"]
+    lines.append("|---" * (len(columns) + 2) + "|")
     cells = [f"{base.series(metric)[ladder(base).index(cap)].value:.3f}" for metric, cap in columns]
-    lines.append(f"| {pretty(BASE)} | {' | '.join(cells)} |")
+    lines.append(f"| {pretty(BASE)} | {' | '.join([*cells, _seconds(base, largest)])} |")
     for run in others:
         cells = [_cell(difference(run, base, metric, cap)) for metric, cap in columns]
+        cells.append(_seconds(run, largest))
         lines.append(f"| {pretty(run.identity.search)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -99,6 +106,16 @@ def difference(run: Run, base: Run, metric: str, cap: int) -> Interval:
     if ours.shape[1] != theirs.shape[1]:  # it does not apply to the same samples
         return Interval(value - other, float("nan"), float("nan"))
     return paired_mean_difference(ours[mine], theirs[its])
+
+
+def _seconds(run: Run, cap: int) -> str:
+    """Empty where the run has no such rung, or replayed what others had paid for."""
+    if cap not in ladder(run):
+        return ""
+    try:
+        return f"{cost(run, run.series(run.identity.metric)[ladder(run).index(cap)], 'seconds'):.2f}"
+    except ValueError:
+        return ""
 
 
 def _cell(row: Interval) -> str:
