@@ -25,8 +25,8 @@ from scaling.protocols import Denoiser
 from scaling.runner.gpus import PEAKS
 from scaling.runner.shape import measure, rate
 
-CONDITIONS, CANDIDATES, LOOPED = 8, 8, 4  # the last: calls of the plain loop
-SMALL_BATCH = 4
+COUNT, LOOPED = 8, 4  # conditions, and candidates of each; calls of the plain loop
+SMALL = 2  # the same where all is small, and the batch
 
 
 def main(small: bool = False) -> dict[str, Any]:
@@ -38,10 +38,10 @@ def main(small: bool = False) -> dict[str, Any]:
     with scratch() as folder:
         for name, save in (("dit_xl", save_dit), ("sdxl", save_sdxl)):
             save(folder / name, small)
-            size = SMALL_BATCH if small else None
+            size, count = (SMALL, SMALL) if small else (None, COUNT)
             for compiled in (False, True):
                 denoiser, label = load(name, folder, compiled), f"{name}{' compiled' * compiled}"
-                results[label] = said = measured(name, denoiser, folder / "runs" / label, size)
+                results[label] = said = measured(name, denoiser, folder / "runs" / label, count, size)
                 size = said["batch_size"]  # one for both: each shape is compiled anew
                 line(label, said)
                 del denoiser
@@ -66,17 +66,17 @@ def peak() -> float | None:
     return next((half for name, (_, half) in PEAKS.items() if name in card), None)
 
 
-def measured(name: str, denoiser: Denoiser, folder: Path, size: int | None) -> dict[str, Any]:
+def measured(name: str, denoiser: Denoiser, folder: Path, count: int, size: int | None) -> dict[str, Any]:
     """Rates and shares of one network; `size` is a batch that was measured before."""
-    conditions: Any = ClassLabels(count=CONDITIONS, classes=1000) if name == "dit_xl" else words(CONDITIONS)
+    conditions: Any = ClassLabels(count=count, classes=1000) if name == "dit_xl" else words(count)
     first = next(iter(conditions))
     size = measure(denoiser, first) if size is None else size
-    said = overhead(denoiser, conditions, Grays(), CANDIDATES, folder, size)
+    said = overhead(denoiser, conditions, Grays(), count, folder, size)
     alone = rate(denoiser, first, 1, 1.0) / rate(denoiser, first, size, 1.0)
     forwards = said["calls"] * size * denoiser.forwards_per_call
     tflops = denoiser.gflops() * forwards / said["bare"]["wall"] / 1000
     limit = peak()
-    images = CONDITIONS * CANDIDATES / said["run"]["wall"]
+    images = count**2 / said["run"]["wall"]
     utilization = None if limit is None else tflops / limit
     return said | {"tflops": tflops, "utilization": utilization, "images_a_second": images, "alone": alone}
 
@@ -95,7 +95,7 @@ def plain_loop(name: str, path: Path) -> float:
     pipe = DiffusionPipeline.from_pretrained(path, torch_dtype=torch.bfloat16, local_files_only=True)
     pipe = pipe.to("cuda" if torch.cuda.is_available() else "cpu")
     pipe.set_progress_bar_config(disable=True)
-    prompts = itertools.cycle(condition.prompt for condition in words(CONDITIONS))
+    prompts = itertools.cycle(condition.prompt for condition in words(COUNT))
 
     def call() -> Any:
         if name == "dit_xl":
