@@ -34,6 +34,14 @@ def test_figures_take_the_papers_axis(outputs, tmp_path, name):
     assert make(name, outputs, tmp_path, axis=axis)[0].exists()
 
 
+def test_variants_of_a_method_share_a_panel(tmp_path):
+    for search in ("zero_order", "zero_order_4", "paths_1", "paths"):
+        make_run(tmp_path / "fig06", search, search, ladder=(1, 2), conditions=20, images=False)
+    runs = open_study(tmp_path / "fig06").runs
+    picture = curves.draw(FIGURES["fig06"], None, runs, None, False)
+    assert [panel.get_title() for panel in picture.axes] == ["FID ↓, zero order", "FID ↓, paths"]
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_is_written_three_ways(outputs, tmp_path, name):
     paths = make(name, outputs, tmp_path)

@@ -10,7 +10,7 @@ from scaling.analysis.costs import cost
 from scaling.analysis.curve_plot import draw_panel, finish, new_figure
 from scaling.analysis.figures import paper
 from scaling.analysis.figures.specs import Figure
-from scaling.analysis.folder import Run
+from scaling.analysis.folder import Point, Run
 from scaling.analysis.lines import Line, make_lines
 from scaling.analysis.names import NO_SEARCH, Names
 from scaling.analysis.style import family, lower_is_better, pretty, rank
@@ -75,8 +75,8 @@ def _metrics(figure: Figure, runs: Sequence[Run]) -> tuple[str, ...]:
 def _columns(figure: Figure, runs: Sequence[Run]) -> tuple[str | None, ...]:
     if figure.columns is None:
         return (None,)
-    found = {getattr(run.identity, figure.columns) for run in runs if not _is_baseline(run)}
-    return tuple(sorted(found, key=lambda name: rank(str(figure.columns), name))) or (None,)
+    found = {_column(figure, run.identity) for run in runs if not _is_baseline(run)}
+    return tuple(sorted(found, key=lambda name: rank(str(figure.columns), str(name)))) or (None,)
 
 
 def _is_baseline(run: Run) -> bool:
@@ -95,7 +95,7 @@ def _panel(
     chosen = _only(figure, runs, metric)
     names = Names(tuple(chosen))
     if value is not None:
-        chosen = [run for run in chosen if _is_baseline(run) or getattr(run.identity, str(figure.columns)) == value]
+        chosen = [run for run in chosen if _is_baseline(run) or _column(figure, run.identity) == value]
     lines = make_lines([run for run in chosen if _has_axis(run, axis)], metric, axis, names)
     context = [curve for curve in laid if curve.metric == metric]
     over = [curve for curve in context if value in (None, _column(figure, curve))]
@@ -129,8 +129,8 @@ def _title(metric: str, value: str | None, source: str = "") -> str:
     return f"{title}\n({source})" if source else title
 
 
-def _column(figure: Figure, curve: paper.Curve) -> str | None:
-    """Which of the figure's columns a curve of the paper belongs to."""
+def _column(figure: Figure, curve: Point | paper.Curve) -> str | None:
+    """Which of the figure's columns a curve of ours or of the paper belongs to: variants of a method share one."""
     return family(figure.columns, getattr(curve, figure.columns)) if figure.columns else None
 
 
