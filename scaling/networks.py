@@ -197,5 +197,5 @@ def load_network(name: str | Path, kind: str, device: str | torch.device = "auto
         network = NETWORKS[kind](**weights.metadata["architecture"])
     network.load_state_dict(weights.state)
     identity = {"network": kind, "architecture": weights.metadata["architecture"], "weights": weights.sha256}
-    network = network.to(pick_device(device), memory_format=torch.channels_last)
+    network = network.to(pick_device(device)).to(memory_format=torch.channels_last)
     return network.eval().requires_grad_(False), identity
