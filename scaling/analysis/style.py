@@ -127,6 +127,7 @@ NAMES = {
     "mean_rank": "ensemble",
     "inception_oracle": "IS oracle",
     "fid_oracle": "FID oracle",
+    "fid_oracle_fashion": "FID oracle",
     "bvqa_color": "Color",
     "bvqa_shape": "Shape",
     "bvqa_texture": "Texture",
