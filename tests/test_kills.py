@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from leases_left import stuck
 
-from scaling.journal.lease import is_held
 from scaling.journal.records import RecordFile
 
 SWEEP = [
@@ -90,4 +90,4 @@ def test_five_kills_of_random_workers_change_no_bit(tmp_path: Path) -> None:
     assert curves(tmp_path / "killed") == curves(tmp_path / "whole")
     assert len(curves(tmp_path / "whole")) == 2
     assert written_twice(tmp_path / "killed") == 0  # only what was in flight was paid again
-    assert not [path for path in tmp_path.rglob("*.lease") if is_held(path.parent)]
+    assert not stuck(tmp_path)  # a worker may have died with the lease of a block that it had just ended
