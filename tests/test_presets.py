@@ -16,7 +16,7 @@ from scaling.runner.stages import caps_of, stages
 from scaling.sampling import Euler
 from scaling.schedules import Flow
 
-NAMES = ("tab01", "tab02", "tab03", "tab04", "tab07", "tab08", "fig08", "fig09")
+NAMES = ("tab01", "tab02", "tab03", "tab04", "tab07", "tab08", "fig07", "fig08", "fig09")
 PAPER = {  # runs, conditions, rungs in search NFE at 30 NFE a candidate (40 for SDXL)
     "tab01": (4, "t2i-compbench", [30, 1920]),
     "tab02": (4, "drawbench", [30, 2880]),
@@ -24,6 +24,7 @@ PAPER = {  # runs, conditions, rungs in search NFE at 30 NFE a candidate (40 for
     "tab04": (2, "drawbench", [30, 120, 480, 1920]),
     "tab07": (2, "drawbench", [30, 120, 480, 1920]),
     "tab08": (3, "drawbench", [30, 120, 480]),
+    "fig07": (4, "drawbench", [30, 120, 480, 1920]),
     "fig08": (4, "drawbench", [30, 3840]),
     "fig09": (1, "drawbench", [30 * n for n in (1, 2, 4, 8, 16, 32, 48, 64, 96, 128)]),
 }
