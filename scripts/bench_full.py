@@ -15,12 +15,13 @@ from typing import Any
 
 import torch
 from bench_overhead import NFE, overhead, shares
-from bench_tools import Grays, quiet, scratch, timed, words
+from bench_tools import Grays, loaded, quiet, scratch, timed, words
 
 from scaling.conditions.class_labels import ClassLabels
 from scaling.models.latent_dit import LatentDiT
 from scaling.models.outline import published
 from scaling.models.sdxl import SDXL
+from scaling.networks import pick_device
 from scaling.protocols import Denoiser
 from scaling.runner.gpus import PEAKS
 from scaling.runner.shape import measure, rate
@@ -90,11 +91,7 @@ def load(name: str, folder: Path, compiled: bool) -> Denoiser:
 
 def plain_loop(name: str, path: Path) -> float:
     """Images a second of the pipeline that a user of diffusers calls once a noise."""
-    from diffusers import DiffusionPipeline
-
-    pipe = DiffusionPipeline.from_pretrained(path, torch_dtype=torch.bfloat16, local_files_only=True)
-    pipe = pipe.to("cuda" if torch.cuda.is_available() else "cpu")
-    pipe.set_progress_bar_config(disable=True)
+    pipe = loaded(path, pick_device("auto"), torch.bfloat16)
     prompts = itertools.cycle(condition.prompt for condition in words(COUNT))
 
     def call() -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_tools import Grays, Took, paid, pipeline_model, saved, scratch, timed, words
+from bench_tools import Grays, Took, loaded, paid, pipeline_model, saved, scratch, timed, words
 
 from scaling.budget import Budget
 from scaling.conditions.shapes import ShapesPrompts
@@ -63,20 +63,12 @@ def against(name: str, folder: Path) -> dict[str, Any]:
     if shapes:
         looped = shapes_loop(ours, made)
     else:
-        pipe = pipeline(name, ours)
+        pipe = loaded(saved(name), ours.denoiser.device)
         run = run + encoding(pipe, ours)
         looped = pipeline_loop(name, pipe, ours, made)
     apart = np.array([float((images_of(ours, *key) - image).abs().max()) for key, image in made.items()])
     raw = {"run": vars(run), "loop": vars(looped), "batch_size": size, "images": len(made)}
     return {"ratio": looped.over(run), "difference": float(apart.max()), "same": float((apart < SAME).mean()), **raw}
-
-
-def pipeline(name: str, study: Study) -> Any:
-    from diffusers import DiffusionPipeline
-
-    pipe = DiffusionPipeline.from_pretrained(saved(name), local_files_only=True).to(study.denoiser.device)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
 
 
 @torch.inference_mode()

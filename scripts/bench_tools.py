@@ -139,6 +139,15 @@ def pipeline_model(name: str, prompts: Path, size: int = 32) -> TextToImage:
     return SDXL(guidance_scale=5.0, **options)
 
 
+def loaded(folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:
+    """A saved pipeline as a user of diffusers calls it."""
+    from diffusers import DiffusionPipeline
+
+    pipe = DiffusionPipeline.from_pretrained(folder, torch_dtype=dtype, local_files_only=True).to(device)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
 class Grays:
     """A verifier that costs next to nothing."""
 

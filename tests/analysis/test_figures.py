@@ -1,4 +1,5 @@
 import csv
+import json
 import re
 
 import numpy as np
@@ -58,6 +59,9 @@ def test_methods_are_compared_with_random_search_in_pairs(outputs, tmp_path):
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| random", "| SMC", "| zero order"]
     base, smc = open_run(outputs / "methods" / "random"), open_run(outputs / "methods" / "smc")
     assert versus.ladder(base) == (20, 40, 80, 160)
+    seconds = [cost(run, run.series("accuracy")[-1], "seconds") for run in (base, smc)]
+    assert lines[0].endswith("| seconds a condition, 160 |")
+    assert [line.split(" | ")[-1] for line in lines[2:4]] == [f"{value:.2f} |" for value in seconds]
     for rung, cap in enumerate(versus.ladder(base)):
         row = versus.difference(smc, base, "shapes_clip", cap)
         pairs = smc.per_sample("shapes_clip")[rung] - base.per_sample("shapes_clip")[rung]
@@ -197,6 +201,11 @@ def test_seconds_come_from_what_the_run_paid(tmp_path):
     run = open_run(make_run(tmp_path, ladder=(1, 4), conditions=20))
     cheap, dear = (cost(run, point, "seconds") for point in run.series("fid"))
     assert dear == pytest.approx(4 * cheap)
+    paid = run.cost["paid"]
+    assert dear == pytest.approx(run.series("fid")[-1].nfe * run.cost["seconds"] / paid["nfe"])
+    padded = run.cost | {"paid": paid | {"forwards": 3 * paid["forwards"]}}  # what was paid for, however it was filled
+    (run.path / "cost.json").write_text(json.dumps(padded))
+    assert cost(open_run(run.path), run.series("fid")[-1], "seconds") == dear
     (run.path / "cost.json").unlink()
     with pytest.raises(ValueError, match="no seconds of its own"):
         cost(open_run(run.path), run.identity, "seconds")
