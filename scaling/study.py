@@ -72,7 +72,8 @@ def advise(options: argparse.Namespace) -> int:
     print(best(runs, options.budget, options.metric, options.axis).words)
     if judged := regret(runs, options.metric, options.axis):
         worst = max(lost for _, lost in judged)
-        print(f"such advice lost at most {worst:.1%} of the best gain at {len(judged)} budgets that it had not seen")
+        budgets = f"{len(judged)} budget{'s' * (len(judged) > 1)}"
+        print(f"such advice lost at most {worst:.1%} of the best gain at {budgets} that it had not seen")
     return 0
 
 
