@@ -19,8 +19,9 @@ def show(options: argparse.Namespace) -> int:
     from scaling.analysis.alarms import alarms
     from scaling.analysis.curve_plot import draw_curves, print_table
     from scaling.analysis.folder import open_study
+    from scaling.analysis.ladders import joined
 
-    runs = open_study(options.study).runs
+    runs = joined(open_study(options.study).runs)
     for run in runs:
         print_table(run)
         for alarm in alarms(run):
@@ -67,8 +68,9 @@ def advise(options: argparse.Namespace) -> int:
     from scaling.analysis.advise import advise as best
     from scaling.analysis.advise import regret
     from scaling.analysis.folder import open_study
+    from scaling.analysis.ladders import joined
 
-    runs = open_study(options.study).runs
+    runs = joined(open_study(options.study).runs)
     print(best(runs, options.budget, options.metric, options.axis).words)
     if judged := regret(runs, options.metric, options.axis):
         worst = max(lost for _, lost in judged)

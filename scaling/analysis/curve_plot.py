@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling.analysis.folder import Run
+from scaling.analysis.ladders import joined
 from scaling.analysis.lines import Line, make_lines
 from scaling.analysis.style import lower_is_better, pretty
 
@@ -32,6 +33,7 @@ def draw_curves(
     """
     if not runs:
         raise ValueError("there is no run to draw")
+    runs = joined(runs)
     known = tuple(dict.fromkeys(name for run in runs for name in run.metrics))
     chosen = tuple(metrics or known)
     for name in chosen:
@@ -77,6 +79,8 @@ def draw_panel(panel: Any, lines: Sequence[Line], axis: str) -> None:
             panel.fill_between(line.x, line.low, line.high, color=color, alpha=0.12, lw=0)
             for edge in (line.low, line.high):
                 panel.plot(line.x, edge, color=color, alpha=0.35, lw=0.6)
+            if len(line.x) == 1:  # whose band has no width
+                panel.vlines(line.x, line.low, line.high, color=color, alpha=0.35, lw=1.5)
     log_axis(panel, [x for line in lines for x in line.x if x > 0])
     panel.set_xlabel(pretty(axis))
     panel.grid(alpha=0.25)

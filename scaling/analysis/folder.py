@@ -171,6 +171,12 @@ class Run:
         found = {int(path.stem.removeprefix("rung-")): path for path in (self.path / "samples").glob("rung-*.png")}
         return dict(sorted(found.items()))
 
+    @cached_property
+    def images(self) -> dict[int, list[Path]]:
+        """The winners' images of each rung by its NFE, rising, in the order of the conditions."""
+        folders = {int(path.name): path for path in (self.path / "samples").glob("[0-9]*") if path.is_dir()}
+        return {nfe: sorted(folders[nfe].glob("*.png")) for nfe in sorted(folders)}
+
     def _text(self, name: str) -> str:
         try:
             return (self.path / name).read_text()

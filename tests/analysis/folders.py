@@ -58,17 +58,19 @@ def make_run(
     scores: Sequence[str] = ("classifier",),
     sets: Sequence[str] = ("fid",),
     strength: float = 1.0,
+    pool: int | None = None,
 ) -> Path:
     """Writes one run folder and returns its path; `steps` buys denoising steps with the same ladder of NFE.
 
-    `settings` go into the config (nested); `strength` is how much a candidate gains, 1 for random search.
+    `settings` go into the config (nested); `strength` is how much a candidate gains, 1 for random search;
+    runs of one `pool` of candidates share them whatever their ladder.
     """
     path = folder / name
     (path / "candidates").mkdir(parents=True)
     rng = np.random.default_rng([7, seed])
-    quality = rng.standard_normal((conditions, max(ladder)))
+    quality = rng.standard_normal((conditions, pool or max(ladder)))
     score = INFORMED.get(verifier, 0.7) * quality + 0.5 * rng.standard_normal(quality.shape)
-    features = rng.standard_normal((conditions, max(ladder), 4)) + 0.35
+    features = rng.standard_normal((*quality.shape, 4)) + 0.35
     features[..., 0] -= 0.5 * quality  # searching moves this one through 0 and beyond: FID turns
     jitter = {each: rng.standard_normal(conditions) for each in scores}
     winners, curve, replicates = [], [], []

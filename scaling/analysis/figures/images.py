@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from textwrap import fill
 from typing import Any
 
@@ -18,11 +17,11 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
     """One block of rows per run that has images; the winners improve from left to right."""
     from matplotlib.figure import Figure as Picture
 
-    pictured = [run for run in runs if single_images(run)]
+    pictured = [run for run in runs if run.images]
     if not pictured:
         raise ValueError("none of the runs kept images under samples/; run with samples=36 or so")
     names = Names(tuple(pictured))
-    columns = max(len(single_images(run)) for run in pictured)
+    columns = max(len(run.images) for run in pictured)
     picture = Picture(figsize=(1.1 * columns + 1.4, (SHOWN * 0.95 + 0.7) * len(pictured) + 0.5), layout="constrained")
     picture.suptitle(figure.title, fontsize=11)
     blocks = picture.subfigures(len(pictured), 1, squeeze=False)[:, 0]
@@ -33,21 +32,14 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
     return picture
 
 
-def single_images(run: Run) -> dict[int, list[Path]]:
-    """The winners' images of each rung by its NFE, in the order of the conditions."""
-    folders = {int(path.name): path for path in (run.path / "samples").glob("[0-9]*") if path.is_dir()}
-    return {nfe: sorted(folders[nfe].glob("*.png")) for nfe in sorted(folders)}
-
-
 def _draw_run(block: Any, run: Run, columns: int) -> None:
     from PIL import Image
 
-    images = single_images(run)
-    rows = min(SHOWN, min(len(paths) for paths in images.values()))
+    rows = min(SHOWN, min(len(paths) for paths in run.images.values()))
     axes = block.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
-    for column, (nfe, paths) in enumerate(images.items()):
+    for column, (nfe, paths) in enumerate(run.images.items()):
         for row, path in enumerate(paths[:rows]):
             axes[row][column].imshow(Image.open(path), interpolation="nearest")
         axes[0][column].set_title(f"{nfe:,} NFE", fontsize=8)

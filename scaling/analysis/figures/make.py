@@ -10,6 +10,7 @@ from scaling.analysis.curve_plot import draw_curves, save
 from scaling.analysis.figures import curves, gains, images, tables, versus
 from scaling.analysis.figures.specs import FIGURES, TABLES, Figure, command
 from scaling.analysis.folder import Study, find_runs, open_study
+from scaling.analysis.ladders import joined
 
 
 def make(
@@ -75,7 +76,8 @@ def _make_table(name: str, number: int | None, study: Study, folder: Path) -> li
 def _study(name: str, outputs: Path) -> Study:
     for folder in (outputs / name, outputs / "paper" / name, Path(name)):
         if folder.is_dir() and find_runs(folder):
-            return open_study(folder)
+            study = open_study(folder)
+            return Study(study.path, joined(study.runs))
     if name.removeprefix("paper/") in (*FIGURES, *TABLES):
         raise ValueError(f"{outputs / name} holds no runs yet; make them: {command(name)}")
     if re.fullmatch(r"(fig|tab)\d\d", name):

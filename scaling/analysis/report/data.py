@@ -14,6 +14,7 @@ from scaling.analysis.alarms import alarms
 from scaling.analysis.costs import AXES, cost
 from scaling.analysis.extrapolate import extrapolate
 from scaling.analysis.folder import Run, Study
+from scaling.analysis.ladders import joined
 from scaling.analysis.lines import intervals
 from scaling.analysis.names import NO_SEARCH, Key, Names, key_of, order
 from scaling.analysis.style import lower_is_better, pretty
@@ -24,9 +25,10 @@ BUDGETS = 6  # rows of advice
 
 def study_data(study: Study) -> dict[str, Any]:
     """Lines, tables, advice, alarms and warnings of a study; images are attached later."""
-    runs = tuple(sorted((run for run in study.runs if run.curve), key=lambda run: order(key_of(run))))
-    if not runs:
+    begun = sorted((run for run in study.runs if run.curve), key=lambda run: order(key_of(run)))
+    if not begun:
         raise ValueError(f"{study.path} holds no finished rung yet")
+    runs = joined(begun)
     names = Names(runs)
     groups = _groups(runs)
     lines = [_line(group, names, key) for key, group in groups]
@@ -37,7 +39,7 @@ def study_data(study: Study) -> dict[str, Any]:
         "lines": lines,
         "metrics": [{"id": m, "name": pretty(m), "lower": lower_is_better(m)} for m in metrics],
         "axes": [{"id": axis, "name": pretty(axis)} for axis in axes],
-        "runs": [_run(run, names) for run in runs],
+        "runs": [_run(run, names) for run in begun],
         "alarms": [f"{names.labels[key_of(run)]} {alarm.words}" for run in runs for alarm in alarms(run)],
         "warnings": _warnings(runs, names),
         "advice": {metric: _advice(runs, metric) for metric in metrics},

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from scaling.analysis.figures.images import single_images
 from scaling.analysis.folder import Run, Study
 
 MOST = 24  # conditions a run
@@ -35,7 +34,7 @@ def _rungs(run: Run, count: int, pixels: int) -> list[dict[str, Any]]:
     """A rung's NFE, and its first winners with what is known of them."""
     facts = _facts(run, count)
     rungs = []
-    for rung, (nfe, paths) in enumerate(single_images(run).items()):
+    for rung, (nfe, paths) in enumerate(run.images.items()):
         tiles = []
         for path in paths[:count]:
             condition = int(path.stem)
