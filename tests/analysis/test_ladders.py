@@ -66,6 +66,7 @@ def test_pictures_and_pages_draw_one_line_a_method(tmp_path: Path) -> None:
     data = study_data(study)
     assert [len(line["values"]["fid"]) for line in data["lines"]] == [len(BUDGETS)] * 2
     assert len(data["runs"]) == 2 * len(BUDGETS)
+    assert len(data["winners"]) == 2
 
 
 def test_a_run_without_a_rung_yet_stays_alone(tmp_path: Path) -> None:

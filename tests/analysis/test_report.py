@@ -52,7 +52,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(page):
 
 
 def test_images_carry_what_they_scored(page, study):
-    run = next(run for run in embedded(page)["runs"] if run["name"] == "random-classifier")
+    run = next(run for run in embedded(page)["winners"] if run["name"] == "random-classifier")
     assert [rung["nfe"] for rung in run["images"]] == [size * 20 for size in LADDER]
     tile = run["images"][-1]["tiles"][2]
     assert tile["src"].startswith("data:image/png;base64,")
@@ -65,8 +65,8 @@ def test_images_shrink_or_go_where_there_is_no_room(study, tmp_path):
     full = embedded(write_report(study, tmp_path / "full.html"))
     size = (tmp_path / "full.html").stat().st_size
     tight = embedded(write_report(study, tmp_path / "tight.html", largest=size - 15_000))
-    assert len(full["runs"][0]["images"]) == len(LADDER)
-    assert tight["runs"][0]["images"] == []
+    assert len(full["winners"][0]["images"]) == len(LADDER)
+    assert tight["winners"][0]["images"] == []
     assert any("images were left out" in each for each in tight["warnings"])
 
 

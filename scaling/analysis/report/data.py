@@ -25,7 +25,7 @@ BUDGETS = 6  # rows of advice
 
 def study_data(study: Study) -> dict[str, Any]:
     """Lines, tables, advice, alarms and warnings of a study; images are attached later."""
-    begun = sorted((run for run in study.runs if run.curve), key=lambda run: order(key_of(run)))
+    begun = sorted((run for run in study.runs if run.curve), key=lambda run: (order(key_of(run)), run.curve[-1].nfe))
     if not begun:
         raise ValueError(f"{study.path} holds no finished rung yet")
     runs = joined(begun)
@@ -39,6 +39,7 @@ def study_data(study: Study) -> dict[str, Any]:
         "lines": lines,
         "metrics": [{"id": m, "name": pretty(m), "lower": lower_is_better(m)} for m in metrics],
         "axes": [{"id": axis, "name": pretty(axis)} for axis in axes],
+        "winners": [{"name": run.name, "label": _label(run, names), "images": []} for run in runs],
         "runs": [_run(run, names) for run in begun],
         "alarms": [f"{names.labels[key_of(run)]} {alarm.words}" for run in runs for alarm in alarms(run)],
         "warnings": _warnings(runs, names),
@@ -88,15 +89,19 @@ def _run(run: Run, names: Names) -> dict[str, Any]:
     point = run.identity
     return {
         "name": run.name,
-        "label": names.labels[key_of(run)] + (f", seed {point.seed}" if _seeds(names.runs) > 1 else ""),
+        "label": _label(run, names),
         "command": command(run),
         "config": yaml.safe_dump(run.config, sort_keys=False),
         "environment": yaml.safe_dump(run.environment, sort_keys=False) if run.environment else "",
         "seconds": run.cost.get("seconds"),
         "conditions": point.conditions,
+        "nfe": run.curve[-1].nfe,
         "done": run.done,
-        "images": [],
     }
+
+
+def _label(run: Run, names: Names) -> str:
+    return names.labels[key_of(run)] + (f", seed {run.identity.seed}" if _seeds(names.runs) > 1 else "")
 
 
 def _seeds(runs: Sequence[Run]) -> int:

@@ -10,23 +10,24 @@ from typing import Any
 import numpy as np
 
 from scaling.analysis.folder import Run, Study
+from scaling.analysis.ladders import joined
 
 MOST = 24  # conditions a run
 TRIES = ((MOST, 192), (MOST, 128), (12, 128), (12, 96), (6, 96), (4, 64))  # conditions, pixels of the longer side
 
 
 def attach_images(data: dict[str, Any], study: Study, room: int) -> None:
-    """Fills in the images of every run of the data, within `room` bytes; none where even the fewest do not fit."""
-    runs = {run.name: run for run in study.runs}
+    """Fills in the images of every line of winners, within `room` bytes; none where even the fewest do not fit."""
+    runs = {run.name: run for run in joined(study.runs)}
     for count, pixels in TRIES:
-        made = {each["name"]: _rungs(runs[each["name"]], count, pixels) for each in data["runs"]}
+        made = {each["name"]: _rungs(runs[each["name"]], count, pixels) for each in data["winners"]}
         size = sum(len(tile["src"]) + 200 for rungs in made.values() for rung in rungs for tile in rung["tiles"])
         if size <= room:
             break
     else:
         data["warnings"].append("the images were left out: the page would be too large")
         return
-    for each in data["runs"]:
+    for each in data["winners"]:
         each["images"] = made[each["name"]]
 
 

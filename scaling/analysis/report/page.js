@@ -151,21 +151,21 @@ function read(lines, metric, axis) {
   });
   const name = data.axes.find((each) => each.id === axis).name;
   byId("reading").textContent = best
-    ? `${lines.length} lines${lines.length > MOST_BANDS ? " (too many for intervals and markers)" : ""}; best: ${withError(best.row)} by ${best.line.label} at ${short(best.cost)} ${name}`
+    ? `${lines.length} line${lines.length === 1 ? "" : "s"}${lines.length > MOST_BANDS ? " (too many for intervals and markers)" : ""}; best: ${withError(best.row)} by ${best.line.label} at ${short(best.cost)} ${name}`
     : "no line of a search is chosen";
 }
 
 // ---- images
 
 function drawRun() {
-  const run = data.runs[byId("run").value];
+  const run = data.winners[byId("run").value];
   byId("rung").max = run.images.length - 1;
   byId("rung").value = Math.min(byId("rung").value, run.images.length - 1);
   drawGrid();
 }
 
 function drawGrid() {
-  const run = data.runs[byId("run").value];
+  const run = data.winners[byId("run").value];
   const rung = run.images[byId("rung").value];
   byId("nfe").textContent = `${rung.nfe.toLocaleString("en")} NFE`;
   byId("rung").setAttribute("aria-valuetext", byId("nfe").textContent);
@@ -217,7 +217,7 @@ function drawTables() {
 
 function drawCommands() {
   byId("commands").append(...data.runs.map((run) => {
-    const facts = `${run.conditions.toLocaleString("en")} conditions` +
+    const facts = `${run.conditions.toLocaleString("en")} conditions, up to ${short(run.nfe)} NFE each` +
       (run.seconds ? `, ${short(run.seconds)} s` : "") + (run.done ? "" : ", not finished");
     return element("details", {}, element("summary", {}, `${run.label} (${facts})`),
       element("pre", { tabindex: "0" }, run.command), element("pre", { tabindex: "0" }, run.config),
@@ -241,7 +241,7 @@ function start() {
   drawTables();
   drawCommands();
   redraw();
-  const pictured = data.runs.map((run, place) => [run, place]).filter(([run]) => run.images.length);
+  const pictured = data.winners.map((run, place) => [run, place]).filter(([run]) => run.images.length);
   byId("pictures").hidden = !pictured.length;
   if (pictured.length) {
     for (const [run, place] of pictured) byId("run").append(element("option", { value: place }, run.label));
