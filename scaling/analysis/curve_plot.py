@@ -124,7 +124,7 @@ def finish(figure: Any, axes: Sequence[Any], title: str) -> None:
 
 def save(figure: Any, *paths: Path) -> None:
     """Writes a figure as each ending asks, laid out once; a reader sees the old file or the new one."""
-    figure.draw_without_rendering()
+    figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -103,7 +103,9 @@ class Block:
 
     def _lookup(self, column: str, keys: Keys) -> np.ndarray:
         out = np.full(len(keys), MISSING)
-        for columns in self._of.get(column, ()) if len(keys) else ():
+        if len(keys) == 0 or keys[:, 1].min() >= self.rows:  # new rows, as most that are asked for
+            return out
+        for columns in self._of.get(column, ()):
             where = self._where[columns]
             known = keys[:, 1] < where.shape[1]
             out[known] = np.minimum(out[known], where[keys[known, 0], keys[known, 1]])

@@ -35,7 +35,7 @@ class Row:
     @property
     def shape(self) -> tuple[int, bool, bool, bool]:
         """Rows of one shape may share a batch."""
-        return len(self.times), self.score, self.gradient, bool(self.times[-1] == 0)
+        return len(self.times), self.score, self.gradient, self.times[-1].item() == 0
 
 
 @dataclass
