@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from bench_tools import Grays, Took, loaded, paid, pipeline_model, saved, scratch, timed, words
+from bench_tools import Grays, Took, loaded, median, paid, pipeline_model, saved, scratch, timed, words
 
 from scaling.budget import Budget
 from scaling.conditions.shapes import ShapesPrompts
@@ -23,6 +24,7 @@ from scaling.shapes.phrases import phrases
 from scaling.verifiers.shapes_clip import ShapesClip
 
 NFE, PROMPTS, CANDIDATES = 10, 8, 16
+TURNS = 3  # of both, of which the median counts: the machine's speed drifts
 SAME = 1e-4  # of the range of a pixel
 
 
@@ -58,14 +60,17 @@ def against(name: str, folder: Path) -> dict[str, Any]:
     verifier: Verifier = ShapesClip() if shapes else Grays()
     size = measure(denoiser, next(iter(conditions)))
     paid(study("warm", 1))  # which loads networks and text encoders, and encodes: see `encoding`
-    ours, made = study("run", CANDIDATES), Made()
-    run = timed(lambda: paid(ours))
-    if shapes:
-        looped = shapes_loop(ours, made)
-    else:
-        pipe = loaded(saved(name), ours.denoiser.device)
+    made = Made()
+    pipe = None if shapes else loaded(saved(name), denoiser.device)
+    runs: list[Took] = []
+    loops: list[Took] = []
+    for turn in range(TURNS):
+        ours = study(f"run-{turn}", CANDIDATES)
+        runs.append(timed(partial(paid, ours)))
+        loops.append(shapes_loop(ours, made) if pipe is None else pipeline_loop(name, pipe, ours, made))
+    run, looped = median(runs), median(loops)
+    if pipe is not None:
         run = run + encoding(pipe, ours)
-        looped = pipeline_loop(name, pipe, ours, made)
     apart = np.array([float((images_of(ours, *key) - image).abs().max()) for key, image in made.items()])
     raw = {"run": vars(run), "loop": vars(looped), "batch_size": size, "images": len(made)}
     return {"ratio": looped.over(run), "difference": float(apart.max()), "same": float((apart < SAME).mean()), **raw}

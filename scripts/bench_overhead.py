@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from bench_tools import Grays, Took, paid, pipeline_model, scratch, timed, words
+from bench_tools import Grays, Took, median, now, paid, pipeline_model, scratch, timed, words
 
 from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
+from scaling.conditions.shapes import ShapesPrompts
 from scaling.journal.block import Block
 from scaling.models.dit import DiT
+from scaling.models.shapes import Shapes
 from scaling.protocols import Denoiser, Verifier
 from scaling.runner.batches import Batches
 from scaling.runner.lives import Life
@@ -22,25 +24,31 @@ from scaling.runner.shape import measure
 from scaling.runner.study import Study
 from scaling.search.random import Random
 from scaling.verifiers.classifier import Classifier
+from scaling.verifiers.shapes_clip import ShapesClip
 
 NFE = 10
-CANDIDATES = {"fashion_s": 32, "fashion_m": 16, "flux_wide": 4, "sdxl": 2}  # of each of 64 conditions
+CANDIDATES = {"fashion_s": 32, "fashion_m": 24, "shapes": 8, "flux_wide": 8, "sdxl": 8}  # of each of 64 conditions
 
 
 def main() -> dict[str, Any]:
     results: dict[str, Any] = {}
     with scratch() as folder:
         for name, candidates in CANDIDATES.items():
-            embedded = name.startswith("fashion")
-            denoiser: Denoiser = DiT(path=name) if embedded else pipeline_model(name, folder / "prompts")
-            conditions: Any = ClassLabels(count=64, classes=10) if embedded else words(64)
-            verifier: Verifier = Classifier() if embedded else Grays()
-            results[name] = said = overhead(denoiser, conditions, verifier, candidates, folder / name)
+            results[name] = said = overhead(*parts(name, folder / "prompts"), candidates, folder / name)
             print(
                 f"overhead  {name:10} batch {said['batch_size']:3}: run / bare forwards = {said['ratio']['wall']:.3f} "
                 f"wall, {said['ratio']['cpu']:.3f} CPU; " + shares(said["profile"])
             )
     return results
+
+
+def parts(name: str, prompts: Path) -> tuple[Denoiser, Any, Verifier]:
+    """A model by its name, conditions for it, and a verifier."""
+    if name.startswith("fashion"):
+        return DiT(path=name), ClassLabels(count=64, classes=10), Classifier()
+    if name == "shapes":
+        return Shapes(guidance_scale=2.0), ShapesPrompts(count=64), ShapesClip()
+    return pipeline_model(name, prompts), words(64), Grays()
 
 
 def shares(profile: dict[str, float]) -> str:
@@ -50,7 +58,7 @@ def shares(profile: dict[str, float]) -> str:
 def overhead(
     denoiser: Denoiser, conditions: Any, verifier: Verifier, candidates: int, folder: Path, size: int | None = None
 ) -> dict[str, Any]:
-    """A run of random search between two halves of its bare forward passes, then again with clocks in its parts.
+    """A run of random search with as many bare forward passes beside it, then again with clocks in its parts.
 
     The batch is the measured one unless `size` says another.
     """
@@ -63,27 +71,58 @@ def overhead(
         )  # fmt: skip
 
     paid(study("warm", 1))
-    calls = -(-len(conditions) * candidates // size) * NFE
-    before = bare(denoiser, conditions, size, calls // 2)
-    run = timed(lambda: paid(study("run", candidates)))
-    whole = before + bare(denoiser, conditions, size, calls - calls // 2)
+    with beside(denoiser, conditions, size) as pairs:
+        paid(study("run", candidates))
+    run, whole = typical(pairs)
     with clocks(denoiser) as seconds:
         again = timed(lambda: paid(study("again", candidates)))
     profile = {part: spent / again.cpu for part, spent in seconds.items()}
     profile["rest"] = 1 - sum(profile.values())
-    raw = {"run": vars(run), "bare": vars(whole), "calls": calls}
+    raw = {"run": vars(run), "bare": vars(whole), "calls": (len(pairs) - 1) * NFE}
     return {"batch_size": size, "ratio": run.over(whole), "profile": profile, **raw}
 
 
-@torch.inference_mode()
-def bare(denoiser: Denoiser, conditions: Any, size: int, calls: int) -> Took:
-    """The model's forward passes in a loop, nothing else."""
+@contextmanager
+def beside(denoiser: Denoiser, conditions: Any, size: int) -> Iterator[list[tuple[Took, Took]]]:
+    """Pairs of a run's time up to the end of a batch and of as many bare forward passes made then, in a plain loop.
+
+    So both meet the same moments of the machine, whose speed drifts. A last pair holds the run's end, and no passes.
+    """
     rows = list(conditions)[:size]
     encoded = denoiser.encode([rows[i % len(rows)] for i in range(size)])
     x = torch.randn(size, *denoiser.latent_shape).to(denoiser.device)
     t = torch.full((size,), 0.5, device=denoiser.device)
-    denoiser(x, t, encoded)
-    return timed(lambda: [denoiser(x, t, encoded) for _ in range(calls)])
+    pairs: list[tuple[Took, Took]] = []
+    solve = Batches.solve
+
+    @torch.inference_mode()
+    def bare() -> None:
+        for _ in range(NFE):
+            denoiser(x, t, encoded)
+
+    def both(batches: Batches, *rows: Any) -> Any:
+        nonlocal last
+        answers = solve(batches, *rows)
+        run = now() - last
+        pairs.append((run, timed(bare)))
+        last = now()
+        return answers
+
+    bare()
+    Batches.solve = both  # type: ignore[method-assign]
+    last = now()
+    try:
+        yield pairs
+    finally:
+        Batches.solve = solve  # type: ignore[method-assign]
+    pairs.append((now() - last, Took(0.0, 0.0)))
+
+
+def typical(pairs: Sequence[tuple[Took, Took]]) -> tuple[Took, Took]:
+    """A run and its bare passes as if every batch but the first had taken the median one's time."""
+    (start, _), *middle, (end, _) = pairs
+    run = start + median([each for each, _ in middle]) * len(middle) + end
+    return run, median([each for _, each in pairs[:-1]]) * (len(pairs) - 1)
 
 
 @contextmanager

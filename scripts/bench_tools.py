@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 import json
 import shutil
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -42,6 +43,9 @@ class Took:
     def __add__(self, other: Took) -> Took:
         return Took(self.wall + other.wall, self.cpu + other.cpu)
 
+    def __sub__(self, other: Took) -> Took:
+        return Took(self.wall - other.wall, self.cpu - other.cpu)
+
     def __mul__(self, factor: float) -> Took:
         return Took(self.wall * factor, self.cpu * factor)
 
@@ -56,12 +60,20 @@ def quiet() -> None:
         library.set_verbosity_error()
 
 
+def now() -> Took:
+    """Both clocks, once the device is at rest."""
+    synchronize()
+    return Took(time.perf_counter(), time.process_time())
+
+
 def timed(call: Callable[[], Any]) -> Took:
-    synchronize()
-    wall, cpu = time.perf_counter(), time.process_time()
+    before = now()
     call()
-    synchronize()
-    return Took(time.perf_counter() - wall, time.process_time() - cpu)
+    return now() - before
+
+
+def median(times: Sequence[Took]) -> Took:
+    return Took(statistics.median(t.wall for t in times), statistics.median(t.cpu for t in times))
 
 
 def synchronize() -> None:

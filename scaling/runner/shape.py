@@ -6,7 +6,9 @@ It is the denoiser's: where its images do not fit at once they are decoded and j
 from __future__ import annotations
 
 import json
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,6 +18,9 @@ from scaling.protocols import Condition, Denoiser
 
 SHAPES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TOLERANCE = 0.05  # the smallest shape within this of the best throughput is taken
+TURNS = 4
+
+Timer = Callable[[float], float]
 
 
 def batch_shape(denoiser: Denoiser, condition: Condition, kept: Path) -> int:
@@ -30,32 +35,47 @@ def batch_shape(denoiser: Denoiser, condition: Condition, kept: Path) -> int:
 
 
 def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.4) -> int:
-    """Doubles the batch until memory ends, and takes the smallest shape within the tolerance of the best."""
-    rates: dict[int, float] = {}
+    """Doubles the batch until memory ends, and takes the smallest shape within the tolerance of the best.
+
+    All shapes are timed in turns, `seconds` each in all, so that a machine whose speed drifts favors none.
+    """
+    timers: dict[int, Timer] = {}
     for size in SHAPES:
         try:
-            rates[size] = rate(denoiser, condition, size, seconds)
+            timers[size] = _timer(denoiser, condition, size)
         except torch.OutOfMemoryError:
             break
+    turns = [{size: size / timer(seconds / TURNS) for size, timer in timers.items()} for _ in range(TURNS)]
+    rates = {size: max(turn[size] for turn in turns) for size in timers}
     best = max(rates.values())
     return min(size for size, rate in rates.items() if rate >= best * (1 - TOLERANCE))
 
 
-@torch.inference_mode()
 def rate(denoiser: Denoiser, condition: Condition, size: int, seconds: float) -> float:
     """Rows a second of the fastest call. On a CPU it is the process's own time that counts: others may be at work."""
+    return size / _timer(denoiser, condition, size)(seconds)
+
+
+@torch.inference_mode()
+def _timer(denoiser: Denoiser, condition: Condition, size: int) -> Timer:
+    """Calls the model once; what it gives calls it for some seconds more and says how long the fastest call took."""
     encoded = {k: v.repeat_interleave(size, 0) for k, v in denoiser.encode([condition]).items()}
     x = torch.zeros(size, *denoiser.latent_shape, device=denoiser.device)
     t = torch.full((size,), 0.5, device=denoiser.device)
     clock = time.process_time if denoiser.device.type == "cpu" else time.perf_counter
+
+    @torch.inference_mode()
+    def timer(seconds: float) -> float:
+        fastest, end = math.inf, clock() + seconds
+        while True:
+            start = clock()
+            denoiser(x, t, encoded)
+            if denoiser.device.type == "cuda":
+                torch.cuda.synchronize()
+            now = clock()
+            fastest = min(fastest, now - start)
+            if now > end:
+                return fastest
+
     denoiser(x, t, encoded)
-    best, end = 0.0, clock() + seconds
-    while True:
-        start = clock()
-        denoiser(x, t, encoded)
-        if denoiser.device.type == "cuda":
-            torch.cuda.synchronize()
-        now = clock()
-        best = max(best, size / (now - start))
-        if now > end:
-            return best
+    return timer

@@ -1,0 +1,83 @@
+"""The batch shape: the smallest that is about as fast as any, whatever the machine does meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from scaling.protocols import Condition, Encoded, Prediction
+from scaling.runner import shape
+from scaling.runner.shape import batch_shape, measure
+
+Cost = Callable[[int], float]  # seconds of a call, of its rows
+
+
+class Clocked:
+    """A model whose calls take as long as is said, by a clock that only they move."""
+
+    device = torch.device("cpu")
+    latent_shape = (2,)
+
+    def __init__(self, cost: Cost, most: int = 1024) -> None:
+        self.cost, self.most = cost, most
+        self.now, self.calls = 0.0, 0
+
+    def __call__(self, x: Tensor, t: Tensor, encoded: Encoded) -> Prediction:
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError
+        self.now += self.cost(len(x))
+        self.calls += 1
+        return Prediction(x, x)
+
+    def encode(self, conditions: Sequence[Condition]) -> Encoded:
+        return {"label": torch.zeros(len(conditions))}
+
+    def identity(self) -> dict[str, Any]:
+        return {"class": "Clocked"}
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[[Clocked], int]:
+    def choose(model: Clocked) -> int:
+        monkeypatch.setattr(shape.time, "process_time", lambda: model.now)
+        return measure(model, Condition())  # type: ignore[arg-type]
+
+    return choose
+
+
+def test_the_smallest_shape_about_as_fast_as_any(chosen: Callable[[Clocked], int]) -> None:
+    assert chosen(Clocked(lambda rows: 0.01 * rows)) == 1
+    assert chosen(Clocked(lambda rows: 0.01)) == 256
+    assert chosen(Clocked(lambda rows: 0.01 * (rows + 1))) == 32  # 1/33 over the best: within 5 %
+    assert chosen(Clocked(lambda rows: 0.01 * max(rows, 8))) == 8
+
+
+def test_memory_ends_the_doubling(chosen: Callable[[Clocked], int]) -> None:
+    assert chosen(Clocked(lambda rows: 0.01, most=20)) == 16
+
+
+def test_a_slow_moment_decides_nothing(chosen: Callable[[Clocked], int]) -> None:
+    """The machine is slow while 8 rows are timed first, for as long as one shape is timed in all."""
+    eights = 0
+
+    def cost(rows: int) -> float:
+        nonlocal eights
+        eights += rows == 8
+        return 0.01 * max(rows, 8) * (3 if rows == 8 and 1 < eights < 4 else 1)
+
+    assert chosen(Clocked(cost)) == 8
+    assert eights > 4
+
+
+def test_a_kept_shape_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Clocked(lambda rows: 0.01 * max(rows, 4))
+    monkeypatch.setattr(shape.time, "process_time", lambda: model.now)
+    first = batch_shape(model, Condition(), tmp_path / "shapes.json")  # type: ignore[arg-type]
+    calls = model.calls
+    assert batch_shape(model, Condition(), tmp_path / "shapes.json") == first == 4  # type: ignore[arg-type]
+    assert model.calls == calls
