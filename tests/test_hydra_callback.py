@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
 
 from scaling import build
 from scaling.__main__ import main
@@ -30,6 +32,30 @@ def test_a_job_is_composed_once_and_each_run_gets_its_own(tmp_path: Path, monkey
     main()
     assert len(composed) == 3
     assert len(list(tmp_path.glob("default/*/curve.csv"))) == 3
+
+
+def test_files_are_parsed_no_oftener_for_more_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    Plugins.instance()  # fills the registry, with classes of its own
+    folders: Any = SourcesRegistry.instance().resolve("file")
+    load = folders.load_config
+
+    def counted(self: Any, config_path: str) -> Any:
+        parsed.append(config_path)
+        return load(self, config_path)
+
+    monkeypatch.setattr(folders, "load_config", counted)
+    counts = []
+    for seeds in ("0", "1,2,3,4"):
+        monkeypatch.setattr(build, "_built", {})
+        arguments = ["-m", "model=gaussian_mixture", "conditions.count=2", "budget.candidates=1", f"seed={seeds}"]
+        rest = [f"output_dir={tmp_path}", "logger=none", "progress=false", "batch_size=2"]
+        monkeypatch.setattr(sys, "argv", ["scaling", *arguments, *rest])
+        parsed.clear()
+        main()
+        counts.append(len(parsed))
+    assert counts[0] == counts[1] > 0
+    assert len(list(tmp_path.glob("default/*/curve.csv"))) == 5
 
 
 def test_nothing_composed_is_handed_out_twice() -> None:
