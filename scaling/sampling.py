@@ -156,8 +156,6 @@ class RK4(RungeKutta):
 
 
 def _mix(weights: tuple[float, ...], predictions: list[Prediction], dalpha: Tensor, dsigma: Tensor) -> Tensor:
-    if weights == (1.0,):  # Euler's, without four passes over x that change nothing
-        return dalpha * predictions[0].x0 + dsigma * predictions[0].eps
     x0 = sum(w * p.x0 for w, p in zip(weights, predictions, strict=True))
     eps = sum(w * p.eps for w, p in zip(weights, predictions, strict=True))
     return dalpha * x0 + dsigma * eps

@@ -9,19 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_tools import Grays, Took, loaded, median, paid, pipeline_model, saved, scratch, timed, words
+from bench_tools import Took, loaded, median, paid, parts, saved, scratch, timed
 
 from scaling.budget import Budget
-from scaling.conditions.shapes import ShapesPrompts
 from scaling.journal.stream import Stream
 from scaling.models.packing import pack
-from scaling.models.shapes import Shapes
-from scaling.protocols import Denoiser, Verifier
 from scaling.runner.shape import measure
 from scaling.runner.study import Study
 from scaling.search.random import Random
 from scaling.shapes.phrases import phrases
-from scaling.verifiers.shapes_clip import ShapesClip
 
 NFE, PROMPTS, CANDIDATES = 10, 8, 16
 TURNS = 3  # of both, of which the median counts: the machine's speed drifts
@@ -46,10 +42,7 @@ def main() -> dict[str, Any]:
 
 
 def against(name: str, folder: Path) -> dict[str, Any]:
-    shapes = name == "shapes"
-    conditions: Any = ShapesPrompts(count=PROMPTS) if shapes else words(PROMPTS)
-
-    denoiser: Denoiser = Shapes(guidance_scale=2.0) if shapes else pipeline_model(name, folder / "prompts")
+    denoiser, conditions, verifier = parts(name, PROMPTS, folder / "prompts")
 
     def study(run: str, count: int) -> Study:
         return Study(
@@ -57,11 +50,10 @@ def against(name: str, folder: Path) -> dict[str, Any]:
             budget=Budget(nfes_per_iter=NFE, candidates=count), output_dir=folder / run, batch_size=size,
         )  # fmt: skip
 
-    verifier: Verifier = ShapesClip() if shapes else Grays()
     size = measure(denoiser, next(iter(conditions)))
     paid(study("warm", 1))  # which loads networks and text encoders, and encodes: see `encoding`
     made = Made()
-    pipe = None if shapes else loaded(saved(name), denoiser.device)
+    pipe = None if name == "shapes" else loaded(saved(name), denoiser.device)
     runs: list[Took] = []
     loops: list[Took] = []
     for turn in range(TURNS):

@@ -9,46 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_tools import Grays, Took, median, now, paid, pipeline_model, scratch, timed, words
+from bench_tools import Took, median, now, paid, parts, scratch, timed
 
 from scaling.budget import Budget
-from scaling.conditions.class_labels import ClassLabels
-from scaling.conditions.shapes import ShapesPrompts
 from scaling.journal.block import Block
-from scaling.models.dit import DiT
-from scaling.models.shapes import Shapes
 from scaling.protocols import Denoiser, Verifier
 from scaling.runner.batches import Batches
 from scaling.runner.lives import Life
 from scaling.runner.shape import measure
 from scaling.runner.study import Study
 from scaling.search.random import Random
-from scaling.verifiers.classifier import Classifier
-from scaling.verifiers.shapes_clip import ShapesClip
 
 NFE = 10
-CANDIDATES = {"fashion_s": 32, "fashion_m": 24, "shapes": 8, "flux_wide": 8, "sdxl": 8}  # of each of 64 conditions
+CONDITIONS = 64
+CANDIDATES = {"fashion_s": 32, "fashion_m": 24, "shapes": 8, "flux_wide": 8, "sdxl": 8}  # of each of them
 
 
 def main() -> dict[str, Any]:
     results: dict[str, Any] = {}
     with scratch() as folder:
         for name, candidates in CANDIDATES.items():
-            results[name] = said = overhead(*parts(name, folder / "prompts"), candidates, folder / name)
+            results[name] = said = overhead(*parts(name, CONDITIONS, folder / "prompts"), candidates, folder / name)
             print(
                 f"overhead  {name:10} batch {said['batch_size']:3}: run / bare forwards = {said['ratio']['wall']:.3f} "
                 f"wall, {said['ratio']['cpu']:.3f} CPU; " + shares(said["profile"])
             )
     return results
-
-
-def parts(name: str, prompts: Path) -> tuple[Denoiser, Any, Verifier]:
-    """A model by its name, conditions for it, and a verifier."""
-    if name.startswith("fashion"):
-        return DiT(path=name), ClassLabels(count=64, classes=10), Classifier()
-    if name == "shapes":
-        return Shapes(guidance_scale=2.0), ShapesPrompts(count=64), ShapesClip()
-    return pipeline_model(name, prompts), words(64), Grays()
 
 
 def shares(profile: dict[str, float]) -> str:
@@ -124,8 +110,8 @@ def beside(denoiser: Denoiser, conditions: Any, size: int) -> Iterator[list[tupl
 def typical(pairs: Sequence[tuple[Took, Took]]) -> tuple[Took, Took]:
     """A run and its bare passes as if every batch but the first had taken the median one's time."""
     (start, _), *middle, (end, _) = pairs
-    run = start + median([each for each, _ in middle]) * len(middle) + end
-    return run, median([each for _, each in pairs[:-1]]) * (len(pairs) - 1)
+    steady = median([each for each, _ in middle]) * len(middle) if middle else Took(0.0, 0.0)
+    return start + steady + end, median([each for _, each in pairs[:-1]]) * (len(pairs) - 1)
 
 
 @contextmanager

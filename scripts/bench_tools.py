@@ -19,11 +19,17 @@ from typing import Any
 import torch
 
 import scaling
+from scaling.conditions.class_labels import ClassLabels
+from scaling.conditions.shapes import ShapesPrompts
+from scaling.models.dit import DiT
 from scaling.models.flux import Flux
 from scaling.models.sdxl import SDXL
+from scaling.models.shapes import Shapes
 from scaling.models.text_to_image import TextToImage
-from scaling.protocols import Condition
+from scaling.protocols import Condition, Denoiser, Verifier
 from scaling.runner.study import Study
+from scaling.verifiers.classifier import Classifier
+from scaling.verifiers.shapes_clip import ShapesClip
 
 TOKENS = 16  # of a small pipeline's prompt
 ROOT = Path(__file__).resolve().parents[1]
@@ -149,6 +155,15 @@ def pipeline_model(name: str, prompts: Path, size: int = 32) -> TextToImage:
     if name.startswith("flux"):
         return Flux(guidance_scale=3.5, max_tokens=TOKENS, **options)
     return SDXL(guidance_scale=5.0, **options)
+
+
+def parts(name: str, count: int, prompts: Path) -> tuple[Denoiser, Any, Verifier]:
+    """A model that the benchmarks share by its name, so many conditions for it, and a verifier."""
+    if name.startswith("fashion"):
+        return DiT(path=name), ClassLabels(count=count, classes=10), Classifier()
+    if name == "shapes":
+        return Shapes(guidance_scale=2.0), ShapesPrompts(count=count), ShapesClip()
+    return pipeline_model(name, prompts), words(count), Grays()
 
 
 def loaded(folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:

@@ -84,7 +84,7 @@ class Ladder(Run):
 def joined(runs: Sequence[Run]) -> tuple[Run, ...]:
     """The runs, those that differ in nothing but their budget as one: a sweep over budgets is a curve.
 
-    Joined are runs of one line and seed with the same conditions, metrics and kinds of results.
+    Joined are runs of one line and seed with as many conditions and the same metrics.
     """
     alike: dict[tuple, list[Run]] = {}
     for run in runs:
@@ -94,7 +94,7 @@ def joined(runs: Sequence[Run]) -> tuple[Run, ...]:
 
 def _alike(run: Run) -> tuple:
     point = run.identity
-    return key_of(run), point.seed, point.conditions, run.metrics, run.set_metrics, run.has_winners
+    return key_of(run), point.seed, point.conditions, run.metrics, run.has_winners
 
 
 def _ladder(runs: Sequence[Run]) -> Ladder:

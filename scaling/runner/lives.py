@@ -52,11 +52,6 @@ def row_nfe(space: NoiseSpace, proposal: Proposal) -> int:
     return space.nfe(proposal.times, proposal.score) * (2 if proposal.gradient else 1)
 
 
-def _cost_alike(one: Proposal, other: Proposal) -> bool:
-    """Whether rows of both cost the same at a glance: most searches propose on one grid."""
-    return one.times is other.times and (one.score, one.gradient) == (other.score, other.gradient)
-
-
 class Life:
     """Runs one search until it waits for rows that the journal lacks; the journal is the only way to an answer."""
 
@@ -105,15 +100,13 @@ class Life:
         except StopIteration:
             self.closed = True
             return None
-        before = self._proposal
-        alike = before is not None and _cost_alike(before, proposal)
-        nfe = self._nfe if alike else row_nfe(self.space, proposal)
+        nfe = row_nfe(self.space, proposal)
         cost = nfe * len(proposal.x)
         if self.spent + cost > self.cap:
             self.closed, self.next_nfe = True, cost
             self._run.close()
             return None
-        self._before, self._proposal, self._nfe = before, proposal, nfe
+        self._before, self._proposal, self._nfe = self._proposal, proposal, nfe
         self.rows += len(proposal.x)
         self.spent += cost
         self._rounds += 1
@@ -180,7 +173,7 @@ class Life:
     def _digests(self, proposal: Proposal) -> np.ndarray:
         tail = proposal.times.double().cpu().numpy().tobytes() + bytes([proposal.score, proposal.gradient])
         rows = proposal.x.detach().cpu().contiguous().numpy()
-        sums = [hashlib.blake2b(b"".join((row, tail)), digest_size=8).digest() for row in rows]
+        sums = [hashlib.blake2b(row.tobytes() + tail, digest_size=8).digest() for row in rows]
         return np.frombuffer(b"".join(sums), np.uint64)
 
     def _known(self, keys: Keys, digests: np.ndarray) -> np.ndarray:

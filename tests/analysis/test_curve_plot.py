@@ -6,7 +6,7 @@ from folders import make_run, make_study
 from PIL import Image
 from rich.console import Console
 
-from scaling.analysis.curve_plot import draw_curves, print_table, with_error
+from scaling.analysis.curve_plot import draw_curves, draw_panel, new_figure, print_table, with_error
 from scaling.analysis.folder import open_run, open_study
 from scaling.analysis.lines import make_lines
 from scaling.analysis.style import family, look, lower_is_better, shade
@@ -54,6 +54,16 @@ def test_any_axis(study, axis):
     line = next(line for line in make_lines(study.runs, "accuracy", axis) if line.label == "random search")
     scale = {"forwards": 40, "gflops": 0.4, "candidates": 1}[axis]
     assert line.x == pytest.approx([size * scale for size in (1, 2, 4, 8, 16)])
+
+
+def test_one_rung_shows_its_interval(tmp_path):
+    (line,) = make_lines([open_run(make_run(tmp_path, ladder=(4,), conditions=60))], "fid")
+    _, (panel,) = new_figure([1])
+    draw_panel(panel, [line], "nfe")
+    heights = [np.ptp(each.get_datalim(panel.transData).get_points()[:, 1]) for each in panel.collections]
+    assert max(heights) == pytest.approx(line.high[0] - line.low[0])
+    bars = [each for each in panel.collections if hasattr(each, "get_segments")]
+    assert len(bars) == 1
 
 
 def test_unknown_names_are_answered(study, tmp_path):

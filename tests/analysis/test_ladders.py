@@ -10,16 +10,17 @@ from scaling.analysis.folder import Run, find_runs, open_study
 from scaling.analysis.ladders import Ladder, joined
 from scaling.analysis.lines import make_lines
 from scaling.analysis.report.data import study_data
+from scaling.study import main
 
 BUDGETS = (1, 2, 4, 16, 64)
 SHARED = {"conditions": 50 * GROUPS, "pool": max(BUDGETS), "sets": ("fid", "recall")}
 
 
-def sweep(folder: Path, **options: object) -> Path:
+def sweep(folder: Path, verifier: str = "classifier") -> Path:
     """A run for each budget but the last, which has the first one's rung as well."""
     for size in BUDGETS:
         ladder = (1, size) if size == max(BUDGETS) else (size,)
-        make_run(folder, f"n{size:03d}-{len(options)}", ladder=ladder, **SHARED, **options)
+        make_run(folder, f"{verifier}-{size:03d}", verifier=verifier, ladder=ladder, **SHARED)
     return folder
 
 
@@ -59,14 +60,25 @@ def test_only_budgets_are_joined(tmp_path: Path) -> None:
 
 
 def test_pictures_and_pages_draw_one_line_a_method(tmp_path: Path) -> None:
-    sweep(sweep(tmp_path / "grid"), verifier="oracle")
-    study = open_study(tmp_path / "grid")
+    for verifier in ("classifier", "oracle"):
+        sweep(tmp_path, verifier)
+    study = open_study(tmp_path)
     lines = make_lines(joined(study.runs), "fid")
     assert {line.label: len(line.x) for line in lines} == {"classifier": len(BUDGETS), "oracle": len(BUDGETS)}
     data = study_data(study)
     assert [len(line["values"]["fid"]) for line in data["lines"]] == [len(BUDGETS)] * 2
     assert len(data["runs"]) == 2 * len(BUDGETS)
     assert len(data["winners"]) == 2
+    assert any("follows a saturating power law" in each["words"] for each in data["outlook"]["classifier"])
+
+
+def test_commands_take_a_sweep_as_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(sweep(tmp_path))]) == 0
+    text = capsys.readouterr().out
+    assert text.count("candidates ┃") == 1
+    assert "narrowed from" in text
+    assert main(["advise", str(tmp_path), "--budget", str(10 * NFE), "--metric", "classifier"]) == 0
+    assert "10 candidates" in capsys.readouterr().out  # between two runs' budgets
 
 
 def test_a_run_without_a_rung_yet_stays_alone(tmp_path: Path) -> None:
