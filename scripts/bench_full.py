@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gc
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +27,24 @@ from scaling.protocols import Denoiser
 from scaling.runner.gpus import PEAKS
 from scaling.runner.shape import measure, rate
 
-COUNT, LOOPED = 8, 4  # conditions, and candidates of each; calls of the plain loop
-SMALL = 2  # the same where all is small, and the batch
+SIZES = {"dit_xl": (64, 16), "sdxl": (8, 6)}  # conditions, and candidates of each
+LOOPED = 8  # calls of the plain loop
+SMALL = 2  # conditions, candidates and the batch where all is small
 
 
-def main(small: bool = False) -> dict[str, Any]:
+def main(small: bool = False, names: Sequence[str] = tuple(SIZES)) -> dict[str, Any]:
     if not small and not torch.cuda.is_available():
         print("full      no GPU here: nothing measured")
         return {}
     quiet()
     results: dict[str, Any] = {"peak": peak()}
     with scratch() as folder:
-        for name, save in (("dit_xl", save_dit), ("sdxl", save_sdxl)):
-            save(folder / name, small)
-            size, count = (SMALL, SMALL) if small else (None, COUNT)
+        for name in names:
+            save(name, folder / name, small)
+            size, counts = (SMALL, (SMALL, SMALL)) if small else (None, SIZES[name])
             for compiled in (False, True):
                 denoiser, label = load(name, folder, compiled), f"{name}{' compiled' * compiled}"
-                results[label] = said = measured(name, denoiser, folder / "runs" / label, count, size)
+                results[label] = said = measured(name, denoiser, folder / "runs" / label, counts, size)
                 size = said["batch_size"]  # one for both: each shape is compiled anew
                 line(label, said)
                 del denoiser
@@ -67,17 +69,18 @@ def peak() -> float | None:
     return next((half for name, (_, half) in PEAKS.items() if name in card), None)
 
 
-def measured(name: str, denoiser: Denoiser, folder: Path, count: int, size: int | None) -> dict[str, Any]:
-    """Rates and shares of one network; `size` is a batch that was measured before."""
-    conditions: Any = ClassLabels(count=count, classes=1000) if name == "dit_xl" else words(count)
+def measured(name: str, denoiser: Denoiser, folder: Path, counts: tuple[int, int], size: int | None) -> dict[str, Any]:
+    """Rates and shares of one network; `counts` are conditions and candidates, `size` a batch measured before."""
+    rows, candidates = counts
+    conditions: Any = ClassLabels(count=rows, classes=1000) if name == "dit_xl" else words(rows)
     first = next(iter(conditions))
     size = measure(denoiser, first) if size is None else size
-    said = overhead(denoiser, conditions, Grays(), count, folder, size)
+    said = overhead(denoiser, conditions, Grays(), candidates, folder, size)
     alone = rate(denoiser, first, 1, 1.0) / rate(denoiser, first, size, 1.0)
     forwards = said["calls"] * size * denoiser.forwards_per_call
     tflops = denoiser.gflops() * forwards / said["bare"]["wall"] / 1000
     limit = peak()
-    images = count**2 / said["run"]["wall"]
+    images = rows * candidates / said["run"]["wall"]
     utilization = None if limit is None else tflops / limit
     return said | {"tflops": tflops, "utilization": utilization, "images_a_second": images, "alone": alone}
 
@@ -92,7 +95,7 @@ def load(name: str, folder: Path, compiled: bool) -> Denoiser:
 def plain_loop(name: str, path: Path) -> float:
     """Images a second of the pipeline that a user of diffusers calls once a noise."""
     pipe = loaded(path, pick_device("auto"), torch.bfloat16)
-    prompts = itertools.cycle(condition.prompt for condition in words(COUNT))
+    prompts = itertools.cycle(condition.prompt for condition in words(LOOPED))
 
     def call() -> Any:
         if name == "dit_xl":
@@ -101,6 +104,13 @@ def plain_loop(name: str, path: Path) -> float:
 
     call()
     return LOOPED / timed(lambda: [call() for _ in range(LOOPED)]).wall
+
+
+def save(name: str, folder: Path, small: bool) -> None:
+    """Random weights, drawn where it is quick."""
+    with pick_device("auto"):
+        pipe = dit(small) if name == "dit_xl" else sdxl(small)
+    pipe.to(torch.bfloat16).save_pretrained(folder)
 
 
 def autoencoder(small: bool, scaling: float) -> Any:
@@ -114,18 +124,16 @@ def autoencoder(small: bool, scaling: float) -> Any:
     )  # fmt: skip
 
 
-def save_dit(folder: Path, small: bool) -> None:
+def dit(small: bool) -> Any:
     from diffusers import DDIMScheduler, DiTPipeline, DiTTransformer2DModel
 
     shape = published("DiT-XL-2-256")
     if small:
         shape |= {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16}
-    network = DiTTransformer2DModel(**shape).to(torch.bfloat16)
-    scheduler = DDIMScheduler(clip_sample=False)
-    DiTPipeline(network, autoencoder(small, 0.18215).to(torch.bfloat16), scheduler).save_pretrained(folder)
+    return DiTPipeline(DiTTransformer2DModel(**shape), autoencoder(small, 0.18215), DDIMScheduler(clip_sample=False))
 
 
-def save_sdxl(folder: Path, small: bool) -> None:
+def sdxl(small: bool) -> Any:
     """The base model's UNet and VAE; its text encoders in two layers, since each prompt is encoded once."""
     from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
     from tiny_pipelines import clip_text, clip_tokenizer, ddim
@@ -139,8 +147,7 @@ def save_sdxl(folder: Path, small: bool) -> None:
         addition_time_embed_dim=256, projection_class_embeddings_input_dim=2816,
     )  # fmt: skip
     texts = (clip_text(768), clip_text(1280, 1280), clip_tokenizer(), clip_tokenizer())
-    pipe = StableDiffusionXLPipeline(autoencoder(small, 0.13025), *texts, network, ddim())
-    pipe.to(torch.bfloat16).save_pretrained(folder)
+    return StableDiffusionXLPipeline(autoencoder(small, 0.13025), *texts, network, ddim())
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def loaded(folder: Path, device: torch.device, dtype: torch.dtype = torch.float3
     """A saved pipeline as a user of diffusers calls it."""
     from diffusers import DiffusionPipeline
 
-    pipe = DiffusionPipeline.from_pretrained(folder, torch_dtype=dtype, local_files_only=True).to(device)
+    pipe = DiffusionPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

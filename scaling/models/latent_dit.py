@@ -58,10 +58,10 @@ class LatentDiT(ClassLatents):
         self.vae = VAE(path=path, subfolder="vae", dtype=dtype, device=device) if vae is None else vae
         self.guidance_scale = float(guidance_scale)
         self.forwards_per_call = 1 if self.guidance_scale == 1 else 2
-        network = DiTTransformer2DModel.from_pretrained(folder, subfolder="transformer", torch_dtype=DTYPES[dtype])
+        network = DiTTransformer2DModel.from_pretrained(folder, subfolder="transformer", dtype=DTYPES[dtype])
         network = network.to(self.device).eval().requires_grad_(False)
         self._architecture = {key: network.config[key] for key in _SHAPES}
-        self._network = torch.compile(network) if compile else network
+        self._network = torch.compile(network, dynamic=False) if compile else network
         self._dtype, self._guided_channels = DTYPES[dtype], guided_channels
         size = network.config.sample_size
         self.latent_shape: tuple[int, ...] = (network.config.in_channels, size, size)

@@ -79,7 +79,7 @@ class SiT(ClassLatents):
         self.latent_shape: tuple[int, ...] = (self._architecture["in_channels"], size, size)
         network = nn.Module.to(load(self._architecture, state), self.device, DTYPES[dtype])  # diffusers' own warns
         network.eval().requires_grad_(False)
-        self._network = torch.compile(network) if compile else network
+        self._network = torch.compile(network, dynamic=False) if compile else network
         self._dtype, self._guided_channels = DTYPES[dtype], guided_channels
         self._identity = {
             "class": "SiT",

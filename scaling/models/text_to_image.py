@@ -82,6 +82,7 @@ class TextToImage(ABC):
         for name in ("guidance_scale", "height", "width", "vae_dtype", "tiling", "spacing", "compile"):
             text.pop(name, None)
         self._prompts = EncodedPrompts(self.prompt_cache, text)
+        self._there: set[str] = set()  # parts on the device: to ask every parameter takes SDXL 24 ms a call
 
     # What a family fills in.
 
@@ -158,15 +159,8 @@ class TextToImage(ABC):
         return (images / 2 + 0.5).clamp(0, 1)
 
     def gflops(self) -> float:
-        """GFLOPs of one network forward of one row, counted on the meta device (2 per multiply-add)."""
-        from torch.utils.flop_counter import FlopCounterMode
-
-        encoded = {name: value.to("meta") for name, value in self.encode([Condition(prompt="")]).items()}
-        row = {name: value for name, value in encoded.items() if not name.startswith(_NULL)}
-        with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
-            network = self.repository.build(self.part).to(DTYPES[self.dtype])
-            self.forward(network, torch.empty(1, *self.latent_shape), torch.empty(1), row)
-        return counter.get_total_flops() / 1e9
+        """GFLOPs of one network forward of one row (2 per multiply-add)."""
+        return self._gflops
 
     def identity(self) -> dict[str, Any]:
         """All that decides the answers, as plain json."""
@@ -183,6 +177,18 @@ class TextToImage(ABC):
         self._bring(None)
 
     @cached_property
+    def _gflops(self) -> float:
+        """Counted on the meta device, which takes seconds: once, whatever the runs of a sweep."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        encoded = {name: value.to("meta") for name, value in self.encode([Condition(prompt="")]).items()}
+        row = {name: value for name, value in encoded.items() if not name.startswith(_NULL)}
+        with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
+            network = self.repository.build(self.part).to(DTYPES[self.dtype])
+            self.forward(network, torch.empty(1, *self.latent_shape), torch.empty(1), row)
+        return counter.get_total_flops() / 1e9
+
+    @cached_property
     def network(self) -> nn.Module:
         """The denoising network, loaded at its first use: after the text encoders have gone."""
         network = self.repository.load(self.part, DTYPES[self.dtype], self.network_path)
@@ -191,7 +197,7 @@ class TextToImage(ABC):
 
             return cpu_offload(network, self.device)
         if self.compile:
-            network.compile()
+            network.compile(dynamic=False)
         return network
 
     @cached_property
@@ -214,12 +220,14 @@ class TextToImage(ABC):
     def _bring(self, part: str | None) -> None:
         """Puts a network on the device; where they take turns, the other one off it first."""
         kept = {self.part: "network", "vae": "vae"}
-        for name, attribute in kept.items():
-            leaves = part is None or (self.offload == "model" and name != part)
-            if leaves and attribute in self.__dict__ and not (name == self.part and self.offload == "layers"):
-                nn.Module.to(getattr(self, attribute), "cpu")
-        if part is not None and not (part == self.part and self.offload == "layers"):
-            nn.Module.to(getattr(self, kept[part]), self.device)
+        for name in [*self._there]:
+            if part is None or (self.offload == "model" and name != part):
+                nn.Module.to(getattr(self, kept[name]), "cpu")
+                self._there.remove(name)
+        if part is None or part in self._there or (part == self.part and self.offload == "layers"):
+            return
+        nn.Module.to(getattr(self, kept[part]), self.device)
+        self._there.add(part)
 
     @contextmanager
     def _text_encoders(self) -> Iterator[Encode]:

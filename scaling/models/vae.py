@@ -42,7 +42,7 @@ class VAE:
             raise ValueError(f"vae.chunk={chunk}; the least is 1")
         files = [str(f"{subfolder}/{f}" if subfolder else f) for f in ("config.json", "diffusion_pytorch_model*")]
         folder = find_folder(path, files)
-        network = AutoencoderKL.from_pretrained(folder, subfolder=subfolder, torch_dtype=DTYPES[dtype])
+        network = AutoencoderKL.from_pretrained(folder, subfolder=subfolder, dtype=DTYPES[dtype])
         network = network.to(pick_device(device), memory_format=torch.channels_last)
         network.eval().requires_grad_(False)
         if slicing:
@@ -52,7 +52,7 @@ class VAE:
         self.network = network
         self.scale = float(network.config.scaling_factor if scale is None else scale)
         self.chunk = chunk
-        self._decode = torch.compile(network.decode) if compile else network.decode
+        self._decode = torch.compile(network.decode, dynamic=False) if compile else network.decode
         self._identity = {
             "class": "AutoencoderKL",
             "weights": digest(folder, files),

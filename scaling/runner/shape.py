@@ -19,6 +19,7 @@ from scaling.protocols import Condition, Denoiser
 SHAPES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TOLERANCE = 0.05  # the smallest shape within this of the best throughput is taken
 TURNS = 4
+LONG = 0.5  # seconds of a call from which on a shape must gain that much, or no larger one is tried
 
 Timer = Callable[[float], float]
 
@@ -37,14 +38,25 @@ def batch_shape(denoiser: Denoiser, condition: Condition, kept: Path) -> int:
 def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.4) -> int:
     """Doubles the batch until memory ends, and takes the smallest shape within the tolerance of the best.
 
-    All shapes are timed in turns, `seconds` each in all, so that a machine whose speed drifts favors none.
+    All shapes are timed in turns, `seconds` each in all, so that a machine whose speed drifts favors none. A network
+    that fills the device early is not asked for minutes: long calls must gain. Nothing is compiled for it.
     """
+    with torch.compiler.set_stance("force_eager"):
+        return _measured(denoiser, condition, seconds)
+
+
+def _measured(denoiser: Denoiser, condition: Condition, seconds: float) -> int:
     timers: dict[int, Timer] = {}
+    best = 0.0
     for size in SHAPES:
         try:
             timers[size] = _timer(denoiser, condition, size)
         except torch.OutOfMemoryError:
             break
+        call = timers[size](0.0)
+        if call > LONG and size / call < best * (1 + TOLERANCE):
+            break
+        best = max(best, size / call)
     turns = [{size: size / timer(seconds / TURNS) for size, timer in timers.items()} for _ in range(TURNS)]
     rates = {size: max(turn[size] for turn in turns) for size in timers}
     best = max(rates.values())

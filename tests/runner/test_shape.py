@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.utils import counters
 
 from scaling.protocols import Condition, Encoded, Prediction
 from scaling.runner import shape
@@ -51,14 +52,41 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[[Clocked], int]:
 
 
 def test_the_smallest_shape_about_as_fast_as_any(chosen: Callable[[Clocked], int]) -> None:
-    assert chosen(Clocked(lambda rows: 0.01 * rows)) == 1
-    assert chosen(Clocked(lambda rows: 0.01)) == 256
-    assert chosen(Clocked(lambda rows: 0.01 * (rows + 1))) == 32  # 1/33 over the best: within 5 %
-    assert chosen(Clocked(lambda rows: 0.01 * max(rows, 8))) == 8
+    assert chosen(Clocked(lambda rows: 0.001 * rows)) == 1
+    assert chosen(Clocked(lambda rows: 0.001)) == 256
+    assert chosen(Clocked(lambda rows: 0.001 * (rows + 1))) == 32  # 1/33 over the best: within 5 %
+    assert chosen(Clocked(lambda rows: 0.001 * max(rows, 8))) == 8
 
 
 def test_memory_ends_the_doubling(chosen: Callable[[Clocked], int]) -> None:
     assert chosen(Clocked(lambda rows: 0.01, most=20)) == 16
+
+
+def test_a_network_that_fills_the_device_early_is_not_asked_for_minutes(chosen: Callable[[Clocked], int]) -> None:
+    """Long calls must gain: at 0.3 seconds a row the second shape is the last, while rows at no more cost go on."""
+    filled = Clocked(lambda rows: 0.3 * rows)
+    assert chosen(filled) == 1
+    assert filled.now < 10
+    assert chosen(Clocked(lambda rows: 0.6)) == 256
+
+
+@pytest.mark.slow
+def test_nothing_is_compiled_to_measure() -> None:
+    class Compiled(Clocked):
+        def __init__(self) -> None:
+            super().__init__(lambda rows: 0.0)
+            self.network = torch.nn.Linear(2, 2).eval()
+            self.network.compile(dynamic=False)
+
+        def __call__(self, x: Tensor, t: Tensor, encoded: Encoded) -> Prediction:
+            return Prediction(self.network(x), x)
+
+    made = counters["stats"]["unique_graphs"]
+    model = Compiled()
+    measure(model, Condition(), seconds=0.01)  # type: ignore[arg-type]
+    assert counters["stats"]["unique_graphs"] == made
+    model(torch.zeros(3, 2), torch.zeros(3), {})
+    assert counters["stats"]["unique_graphs"] == made + 1
 
 
 def test_a_slow_moment_decides_nothing(chosen: Callable[[Clocked], int]) -> None:
