@@ -27,7 +27,7 @@ from scaling.protocols import Denoiser
 from scaling.runner.gpus import PEAKS
 from scaling.runner.shape import measure, rate
 
-SIZES = {"dit_xl": (64, 16), "sdxl": (8, 6)}  # conditions, and candidates of each
+SIZES = {"dit_xl": (64, 8), "sdxl": (8, 4)}  # conditions, and candidates of each
 LOOPED = 8  # calls of the plain loop
 SMALL = 2  # conditions, candidates and the batch where all is small
 
@@ -59,7 +59,7 @@ def line(name: str, said: dict[str, Any]) -> None:
     print(
         f"full      {name:16} batch {said['batch_size']:3}: {said['images_a_second']:.2f} images/s at {NFE} NFE, "
         f"forwards {said['tflops']:.3g} TFLOP/s{share}, run / bare forwards {said['ratio']['wall']:.3f}; batch 1 "
-        f"reaches {said['alone']:.0%} of this rate; {shares(said['profile'])}"
+        f"reaches {said['alone']:.0%} of this rate; first calls {said['begun']:.1f} s; {shares(said['profile'])}"
     )
 
 
@@ -75,6 +75,7 @@ def measured(name: str, denoiser: Denoiser, folder: Path, counts: tuple[int, int
     conditions: Any = ClassLabels(count=rows, classes=1000) if name == "dit_xl" else words(rows)
     first = next(iter(conditions))
     size = measure(denoiser, first) if size is None else size
+    begun = timed(lambda: rate(denoiser, first, size, 0.0))  # with all that the first call compiles
     said = overhead(denoiser, conditions, Grays(), candidates, folder, size)
     alone = rate(denoiser, first, 1, 1.0) / rate(denoiser, first, size, 1.0)
     forwards = said["calls"] * size * denoiser.forwards_per_call
@@ -82,7 +83,13 @@ def measured(name: str, denoiser: Denoiser, folder: Path, counts: tuple[int, int
     limit = peak()
     images = rows * candidates / said["run"]["wall"]
     utilization = None if limit is None else tflops / limit
-    return said | {"tflops": tflops, "utilization": utilization, "images_a_second": images, "alone": alone}
+    return said | {
+        "begun": begun.wall,
+        "tflops": tflops,
+        "utilization": utilization,
+        "images_a_second": images,
+        "alone": alone,
+    }
 
 
 def load(name: str, folder: Path, compiled: bool) -> Denoiser:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from scaling.hub import digest, find_folder
+from scaling.models.blocks import compile_blocks
 from scaling.models.class_latents import ClassLatents
 from scaling.models.dit import DTYPES
 from scaling.models.outline import Outline, published
@@ -61,7 +61,9 @@ class LatentDiT(ClassLatents):
         network = DiTTransformer2DModel.from_pretrained(folder, subfolder="transformer", dtype=DTYPES[dtype])
         network = network.to(self.device).eval().requires_grad_(False)
         self._architecture = {key: network.config[key] for key in _SHAPES}
-        self._network = torch.compile(network, dynamic=False) if compile else network
+        if compile:
+            compile_blocks(network)
+        self._network = network
         self._dtype, self._guided_channels = DTYPES[dtype], guided_channels
         size = network.config.sample_size
         self.latent_shape: tuple[int, ...] = (network.config.in_channels, size, size)

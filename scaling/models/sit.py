@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.hub import digest, find_file
+from scaling.models.blocks import compile_blocks
 from scaling.models.class_latents import ClassLatents
 from scaling.models.dit import DTYPES, build
 from scaling.models.outline import Outline, published
@@ -79,7 +80,9 @@ class SiT(ClassLatents):
         self.latent_shape: tuple[int, ...] = (self._architecture["in_channels"], size, size)
         network = nn.Module.to(load(self._architecture, state), self.device, DTYPES[dtype])  # diffusers' own warns
         network.eval().requires_grad_(False)
-        self._network = torch.compile(network, dynamic=False) if compile else network
+        if compile:
+            compile_blocks(network)
+        self._network = network
         self._dtype, self._guided_channels = DTYPES[dtype], guided_channels
         self._identity = {
             "class": "SiT",

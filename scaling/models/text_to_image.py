@@ -14,9 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from scaling.models.blocks import compile_blocks
 from scaling.models.dit import DTYPES, predict
 from scaling.models.encoded_prompts import Encode, EncodedPrompts, Row
 from scaling.models.repository import Repository
+from scaling.models.vae import rows_at_once
 from scaling.networks import pick_device
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 
@@ -32,9 +34,9 @@ class TextToImage(ABC):
     `path` is a folder of `save_pretrained` or a hub id; `network_path` another one for the network alone (fine-tunes).
     `guidance_scale` is run as two forwards, or embedded where the family does. `height` and `width` are pixels (None:
     as trained). `dtype` is that of the networks, `vae_dtype` (None: the same, float32 where float16 would overflow)
-    that of the VAE, which decodes `chunk` rows at a time, in tiles with `tiling`. `offload`: `model` keeps network and
-    VAE on the device by turns, `layers` the network layer by layer. `compile` is torch's, for the network. All else is
-    float32.
+    that of the VAE, which decodes `chunk` rows at a time (None: 4 megapixels), in tiles with `tiling`. `offload`:
+    `model` keeps network and VAE on the device by turns, `layers` the network layer by layer. `compile` is torch's,
+    for the network's transformer blocks. All else is float32.
     """
 
     path: str
@@ -46,7 +48,7 @@ class TextToImage(ABC):
     dtype: str = "bfloat16"
     vae_dtype: str | None = None
     tiling: bool = False
-    chunk: int = 4
+    chunk: int | None = None
     offload: Offload = "none"
     compile: bool = False
     prompt_cache: str | None = None
@@ -65,7 +67,7 @@ class TextToImage(ABC):
             raise ValueError(f"model.offload={self.offload!r} is none of 'none', 'model', 'layers'")
         if self.compile and self.offload == "layers":
             raise ValueError("model.compile=true needs a network that stays whole: not model.offload=layers")
-        if self.chunk < 1:
+        if self.chunk is not None and self.chunk < 1:
             raise ValueError(f"model.chunk={self.chunk}; the least is 1")
         self.device = pick_device(self.device)
         self.guidance_scale = float(self.guidance_scale)
@@ -154,7 +156,8 @@ class TextToImage(ABC):
     def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
         """Images in [0, 1], float32."""
         self._bring("vae")
-        chunks = x0.to(self.device, torch.float32).split(self.chunk)
+        assert self.height is not None and self.width is not None  # since __post_init__
+        chunks = x0.to(self.device, torch.float32).split(rows_at_once(self.chunk, self.height, self.width))
         images = torch.cat([self.image(self.vae, chunk).float() for chunk in chunks])
         return (images / 2 + 0.5).clamp(0, 1)
 
@@ -197,7 +200,7 @@ class TextToImage(ABC):
 
             return cpu_offload(network, self.device)
         if self.compile:
-            network.compile(dynamic=False)
+            compile_blocks(network)
         return network
 
     @cached_property

@@ -12,13 +12,21 @@ from scaling.hub import digest, find_folder
 from scaling.models.dit import DTYPES
 from scaling.networks import pick_device
 
+PIXELS = 4 * 2**20  # decoded at a time where nothing else is said: 4 images of 1,024 pixels, 64 of 256
+
+
+def rows_at_once(chunk: int | None, height: int, width: int) -> int:
+    """How many images of so many pixels are decoded at a time."""
+    return max(PIXELS // (height * width), 1) if chunk is None else chunk
+
 
 class VAE:
     """diffusers' `AutoencoderKL` from a local folder or a hub id, as a decoder.
 
     Latents are float32 outside and are divided by `scale` (None: the config's scaling factor; 0.18215 for the
-    autoencoders of Stable Diffusion 1) before they are decoded, `chunk` rows at a time. `slicing` and `tiling` are
-    diffusers' ways to save memory; tiles blend at their seams, so tiling changes large images a little.
+    autoencoders of Stable Diffusion 1) before they are decoded, `chunk` rows at a time (None: as many as make 4
+    megapixels). `slicing` and `tiling` are diffusers' ways to save memory; tiles blend at their seams, so tiling
+    changes large images a little.
     """
 
     def __init__(
@@ -28,7 +36,7 @@ class VAE:
         subfolder: str = "",
         scale: float | None = None,
         dtype: str = "float32",
-        chunk: int = 16,
+        chunk: int | None = None,
         slicing: bool = False,
         tiling: bool = False,
         compile: bool = False,
@@ -38,13 +46,12 @@ class VAE:
 
         if dtype not in DTYPES:
             raise ValueError(f"vae.dtype={dtype}: one of {', '.join(DTYPES)} is needed")
-        if chunk < 1:
+        if chunk is not None and chunk < 1:
             raise ValueError(f"vae.chunk={chunk}; the least is 1")
         files = [str(f"{subfolder}/{f}" if subfolder else f) for f in ("config.json", "diffusion_pytorch_model*")]
         folder = find_folder(path, files)
         network = AutoencoderKL.from_pretrained(folder, subfolder=subfolder, dtype=DTYPES[dtype])
-        network = network.to(pick_device(device), memory_format=torch.channels_last)
-        network.eval().requires_grad_(False)
+        network = network.to(pick_device(device)).eval().requires_grad_(False)
         if slicing:
             network.enable_slicing()
         if tiling:
@@ -66,8 +73,9 @@ class VAE:
         """Images in [0, 1], float32; gradients flow to the latents where they ask for them."""
         dtype = self.network.dtype
         scaled = (latents.to(self.network.device, torch.float32) / self.scale).to(dtype)
-        chunks = scaled.contiguous(memory_format=torch.channels_last).split(self.chunk)
-        images = torch.cat([self._decode(chunk, return_dict=False)[0].float() for chunk in chunks])
+        factor = 2 ** (len(self.network.config.block_out_channels) - 1)
+        rows = rows_at_once(self.chunk, factor * latents.shape[-2], factor * latents.shape[-1])
+        images = torch.cat([self._decode(chunk, return_dict=False)[0].float() for chunk in scaled.split(rows)])
         return (images / 2 + 0.5).clamp(0, 1)
 
     def identity(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from tiny_models import tiny_vae
 
-from scaling.models.vae import VAE
+from scaling.models.vae import VAE, rows_at_once
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,14 @@ def test_half_weights_give_fp32_images(folder, latents, dtype):
     assert 0 < (images - expected).abs().max() < 0.05
 
 
-def test_weights_are_channels_last(folder):
-    weight = VAE(path=str(folder), device="cpu").network.decoder.conv_in.weight
-    assert weight.is_contiguous(memory_format=torch.channels_last)
+def test_four_megapixels_are_decoded_at_a_time(folder, latents):
+    assert [rows_at_once(None, pixels, pixels) for pixels in (256, 1024, 4096)] == [64, 4, 1]
+    assert rows_at_once(3, 1024, 1024) == 3
+    for chunk, calls in ((None, 1), (2, 3)):
+        vae, counts = VAE(path=str(folder), device="cpu", chunk=chunk), []
+        vae.network.decoder.register_forward_hook(lambda *_, counts=counts: counts.append(1))
+        vae.decode(latents)
+        assert len(counts) == calls
 
 
 def test_a_subfolder(folder, tmp_path, latents):
