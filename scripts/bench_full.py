@@ -1,6 +1,6 @@
 """Full-size networks with random weights, which change no speed: DiT-XL/2 (which is SiT-XL/2) and SDXL's UNet.
 
-python scripts/bench_full.py [--small] needs a GPU, unless all is small. For each, in bfloat16, with torch.compile and
+python scripts/bench_full.py [--small] [dit_xl] [sdxl] needs a GPU, unless all is small. For each, in bfloat16, with torch.compile and
 without: images a second, the share of the card's peak in the forward passes, the run over them, and diffusers' own
 pipeline called once a noise.
 """
@@ -160,4 +160,8 @@ def sdxl(small: bool) -> Any:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="tiny networks, on any machine: to try this script")
-    main(parser.parse_args().small)
+    parser.add_argument("names", nargs="*", default=list(SIZES), metavar="name", help=f"of {', '.join(SIZES)}")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(SIZES):
+        parser.error(f"no network {', '.join(sorted(unknown))}; there are {', '.join(SIZES)}")
+    main(options.small, options.names)

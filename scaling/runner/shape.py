@@ -19,7 +19,7 @@ from scaling.protocols import Condition, Denoiser
 SHAPES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TOLERANCE = 0.05  # the smallest shape within this of the best throughput is taken
 TURNS = 4
-LONG = 0.5  # seconds of a call from which on a shape must gain that much, or no larger one is tried
+LONG = 0.25  # seconds of a call from which on a shape must gain that much, or no larger one is tried
 
 Timer = Callable[[float], float]
 
@@ -35,7 +35,7 @@ def batch_shape(denoiser: Denoiser, condition: Condition, kept: Path) -> int:
     return shapes[key]
 
 
-def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.4) -> int:
+def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2) -> int:
     """Doubles the batch until memory ends, and takes the smallest shape within the tolerance of the best.
 
     All shapes are timed in turns, `seconds` each in all, so that a machine whose speed drifts favors none. A network
@@ -64,27 +64,30 @@ def _measured(denoiser: Denoiser, condition: Condition, seconds: float) -> int:
 
 
 def rate(denoiser: Denoiser, condition: Condition, size: int, seconds: float) -> float:
-    """Rows a second of the fastest call. On a CPU it is the process's own time that counts: others may be at work."""
+    """Rows a second of the fastest call."""
     return size / _timer(denoiser, condition, size)(seconds)
 
 
 @torch.inference_mode()
 def _timer(denoiser: Denoiser, condition: Condition, size: int) -> Timer:
-    """Calls the model once; what it gives calls it for some seconds more and says how long the fastest call took."""
+    """Calls the model once; what it gives calls it for some seconds more and says how long the fastest call took.
+
+    By the wall: CPU time would favor batches so small that one thread computes them. The fastest of many calls, made
+    in turns, is one that others at work on the machine did not slow down.
+    """
     encoded = {k: v.repeat_interleave(size, 0) for k, v in denoiser.encode([condition]).items()}
     x = torch.zeros(size, *denoiser.latent_shape, device=denoiser.device)
     t = torch.full((size,), 0.5, device=denoiser.device)
-    clock = time.process_time if denoiser.device.type == "cpu" else time.perf_counter
 
     @torch.inference_mode()
     def timer(seconds: float) -> float:
-        fastest, end = math.inf, clock() + seconds
+        fastest, end = math.inf, time.perf_counter() + seconds
         while True:
-            start = clock()
+            start = time.perf_counter()
             denoiser(x, t, encoded)
             if denoiser.device.type == "cuda":
                 torch.cuda.synchronize()
-            now = clock()
+            now = time.perf_counter()
             fastest = min(fastest, now - start)
             if now > end:
                 return fastest

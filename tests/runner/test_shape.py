@@ -45,7 +45,7 @@ class Clocked:
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[[Clocked], int]:
     def choose(model: Clocked) -> int:
-        monkeypatch.setattr(shape.time, "process_time", lambda: model.now)
+        monkeypatch.setattr(shape.time, "perf_counter", lambda: model.now)
         return measure(model, Condition())  # type: ignore[arg-type]
 
     return choose
@@ -104,7 +104,7 @@ def test_a_slow_moment_decides_nothing(chosen: Callable[[Clocked], int]) -> None
 
 def test_a_kept_shape_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Clocked(lambda rows: 0.01 * max(rows, 4))
-    monkeypatch.setattr(shape.time, "process_time", lambda: model.now)
+    monkeypatch.setattr(shape.time, "perf_counter", lambda: model.now)
     first = batch_shape(model, Condition(), tmp_path / "shapes.json")  # type: ignore[arg-type]
     calls = model.calls
     assert batch_shape(model, Condition(), tmp_path / "shapes.json") == first == 4  # type: ignore[arg-type]
