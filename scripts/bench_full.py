@@ -1,8 +1,8 @@
 """Full-size networks with random weights, which change no speed: DiT-XL/2 (which is SiT-XL/2) and SDXL's UNet.
 
-python scripts/bench_full.py [--small] [dit_xl] [sdxl] needs a GPU, unless all is small. For each, in bfloat16, with torch.compile and
-without: images a second, the share of the card's peak in the forward passes, the run over them, and diffusers' own
-pipeline called once a noise.
+python scripts/bench_full.py [--small] [dit_xl] [sdxl] needs a GPU, unless all is small. For each, in bfloat16, with
+torch.compile and without: images a second, the share of the card's peak in the forward passes, the run over them, and
+diffusers' own pipeline called once a noise.
 """
 
 from __future__ import annotations

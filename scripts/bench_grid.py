@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import statistics
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -42,13 +43,14 @@ def run(folder: Path, *overrides: str) -> dict[str, float]:
 
 
 def grid(folder: Path, common: list[str], verifiers: list[str]) -> dict[str, Any]:
-    budgets = ",".join(str(count) for count in LADDER)
-    shared = run(folder / "shared", "-m", *common, f"verifier={','.join(verifiers)}", f"budget.candidates={budgets}")
-    apart = bench_sharing.add(
-        [
-            run(folder / f"{verifier}-{count}", *common, f"verifier={verifier}", f"budget.candidates={count}")
-            for verifier in verifiers
-            for count in LADDER
-        ]
-    )
-    return {"ratio": {name: apart[name] / shared[name] for name in shared}, "shared": shared, "apart": apart}
+    """The grid anew before, between and after the runs apart, the median counting: the machine's speed drifts."""
+    grids = ["-m", *common, f"verifier={','.join(verifiers)}", f"budget.candidates={','.join(map(str, LADDER))}"]
+    shared, apart = [run(folder / "shared-0", *grids)], []
+    for turn, verifier in enumerate(verifiers, 1):
+        for count in LADDER:
+            only = (f"verifier={verifier}", f"budget.candidates={count}")
+            apart.append(run(folder / f"{verifier}-{count}", *common, *only))
+        shared.append(run(folder / f"shared-{turn}", *grids))
+    median = {name: statistics.median(each[name] for each in shared) for name in shared[0]}
+    whole = bench_sharing.add(apart)
+    return {"ratio": {name: whole[name] / median[name] for name in median}, "shared": shared, "apart": whole}

@@ -17,6 +17,7 @@ from scaling.journal.stream import digest, write_atomically
 from scaling.protocols import Condition, Denoiser
 
 SHAPES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+BLOCK = 64  # conditions that are alive together where nothing else is said
 TOLERANCE = 0.05  # the smallest shape within this of the best throughput is taken
 TURNS = 4
 LONG = 0.25  # seconds of a call from which on a shape must gain that much, or no larger one is tried
@@ -24,31 +25,36 @@ LONG = 0.25  # seconds of a call from which on a shape must gain that much, or n
 Timer = Callable[[float], float]
 
 
-def batch_shape(denoiser: Denoiser, condition: Condition, kept: Path) -> int:
+def batch_shape(denoiser: Denoiser, condition: Condition, kept: Path, block_size: int = BLOCK) -> int:
     """The kept shape for this model and device, or the one measured now (a few seconds)."""
     device = torch.cuda.get_device_name() if denoiser.device.type == "cuda" else denoiser.device.type
     key = digest({"denoiser": dict(denoiser.identity()), "device": device})
     shapes: dict[str, int] = json.loads(kept.read_text()) if kept.exists() else {}
     if key not in shapes:
-        shapes[key] = measure(denoiser, condition)
+        shapes[key] = measure(denoiser, condition, block_size=block_size)
         write_atomically(kept, json.dumps(shapes, indent=1).encode())
-    return shapes[key]
+    return min(shapes[key], _most(denoiser, block_size))
 
 
-def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2) -> int:
+def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2, block_size: int = BLOCK) -> int:
     """Doubles the batch until memory ends, and takes the smallest shape within the tolerance of the best.
 
     All shapes are timed in turns, `seconds` each in all, so that a machine whose speed drifts favors none. A network
     that fills the device early is not asked for minutes: long calls must gain. Nothing is compiled for it.
     """
     with torch.compiler.set_stance("force_eager"):
-        return _measured(denoiser, condition, seconds)
+        return _measured(denoiser, condition, seconds, _most(denoiser, block_size))
 
 
-def _measured(denoiser: Denoiser, condition: Condition, seconds: float) -> int:
+def _most(denoiser: Denoiser, block_size: int) -> int:
+    """A CPU pays for empty rows as for full ones, and many searches have one row a condition of the block."""
+    return min(block_size, SHAPES[-1]) if denoiser.device.type == "cpu" else SHAPES[-1]
+
+
+def _measured(denoiser: Denoiser, condition: Condition, seconds: float, most: int) -> int:
     timers: dict[int, Timer] = {}
     best = 0.0
-    for size in SHAPES:
+    for size in (size for size in SHAPES if size <= most):
         try:
             timers[size] = _timer(denoiser, condition, size)
         except torch.OutOfMemoryError:

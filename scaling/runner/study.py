@@ -230,7 +230,8 @@ def _account(folder: Path) -> dict[str, Any]:
 def _batch_shape(study: Study, journal: Path, leases: Leases) -> int:
     """One process measures and all take its answer, since results are equal only at one shape."""
     with leases.wait(journal / "shapes"):
-        return batch_shape(study.denoiser, next(iter(study.conditions)), journal / "batch_shapes.json")
+        kept = journal / "batch_shapes.json"
+        return batch_shape(study.denoiser, next(iter(study.conditions)), kept, study.block_size)
 
 
 def _finish(work: Work, parts: list[Path]) -> None:

@@ -46,7 +46,7 @@ class Clocked:
 def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[[Clocked], int]:
     def choose(model: Clocked) -> int:
         monkeypatch.setattr(shape.time, "perf_counter", lambda: model.now)
-        return measure(model, Condition())  # type: ignore[arg-type]
+        return measure(model, Condition(), block_size=256)  # type: ignore[arg-type]
 
     return choose
 
@@ -100,6 +100,15 @@ def test_a_slow_moment_decides_nothing(chosen: Callable[[Clocked], int]) -> None
 
     assert chosen(Clocked(cost)) == 8
     assert eights > 4
+
+
+def test_a_cpu_takes_no_more_rows_than_are_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows at no more cost: 256 at once where that many conditions are alive, and where fewer are what they fill."""
+    model = Clocked(lambda rows: 0.001)
+    monkeypatch.setattr(shape.time, "perf_counter", lambda: model.now)
+    for block_size, expected in ((256, 256), (48, 48), (1000, 256)):
+        assert batch_shape(model, Condition(), tmp_path / "kept.json", block_size) == expected  # type: ignore[arg-type]
+    assert batch_shape(model, Condition(), tmp_path / "new.json", 48) == 32  # type: ignore[arg-type]
 
 
 def test_a_kept_shape_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
