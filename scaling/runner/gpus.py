@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-UTILIZATION = 0.4  # of the peak that large transformers reach in practice; an assumption, measure with --speed
+UTILIZATION = 0.4  # of the peak: on an H100 DiT-XL/2 reached 0.36, compiled 0.45, SDXL 0.38 (docs/performance.md)
 PEAKS = {  # dense TFLOP/s: float32 outside tensor cores (torch's default), bfloat16 or float16 on them
     "h200": (67.0, 989.0),
     "h100": (67.0, 989.0),
