@@ -152,6 +152,22 @@ def test_flops_are_counted_and_grow_with_the_image(make: Any) -> None:
     assert 0 < small.gflops() < large.gflops()
 
 
+def test_a_call_neither_moves_nor_counts_again(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = make("sd15", offload="model"), torch.zeros(1, 4, 16, 16)
+    encoded, t = model.encode(CONDITIONS[:1]), torch.tensor([0.5])
+    flops = model.gflops()
+    model(x, t, encoded)
+    moved: list[str] = []
+    monkeypatch.setattr(torch.nn.Module, "to", lambda network, device: moved.append(type(network).__name__))
+    monkeypatch.setattr(type(model.repository), "build", lambda *_: pytest.fail("counted again"))
+    model(x, t, encoded)
+    assert (moved, model.gflops()) == ([], flops)
+    model.decode(x)
+    model.decode(x)
+    model(x, t, encoded)
+    assert moved == ["UNet2DConditionModel", "AutoencoderKL", "AutoencoderKL", "UNet2DConditionModel"]
+
+
 def test_identity_tells_models_apart(make: Any, folders: dict[str, Path]) -> None:
     options: list[dict[str, Any]] = [{}, {"guidance_scale": 2.0}, {"spacing": "trailing"}, {"height": 64}, {}]
     identities = [json.dumps(make("sdxl", **o).identity(), sort_keys=True) for o in options]
