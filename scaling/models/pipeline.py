@@ -147,7 +147,12 @@ class Pipeline:
         return x0.clamp(0, 1)
 
     def gflops(self) -> float:
-        """GFLOPs of one forward of one row, counted in a real one (fused attention on the CPU counts nothing)."""
+        """GFLOPs of one forward of one row (2 per multiply-add)."""
+        return self._gflops
+
+    @cached_property
+    def _gflops(self) -> float:
+        """Counted in a real forward, once (fused attention on the CPU counts nothing)."""
         from torch.utils.flop_counter import FlopCounterMode
 
         counter = FlopCounterMode(display=False)

@@ -42,31 +42,27 @@ def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2, bloc
     All shapes are timed in turns, `seconds` each in all, so that a machine whose speed drifts favors none. A network
     that fills the device early is not asked for minutes: long calls must gain. Nothing is compiled for it.
     """
+    timers: dict[int, Timer] = {}
+    best, most = 0.0, _most(denoiser, block_size)
     with torch.compiler.set_stance("force_eager"):
-        return _measured(denoiser, condition, seconds, _most(denoiser, block_size))
+        for size in (size for size in SHAPES if size <= most):
+            try:
+                timers[size] = _timer(denoiser, condition, size)
+            except torch.OutOfMemoryError:
+                break
+            call = timers[size](0.0)
+            if call > LONG and size / call < best * (1 + TOLERANCE):
+                break
+            best = max(best, size / call)
+        turns = [{size: size / timer(seconds / TURNS) for size, timer in timers.items()} for _ in range(TURNS)]
+    rates = {size: max(turn[size] for turn in turns) for size in timers}
+    best = max(rates.values())
+    return min(size for size, rate in rates.items() if rate >= best * (1 - TOLERANCE))
 
 
 def _most(denoiser: Denoiser, block_size: int) -> int:
     """A CPU pays for empty rows as for full ones, and many searches have one row a condition of the block."""
     return min(block_size, SHAPES[-1]) if denoiser.device.type == "cpu" else SHAPES[-1]
-
-
-def _measured(denoiser: Denoiser, condition: Condition, seconds: float, most: int) -> int:
-    timers: dict[int, Timer] = {}
-    best = 0.0
-    for size in (size for size in SHAPES if size <= most):
-        try:
-            timers[size] = _timer(denoiser, condition, size)
-        except torch.OutOfMemoryError:
-            break
-        call = timers[size](0.0)
-        if call > LONG and size / call < best * (1 + TOLERANCE):
-            break
-        best = max(best, size / call)
-    turns = [{size: size / timer(seconds / TURNS) for size, timer in timers.items()} for _ in range(TURNS)]
-    rates = {size: max(turn[size] for turn in turns) for size in timers}
-    best = max(rates.values())
-    return min(size for size, rate in rates.items() if rate >= best * (1 - TOLERANCE))
 
 
 def rate(denoiser: Denoiser, condition: Condition, size: int, seconds: float) -> float:

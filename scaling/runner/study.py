@@ -35,7 +35,7 @@ from scaling.runner.keep import KEEP, what_to_keep
 from scaling.runner.presence import at_work
 from scaling.runner.residents import MODEL, Residents
 from scaling.runner.select import select
-from scaling.runner.shape import batch_shape
+from scaling.runner.shape import BLOCK, batch_shape
 from scaling.runner.stages import ORDERS, Stage, caps_of, climbs, stages
 from scaling.sampling import Euler, Sampler
 
@@ -61,7 +61,7 @@ class Study:
     study: str = "study"
     run: str = "run"
     batch_size: int | None = None  # None: measured once per model and device
-    block_size: int = 64
+    block_size: int = BLOCK
     keep: str = "latents"
     probe: float | None = None  # noise level whose x0 prediction is kept with the latents, for later verifiers
     limit: float = 10e9  # bytes that latents may take; above it only those of winners are kept

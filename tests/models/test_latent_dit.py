@@ -113,3 +113,13 @@ def test_another_parametrization_is_refused(folder, tmp_path):
 def test_a_folder_without_weights_names_what_it_lacks(tmp_path):
     with pytest.raises(ValueError, match=r"transformer/config\.json"):
         LatentDiT(path=str(tmp_path), device="cpu")
+
+
+@pytest.mark.slow
+def test_compiled_is_the_same(folder):
+    eager, compiled = (LatentDiT(path=str(folder), compile=compile, device="cpu") for compile in (False, True))
+    x, t = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0.3, 0.8])
+    encoded = eager.encode([Condition(class_label=3), Condition(class_label=207)])
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x, t, encoded).eps, eager(x, t, encoded).eps, atol=1e-5, rtol=0)
+    assert compiled.identity() != eager.identity()

@@ -64,6 +64,14 @@ def test_four_megapixels_are_decoded_at_a_time(folder, latents):
         assert len(counts) == calls
 
 
+@pytest.mark.slow
+def test_compiled_is_the_same(folder, latents):
+    eager, compiled = (VAE(path=str(folder), compile=compile, device="cpu") for compile in (False, True))
+    with torch.no_grad():
+        torch.testing.assert_close(compiled.decode(latents), eager.decode(latents), atol=1e-5, rtol=0)
+    assert compiled.identity() != eager.identity()
+
+
 def test_a_subfolder(folder, tmp_path, latents):
     (tmp_path / "vae").symlink_to(folder)
     inside = VAE(path=str(tmp_path), subfolder="vae", device="cpu")
