@@ -1,4 +1,4 @@
-"""What a multirun does around its jobs: each is composed once, and at the end all are shown in one picture."""
+"""What a multirun does around its jobs: each choice of options is composed once; at the end one picture shows all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hydra.experimental.callback import Callback
 from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig
 
-MOST = 256  # composed jobs that wait for their turn
+from scaling.compose import alike
 
 
 class Summary(Callback):
@@ -22,7 +22,7 @@ class Summary(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if config.hydra.launcher._target_.endswith("BasicLauncher"):  # others compose elsewhere
             loader = GlobalHydra.instance().config_loader()
-            compose_once(loader)
+            copy_alike(loader, config)
             for source in loader.get_sources():
                 read_once(source)
 
@@ -32,23 +32,16 @@ class Summary(Callback):
         draw_study(Path(config.output_dir) / config.study)
 
 
-def compose_once(loader: ConfigLoader) -> None:
-    """Lets the launcher have what the sweeper composed to check it: a tenth of a second of a job."""
-    compose = loader.load_sweep_config
-    waiting: dict[tuple[str, ...], DictConfig] = {}
-    seen: set[tuple[str, ...]] = set()
+def copy_alike(loader: ConfigLoader, config: DictConfig) -> None:
+    """Lets sweeper and launcher, who each ask for every job, have copies where jobs differ in values only."""
+    load = loader.load_sweep_config
+    composed = alike(loader, lambda overrides: load(config, overrides))
 
-    def load(master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        key = tuple(sweep_overrides)
-        if key in waiting:
-            return waiting.pop(key)
-        config = compose(master_config, sweep_overrides)
-        if key not in seen and len(waiting) < MOST:
-            waiting[key] = config
-        seen.add(key)
-        return config
+    def load_sweep_config(master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        assert master_config is config, "one sweep at a time"
+        return composed(sweep_overrides)
 
-    loader.load_sweep_config = load  # type: ignore[method-assign]
+    loader.load_sweep_config = load_sweep_config  # type: ignore[method-assign]
 
 
 def read_once(source: ConfigSource) -> None:

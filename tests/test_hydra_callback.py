@@ -1,4 +1,4 @@
-"""A multirun composes each of its jobs once."""
+"""A multirun composes each choice of options once."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from hydra.core.plugins import Plugins
 
 from scaling import build
 from scaling.__main__ import main
-from scaling.hydra_callback import compose_once
 
 
-def test_a_job_is_composed_once_and_each_run_gets_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_are_composed_once_whatever_the_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     composed: list[list[str]] = []
     load = ConfigLoaderImpl.load_sweep_config
 
@@ -27,11 +26,11 @@ def test_a_job_is_composed_once_and_each_run_gets_its_own(tmp_path: Path, monkey
     monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counted)
     monkeypatch.setattr(build, "_built", {})
     arguments = ["-m", "model=gaussian_mixture", "conditions.count=2", "budget.candidates=1", "seed=0,1,2"]
-    rest = [f"output_dir={tmp_path}", "logger=none", "progress=false", "batch_size=2"]
+    rest = ["search=random,zero_order", f"output_dir={tmp_path}", "logger=none", "progress=false", "batch_size=2"]
     monkeypatch.setattr(sys, "argv", ["scaling", *arguments, *rest])
     main()
-    assert len(composed) == 3
-    assert len(list(tmp_path.glob("default/*/curve.csv"))) == 3
+    assert len(composed) == 2
+    assert len(list(tmp_path.glob("default/*/curve.csv"))) == 6
 
 
 def test_files_are_parsed_no_oftener_for_more_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,18 +55,3 @@ def test_files_are_parsed_no_oftener_for_more_jobs(tmp_path: Path, monkeypatch: 
         counts.append(len(parsed))
     assert counts[0] == counts[1] > 0
     assert len(list(tmp_path.glob("default/*/curve.csv"))) == 5
-
-
-def test_nothing_composed_is_handed_out_twice() -> None:
-    class Loader:
-        def load_sweep_config(self, master_config: Any, sweep_overrides: list[str]) -> object:
-            return object()
-
-    loader = Loader()
-    compose_once(loader)  # type: ignore[arg-type]
-    checked = [loader.load_sweep_config(None, [name]) for name in "ab"]
-    launched = [loader.load_sweep_config(None, [name]) for name in "aba"]
-    assert launched[:2] == checked
-    assert launched[2] not in checked
-    twice = [loader.load_sweep_config(None, ["c"]) for _ in range(2)]  # a grid may name a job twice
-    assert len({id(each) for each in (twice[0], *(loader.load_sweep_config(None, ["c"]) for _ in range(2)))}) == 3
