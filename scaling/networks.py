@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from scaling.protocols import Condition
 
@@ -119,6 +120,14 @@ class PlainCNN(nn.Module):
             h = F.relu(F.max_pool2d(norm(convolution(h)), 2))  # pooled first: a quarter to rectify
         return self.head(h.flatten(1))
 
+    def fold(self) -> None:
+        """Takes the norms of a trained network into its convolutions: the same logits within rounding, sooner."""
+        for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            assert isinstance(convolution, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            self.convolutions[i] = fuse_conv_bn_eval(convolution, norm)
+            self.norms[i] = nn.Identity()
+
 
 class _ConvNeXtBlock(nn.Module):
     """Depthwise 5x5, layer norm and a pointwise MLP, added to the input."""
@@ -196,6 +205,9 @@ def load_network(name: str | Path, kind: str, device: str | torch.device = "auto
     with torch.random.fork_rng(devices=[]):  # what is initialized here is overwritten: leave the global state alone
         network = NETWORKS[kind](**weights.metadata["architecture"])
     network.load_state_dict(weights.state)
+    network.eval()
+    if isinstance(network, PlainCNN):
+        network.fold()
     identity = {"network": kind, "architecture": weights.metadata["architecture"], "weights": weights.sha256}
     network = network.to(pick_device(device)).to(memory_format=torch.channels_last)
-    return network.eval().requires_grad_(False), identity
+    return network.requires_grad_(False), identity

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +20,11 @@ from scaling.sampling import Sampler
 
 def keyed_generator(*key: object) -> np.random.Generator:
     """A counter-based generator that depends on the key alone (Philox, keyed by a BLAKE2 digest of its repr)."""
-    digest = hashlib.blake2b(repr(key).encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest, dtype=np.uint64)))
+    return np.random.Generator(np.random.Philox(key=_words(key)))
+
+
+def _words(key: tuple[object, ...]) -> np.ndarray:
+    return np.frombuffer(hashlib.blake2b(repr(key).encode(), digest_size=16).digest(), dtype=np.uint64)
 
 
 @dataclass(frozen=True)
@@ -56,17 +60,29 @@ class NoiseSpace:
         numbers = (k,) if isinstance(k, int) else tuple(k)
         size = math.prod(self.shape)
         rows = np.empty((len(numbers), size), dtype=np.float32)
+        generator, state = self._reused
         for row, number in zip(rows, numbers, strict=True):
-            self.generator(name, number).standard_normal(size, dtype=np.float32, out=row)
+            state["state"]["key"] = _words(self._key(name, number))
+            generator.bit_generator.state = state
+            generator.standard_normal(size, dtype=np.float32, out=row)
         return torch.from_numpy(rows).view(len(numbers), *self.shape)
 
     def generator(self, name: str, k: int) -> np.random.Generator:
         """The generator behind a draw, for choices that are not Gaussian (resampling, tournaments)."""
-        return keyed_generator(self.seed, self.condition_key, name, k)
+        return keyed_generator(*self._key(name, k))
+
+    def _key(self, name: str, k: int) -> tuple[object, ...]:
+        return self.seed, self.condition_key, name, k
+
+    @cached_property
+    def _reused(self) -> tuple[np.random.Generator, dict[str, Any]]:
+        """A generator and its state before the first draw: another key takes a tenth of a new one's time."""
+        generator = keyed_generator()
+        return generator, dict(generator.bit_generator.state)
 
     def start(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
         """A noise as the sample at t = 1 of data with unit variance, as diffusers starts; the same for flow and VP."""
-        return noise * self._first_scale
+        return noise if self._first_scale == 1.0 else noise * self._first_scale
 
     def renoise(self, x: Tensor, t: float, s: float, noise: Tensor) -> Tensor:
         """Takes x at time t up to the noisier time s > t, with the exact conditional law.

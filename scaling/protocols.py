@@ -172,6 +172,9 @@ class Proposal:
     gradient: bool = False  # True: also the gradient of the score with respect to x
     parents: Int[Tensor, " n"] | None = None  # ids of the candidates these came from, for the records
 
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
 
 @dataclass(frozen=True)
 class Scored:

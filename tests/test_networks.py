@@ -9,7 +9,16 @@ import pytest
 import torch
 
 from scaling.metrics.evaluator import Evaluator
-from scaling.networks import NETWORKS, class_labels, gray, load_network, load_weights, save_weights, weights_folder
+from scaling.networks import (
+    NETWORKS,
+    PlainCNN,
+    class_labels,
+    gray,
+    load_network,
+    load_weights,
+    save_weights,
+    weights_folder,
+)
 from scaling.protocols import Condition
 
 
@@ -66,6 +75,16 @@ def test_bundled_networks_are_frozen_and_leave_the_random_state() -> None:
         assert identity["network"] == kind
         assert not any(p.requires_grad for p in network.parameters())
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_folded_norms_give_the_logits_of_the_trained_network() -> None:
+    weights = load_weights("fashion_classifier")
+    trained = PlainCNN(**weights.metadata["architecture"])
+    trained.load_state_dict(weights.state)
+    network, _ = load_network("fashion_classifier", "PlainCNN", "cpu")
+    images = torch.rand(8, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    torch.testing.assert_close(network(images), trained.eval()(images), atol=1e-5, rtol=1e-5)
 
 
 def test_gray_centers_as_the_training_images() -> None:

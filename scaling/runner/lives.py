@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -47,6 +48,31 @@ class Needs:
         return "latents" if name != "gradient" and proposal.times[-1] == 0 else name
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What all rows of proposals along one grid have in common, worked out once for them."""
+
+    grid: Tensor  # as proposed
+    score: bool
+    gradient: bool
+    times: Tensor  # the same on the CPU, in float64
+    nfe: int  # of one row
+    mark: bytes  # of the digest
+
+    @classmethod
+    def of(cls, proposal: Proposal, space: NoiseSpace) -> Kind:
+        times, score, gradient = proposal.times.double().cpu(), proposal.score, proposal.gradient
+        mark = times.numpy().tobytes() + bytes([score, gradient])
+        return cls(proposal.times, score, gradient, times, row_nfe(space, proposal), mark)
+
+    def has(self, proposal: Proposal) -> bool:
+        return proposal.times is self.grid and proposal.score == self.score and proposal.gradient == self.gradient
+
+    @cached_property
+    def end(self) -> float:
+        return self.times[-1].item()
+
+
 def row_nfe(space: NoiseSpace, proposal: Proposal) -> int:
     """What one row of a proposal costs: twice its calls where a gradient computes them again."""
     return space.nfe(proposal.times, proposal.score) * (2 if proposal.gradient else 1)
@@ -64,9 +90,9 @@ class Life:
         self.rows = 0  # of all proposals, the current one included
         self.spent = 0  # search NFE of the same
         self._rounds = 0
-        self._nfe = 0  # of one row of the current proposal
         self._run = search(space)
         self._proposal: Proposal | None = None
+        self._kind: Kind | None = None  # of that proposal
         self._before: Proposal | None = None  # the one before, for what moved since
 
     def advance(self) -> list[Row]:
@@ -85,7 +111,7 @@ class Life:
             proposal = self._next()
             assert proposal is not None, "the search ended before its winner"
             self._known(self._keys(proposal), self._digests(proposal))
-            first = self.rows - len(proposal.x)
+            first = self.rows - len(proposal)
             for number in numbers & set(range(first, self.rows)):
                 found[number] = proposal.x[number - first], proposal.times
         self._run.close()
@@ -100,21 +126,22 @@ class Life:
         except StopIteration:
             self.closed = True
             return None
-        nfe = row_nfe(self.space, proposal)
-        cost = nfe * len(proposal.x)
+        if self._kind is None or not self._kind.has(proposal):
+            self._kind = Kind.of(proposal, self.space)
+        cost = self._kind.nfe * len(proposal)
         if self.spent + cost > self.cap:
             self.closed, self.next_nfe = True, cost
             self._run.close()
             return None
-        self._before, self._proposal, self._nfe = self._proposal, proposal, nfe
-        self.rows += len(proposal.x)
+        self._before, self._proposal = self._proposal, proposal
+        self.rows += len(proposal)
         self.spent += cost
         self._rounds += 1
         return proposal
 
     def _keys(self, proposal: Proposal) -> Keys:
-        keys = np.empty((len(proposal.x), 2), np.int64)
-        keys[:, 0], keys[:, 1] = self.place, range(self.rows - len(proposal.x), self.rows)
+        keys = np.empty((len(proposal), 2), np.int64)
+        keys[:, 0], keys[:, 1] = self.place, range(self.rows - len(proposal), self.rows)
         return keys
 
     def _missing(self, proposal: Proposal) -> list[Row]:
@@ -122,20 +149,20 @@ class Life:
         there = self._known(keys, digests)
         for column in self.needs.of(proposal) if there.any() else ():
             there &= self.block.has(column, keys)
-        nfe = self._nfe
+        kind = self._kind
+        assert kind is not None
         parents = [-1] * len(keys) if proposal.parents is None else proposal.parents.tolist()
-        times = proposal.times.double().cpu()
-        shared = (self.spent, nfe, nfe // 2 * proposal.gradient, self._rounds - 1)
+        shared = (self.spent, kind.nfe, kind.nfe // 2 * kind.gradient, self._rounds - 1)
         moved = self._cosines(proposal)
         return [
             Row(
                 place=self.place,
                 number=int(keys[i, 1]),
                 x=proposal.x[i],
-                times=times,
-                score=proposal.score,
-                gradient=proposal.gradient,
-                record=(*shared, parents[i], float(times[-1]), moved[i], int(proposal.score), int(digests[i])),
+                times=kind.times,
+                score=kind.score,
+                gradient=kind.gradient,
+                record=(*shared, parents[i], kind.end, moved[i], int(kind.score), int(digests[i])),
             )
             for i in np.flatnonzero(~there)
         ]
@@ -143,8 +170,8 @@ class Life:
     def _cosines(self, proposal: Proposal) -> list[float]:
         before = self._before
         if before is None or proposal.parents is None or before.times[0] != proposal.times[0]:
-            return [math.nan] * len(proposal.x)
-        places = proposal.parents - (self.rows - len(proposal.x) - len(before.x))
+            return [math.nan] * len(proposal)
+        places = proposal.parents - (self.rows - len(proposal) - len(before))
         inside = places >= 0  # an older parent's start is no longer at hand
         moved = cosine(proposal.x, before.x[places.clamp(min=0)])
         return moved.where(inside, torch.nan).tolist()
@@ -171,9 +198,9 @@ class Life:
         )
 
     def _digests(self, proposal: Proposal) -> np.ndarray:
-        tail = proposal.times.double().cpu().numpy().tobytes() + bytes([proposal.score, proposal.gradient])
+        assert self._kind is not None
         rows = proposal.x.detach().cpu().contiguous().numpy()
-        sums = [hashlib.blake2b(row.tobytes() + tail, digest_size=8).digest() for row in rows]
+        sums = [hashlib.blake2b(row.tobytes() + self._kind.mark, digest_size=8).digest() for row in rows]
         return np.frombuffer(b"".join(sums), np.uint64)
 
     def _known(self, keys: Keys, digests: np.ndarray) -> np.ndarray:

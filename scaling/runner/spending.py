@@ -33,9 +33,9 @@ def spending(study: Study, stage: Stage) -> Spending:
     nfe = clean = rows = 0
     try:
         proposal = next(run)
-        while nfe + (cost := row_nfe(space, proposal) * len(proposal.x)) <= stage.cap:
-            nfe, first, rows = nfe + cost, rows, rows + len(proposal.x)
-            clean += len(proposal.x) * bool(proposal.times[-1] == 0)
+        while nfe + (cost := row_nfe(space, proposal) * len(proposal)) <= stage.cap:
+            nfe, first, rows = nfe + cost, rows, rows + len(proposal)
+            clean += len(proposal) * bool(proposal.times[-1] == 0)
             proposal = run.send(_made_up(proposal, first))
     except StopIteration:
         pass
@@ -55,6 +55,6 @@ def kept_bytes(study: Study, stage: Stage, spent: Spending, keep: str) -> float:
 
 
 def _made_up(proposal: Proposal, first: int) -> Scored:
-    count = len(proposal.x)
+    count = len(proposal)
     gradient = torch.zeros_like(proposal.x) if proposal.gradient else None
     return Scored(proposal.x, proposal.x, torch.zeros(count), torch.arange(first, first + count), gradient)

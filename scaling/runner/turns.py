@@ -64,8 +64,8 @@ def run_block(task: Task, on_rows: OnRows = lambda rows, nfe: None) -> None:
         open_lives = [life for life in lives.values() if not life.closed]
         for life in open_lives:
             while not life.closed and (life.waiting == 0 or (life.open_loop and life.waiting < ahead)):
-                for row in life.advance():
-                    queues.setdefault(row.shape, []).append(row)
+                if rows := life.advance():
+                    queues.setdefault(rows[0].shape, []).extend(rows)
         _mark_ends(task.block, [life for life in open_lives if life.closed])
         if not any(queues.values()):
             break
