@@ -156,9 +156,14 @@ class RK4(RungeKutta):
 
 
 def _mix(weights: tuple[float, ...], predictions: list[Prediction], dalpha: Tensor, dsigma: Tensor) -> Tensor:
-    x0 = sum(w * p.x0 for w, p in zip(weights, predictions, strict=True))
-    eps = sum(w * p.eps for w, p in zip(weights, predictions, strict=True))
+    x0 = _sum(weights, [prediction.x0 for prediction in predictions])
+    eps = _sum(weights, [prediction.eps for prediction in predictions])
     return dalpha * x0 + dsigma * eps
+
+
+def _sum(weights: tuple[float, ...], values: list[Tensor]) -> Tensor:
+    first, *rest = (v if w == 1 else w * v for w, v in zip(weights, values, strict=True))
+    return sum(rest, first)
 
 
 def _rows(values: Tensor, like: Tensor) -> Tensor:

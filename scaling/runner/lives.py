@@ -205,6 +205,8 @@ class Life:
 
     def _known(self, keys: Keys, digests: np.ndarray) -> np.ndarray:
         """Which rows the journal knows, [n] bool; a ValueError where they were proposed otherwise."""
+        if self.rows - len(keys) >= self.block.rows:  # new rows, as most are
+            return np.zeros(len(keys), bool)
         known = self.block.has("digest", keys)
         if known.any() and (self.block.get("digest", keys[known]) != digests[known]).any():
             raise ValueError(
