@@ -103,8 +103,6 @@ class Block:
 
     def _lookup(self, column: str, keys: Keys) -> np.ndarray:
         out = np.full(len(keys), MISSING)
-        if len(keys) == 0 or keys[:, 1].min() >= self.rows:  # new rows, as most that are asked for
-            return out
         for columns in self._of.get(column, ()):
             where = self._where[columns]
             known = keys[:, 1] < where.shape[1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -58,19 +57,16 @@ class Kind:
     times: Tensor  # the same on the CPU, in float64
     nfe: int  # of one row
     mark: bytes  # of the digest
+    end: float  # the last time
 
     @classmethod
     def of(cls, proposal: Proposal, space: NoiseSpace) -> Kind:
         times, score, gradient = proposal.times.double().cpu(), proposal.score, proposal.gradient
         mark = times.numpy().tobytes() + bytes([score, gradient])
-        return cls(proposal.times, score, gradient, times, row_nfe(space, proposal), mark)
+        return cls(proposal.times, score, gradient, times, row_nfe(space, proposal), mark, times[-1].item())
 
     def has(self, proposal: Proposal) -> bool:
         return proposal.times is self.grid and proposal.score == self.score and proposal.gradient == self.gradient
-
-    @cached_property
-    def end(self) -> float:
-        return self.times[-1].item()
 
 
 def row_nfe(space: NoiseSpace, proposal: Proposal) -> int:
@@ -92,7 +88,7 @@ class Life:
         self._rounds = 0
         self._run = search(space)
         self._proposal: Proposal | None = None
-        self._kind: Kind | None = None  # of that proposal
+        self._kind: Kind | None = None  # of the last proposal
         self._before: Proposal | None = None  # the one before, for what moved since
 
     def advance(self) -> list[Row]:
@@ -126,9 +122,7 @@ class Life:
         except StopIteration:
             self.closed = True
             return None
-        if self._kind is None or not self._kind.has(proposal):
-            self._kind = Kind.of(proposal, self.space)
-        cost = self._kind.nfe * len(proposal)
+        cost = self._kind_of(proposal).nfe * len(proposal)
         if self.spent + cost > self.cap:
             self.closed, self.next_nfe = True, cost
             self._run.close()
@@ -138,6 +132,11 @@ class Life:
         self.spent += cost
         self._rounds += 1
         return proposal
+
+    def _kind_of(self, proposal: Proposal) -> Kind:
+        if self._kind is None or not self._kind.has(proposal):
+            self._kind = Kind.of(proposal, self.space)
+        return self._kind
 
     def _keys(self, proposal: Proposal) -> Keys:
         keys = np.empty((len(proposal), 2), np.int64)
@@ -149,8 +148,7 @@ class Life:
         there = self._known(keys, digests)
         for column in self.needs.of(proposal) if there.any() else ():
             there &= self.block.has(column, keys)
-        kind = self._kind
-        assert kind is not None
+        kind = self._kind_of(proposal)
         parents = [-1] * len(keys) if proposal.parents is None else proposal.parents.tolist()
         shared = (self.spent, kind.nfe, kind.nfe // 2 * kind.gradient, self._rounds - 1)
         moved = self._cosines(proposal)
@@ -198,9 +196,9 @@ class Life:
         )
 
     def _digests(self, proposal: Proposal) -> np.ndarray:
-        assert self._kind is not None
+        mark = self._kind_of(proposal).mark
         rows = proposal.x.detach().cpu().contiguous().numpy()
-        sums = [hashlib.blake2b(row.tobytes() + self._kind.mark, digest_size=8).digest() for row in rows]
+        sums = [hashlib.blake2b(row.tobytes() + mark, digest_size=8).digest() for row in rows]
         return np.frombuffer(b"".join(sums), np.uint64)
 
     def _known(self, keys: Keys, digests: np.ndarray) -> np.ndarray:

@@ -131,7 +131,7 @@ def _write_scores(block: Block, parts: Sequence[tuple[Keys, Columns]]) -> None:
 
 def _mark_ends(block: Block, lives: Sequence[Life]) -> None:
     """Notes what searches would do next, so that a finished condition need not be run again to know it."""
-    keys = np.array([[life.place, life.rows] for life in lives]).reshape(-1, 2)
+    keys = np.array([(life.place, life.rows) for life in lives], np.int64).reshape(-1, 2)
     new = ~block.has("next", keys)
     block.write(keys[new], {"next": np.array([life.next_nfe for life in lives], np.int64)[new]})
 

@@ -20,8 +20,11 @@ from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
 from scaling.models.flux import Flux
 from scaling.models.gaussian_mixture import GaussianMixture
-from scaling.protocols import Condition, Encoded, Prediction
+from scaling.noise import NoiseSpace
+from scaling.protocols import Condition, Encoded, Prediction, Proposal
+from scaling.runner import lives
 from scaling.runner.batches import Batches, Columns, Row
+from scaling.runner.lives import row_nfe
 from scaling.search.random import Random
 from scaling.search.zero_order import ZeroOrder
 
@@ -69,6 +72,21 @@ def test_a_condition_is_encoded_once_per_block_whatever_the_candidates(
     denoiser = counted(tmp_path, candidates, search=search)
     assert denoiser.calls["encode"] == 2  # blocks of 8
     assert denoiser.encoded == list(ClassLabels(count=16, classes=2))
+
+
+@pytest.mark.parametrize("candidates", [1, 9])
+def test_a_grid_of_times_is_worked_out_once_a_condition_whatever_the_candidates(
+    tmp_path: Path, candidates: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    priced: list[float] = []
+
+    def noted(space: NoiseSpace, proposal: Proposal) -> int:
+        priced.append(proposal.times[-1].item())
+        return row_nfe(space, proposal)
+
+    monkeypatch.setattr(lives, "row_nfe", noted)
+    counted(tmp_path, candidates)
+    assert priced == [0.0] * 16
 
 
 def test_forwards_and_decodes_are_those_of_full_batches_and_no_more(tmp_path: Path) -> None:
