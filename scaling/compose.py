@@ -34,14 +34,13 @@ def grid(overrides: Sequence[str]) -> list[tuple[dict[str, Any], list[str]]]:
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        first = [options(line)[0] for line in overrides]
-        params = compose("config", first, return_hydra_config=True).hydra.sweeper.params or {}
-        named = {line.partition("=")[0] for line in overrides}
-        lines = [f"{key}={value}" for key, value in params.items() if key not in named] + list(overrides)
-        runs = [list(choice) for choice in product(*map(options, lines))]
         composed = alike(
             GlobalHydra.instance().config_loader(), lambda run: compose("config", run, return_hydra_config=True)
         )
+        params = composed([options(line)[0] for line in overrides]).hydra.sweeper.params or {}
+        named = {line.partition("=")[0] for line in overrides}
+        lines = [f"{key}={value}" for key, value in params.items() if key not in named] + list(overrides)
+        runs = [list(choice) for choice in product(*map(options, lines))]
         return [(resolved(composed(run)), run) for run in runs]
 
 

@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
-from scaling.compose import CONF, alike
+from scaling.compose import CONF, alike, grid
 
 LINES = [
     ["verifier=oracle", "budget.candidates=4", "seed=1"],
@@ -64,6 +64,21 @@ def test_whatever_was_composed_before_the_result_is_that_of_hydra() -> None:
             assert OmegaConf.to_yaml(config) == OmegaConf.to_yaml(expected), lines
             config.seed = "the caller's own"
     assert len(asked) < len(LINES)
+
+
+def test_a_grid_composes_each_choice_of_options_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def counted(name: str, lines: list[str], return_hydra_config: bool) -> DictConfig:
+        asked.append(lines)
+        return compose(name, lines, return_hydra_config=return_hydra_config)
+
+    monkeypatch.setattr("hydra.compose", counted)
+    runs = grid(["verifier=classifier,oracle", "budget.candidates=1,2,4"])
+    assert [(config["choices"]["verifier"], config["budget"]["candidates"]) for config, _ in runs] == [
+        (verifier, candidates) for verifier in ("classifier", "oracle") for candidates in (1, 2, 4)
+    ]
+    assert len(asked) == 2
 
 
 def test_an_unknown_key_is_refused_though_its_neighbor_was_composed() -> None:
