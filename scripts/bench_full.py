@@ -19,13 +19,13 @@ from bench_overhead import NFE, overhead, shares
 from bench_tools import Grays, loaded, quiet, scratch, timed, words
 
 from scaling.conditions.class_labels import ClassLabels
+from scaling.engine.batch_size import measure, rate
+from scaling.loading.networks import pick_device
 from scaling.models.latent_dit import LatentDiT
 from scaling.models.outline import published
 from scaling.models.sdxl import SDXL
-from scaling.networks import pick_device
 from scaling.protocols import Denoiser
-from scaling.runner.gpus import PEAKS
-from scaling.runner.shape import measure, rate
+from scaling.tools.gpus import PEAKS
 
 SIZES = {"dit_xl": (64, 8), "sdxl": (8, 4)}  # conditions, and candidates of each
 LOOPED = 8  # calls of the plain loop

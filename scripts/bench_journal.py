@@ -52,7 +52,7 @@ def run_step(step: str, folder: Path, conditions: int, candidates: int) -> dict[
     from bench_growth import highest
     from bench_tools import timed
 
-    from scaling.runner.status import statuses, text
+    from scaling.tools.status import statuses, text
 
     def resume() -> None:
         import scaling
@@ -107,7 +107,7 @@ def write(study: Any) -> None:
 
 
 def charges(row: int, count: int) -> dict[str, np.ndarray]:
-    from scaling.runner.lives import RECORD
+    from scaling.engine.episode import RECORD
 
     said = {"spent": (row + 1) * NFE, "nfe": NFE, "round": row, "parent": -1, "cosine": np.nan, "scored": 1}
     return {name: np.full(count, said.get(name, 0), dtype) for name, dtype in RECORD.items()}

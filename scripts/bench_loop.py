@@ -12,9 +12,9 @@ import torch
 from bench_tools import Took, loaded, median, paid, parts, saved, scratch, timed
 
 from scaling.budget import Budget
+from scaling.engine.batch_size import measure
 from scaling.journal.stream import Stream
 from scaling.models.packing import pack
-from scaling.runner.shape import measure
 from scaling.runner.study import Study
 from scaling.search.random import Random
 from scaling.shapes.phrases import phrases

@@ -11,11 +11,11 @@ import torch
 from bench_tools import Took, median, now, paid, parts, scratch, timed
 
 from scaling.budget import Budget
+from scaling.engine.batch_size import measure
+from scaling.engine.batches import Batches
+from scaling.engine.episode import Life
 from scaling.journal.block import Block
 from scaling.protocols import Denoiser, Verifier
-from scaling.runner.batches import Batches
-from scaling.runner.lives import Life
-from scaling.runner.shape import measure
 from scaling.runner.study import Study
 from scaling.search.random import Random
 

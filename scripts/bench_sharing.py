@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from scaling.__main__ import main as scaling
+from scaling.cli.run import main as scaling
 
 
 def run(folder: Path, *overrides: str) -> dict[str, float]:

@@ -33,7 +33,7 @@ from scaling.verifiers.shapes_clip import ShapesClip
 
 TOKENS = 16  # of a small pipeline's prompt
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))  # the small text encoders, tokenizers and VAEs of the tests
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))  # the small text encoders, tokenizers and VAEs of the tests
 
 
 @dataclass(frozen=True)

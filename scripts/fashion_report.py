@@ -15,9 +15,9 @@ from fashion_data import DATA, load
 from fashion_judges import accuracy
 from torch import Tensor
 
+from scaling.loading.networks import weights_folder
 from scaling.metrics.evaluator import Evaluator
 from scaling.models.dit import DiT
-from scaling.networks import weights_folder
 from scaling.protocols import Condition
 from scaling.verifiers.classifier import Classifier
 from scaling.verifiers.control import Control

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.encoders import OpenClip
-from scaling.networks import save_weights
+from scaling.loading.encoders import OpenClip
+from scaling.loading.networks import save_weights
 from scaling.shapes.preference import preference
 from scaling.verifiers.shapes_aesthetic import head
 

@@ -11,7 +11,7 @@ import shapes_data
 import torch
 from torch import Tensor, nn
 
-from scaling.networks import save_weights
+from scaling.loading.networks import save_weights
 from scaling.shapes.grammar import COLORS, COUNTS, KINDS, RELATIONS, SIZES, plural
 
 PAD, START, END = "<pad>", "<start>", "<end>"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.networks import load_weights
+from scaling.loading.networks import load_weights
 from scaling.shapes.grammar import CATEGORIES, draw
 from scaling.shapes.scenes import Scene, compose, render
 

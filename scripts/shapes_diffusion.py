@@ -11,7 +11,7 @@ import shapes_data
 import torch
 from torch import Tensor, nn
 
-from scaling.networks import save_weights
+from scaling.loading.networks import save_weights
 from scaling.shapes.phrases import WIDTH, phrases
 
 ARCHITECTURE: dict[str, Any] = {

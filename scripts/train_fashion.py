@@ -19,8 +19,8 @@ import fashion_diffusion
 import fashion_judges
 from fashion_data import DATA, load
 
+from scaling.loading.networks import weights_folder
 from scaling.metrics.evaluator import Evaluator
-from scaling.networks import weights_folder
 
 PARTS = ("m", "classifier", "evaluator", "encoder", "reference", "s", "l")  # what a first run needs comes first
 FEATURES_PER_CLASS = 300  # kept for KID, precision and recall: 3,000 rows of 32 in half precision are 190 KB

@@ -19,9 +19,9 @@ import shapes_clip
 import shapes_data
 import shapes_diffusion
 
+from scaling.loading.networks import weights_folder
 from scaling.metrics.reference import reference_from_batches, save_reference
 from scaling.metrics.shapes_judge import ShapesFeatures
-from scaling.networks import weights_folder
 
 PARTS = {"clip": 16.0, "model": 69.0, "aesthetic": 0.0, "reference": 0.0}  # minutes of those that take them
 REAL, KEPT = 10_000, 3_000  # rendered scenes behind the reference, and how many of their features are kept

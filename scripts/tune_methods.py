@@ -15,10 +15,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from scaling.analysis.folder import Run
-from scaling.build import run_name
-from scaling.compose import CONF, grid
-from scaling.jobs import run_job
+from scaling.analysis.runs.folder import Run
+from scaling.cli.job import run_job
+from scaling.config.build import run_name
+from scaling.config.compose import CONF, grid
 
 STUDY = Path("outputs/tuning")
 COMMON = (

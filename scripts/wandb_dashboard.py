@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scaling.analysis.alarms import alarms
-from scaling.analysis.folder import Study, open_study
-from scaling.analysis.names import Names, key_of
-from scaling.analysis.style import lower_is_better, pretty
+from scaling.analysis.figures.style import lower_is_better, pretty
+from scaling.analysis.questions.alarms import alarms
+from scaling.analysis.runs.folder import Study, open_study
+from scaling.analysis.runs.names import Names, key_of
 
 GROUPINGS = {"search": "identity.search", "verifier": "identity.verifier", "model": "identity.model"}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from scaling import build
-from scaling.__main__ import main
+from scaling.cli.run import main
+from scaling.config import build
 from scaling.models.dit import DiT
 
 VERIFIERS = ("classifier", "oracle", "self_supervised", "control")

@@ -24,7 +24,7 @@ from urllib.parse import urlparse
 
 import numpy as np
 
-from scaling.analysis.folder import Run, open_run
+from scaling.analysis.runs.folder import Run, open_run
 
 PROJECT = "scaling"
 COSTS = (

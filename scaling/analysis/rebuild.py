@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from scaling.analysis.folder import Point, Run
 from scaling.analysis.publish import COSTS, HIGH, IDENTITY, LOW
+from scaling.analysis.runs.folder import Point, Run
 
 COLUMNS = tuple(field.name for field in fields(Point) if field.name != "rung")
 

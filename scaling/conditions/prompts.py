@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.conditions.prompt_files import SUFFIXES, read_rows
-from scaling.hub import find_folder
+from scaling.loading.hub import find_folder
 from scaling.protocols import Condition
 
 COLUMNS = ("prompt", "prompts", "text", "caption")  # in any case

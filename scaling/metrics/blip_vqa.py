@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.checkpoints import load_transformers
-from scaling.encoders import Preprocess
-from scaling.hub import digest, find_folder
+from scaling.loading.checkpoints import load_transformers
+from scaling.loading.encoders import Preprocess
+from scaling.loading.hub import digest, find_folder
+from scaling.loading.networks import pick_device
 from scaling.metrics.benchmark_export import category_of
-from scaling.networks import pick_device
 from scaling.protocols import Condition
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

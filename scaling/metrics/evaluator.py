@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.networks import load_network
+from scaling.loading.networks import load_network
 from scaling.protocols import Condition
 
 

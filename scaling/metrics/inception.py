@@ -8,12 +8,12 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.inception import Inception
+from scaling.loading.inception import Inception
 from scaling.protocols import Condition
 
 
 class InceptionFeatures:
-    """Gives `features` [n, 2048] and `logits` [n, 1008] of the network that `scaling.inception` describes."""
+    """Gives `features` [n, 2048] and `logits` [n, 1008] of the network that `scaling.loading.inception` describes."""
 
     def __init__(self, *, path: str | None = None, device: str = "auto") -> None:
         self.inception = Inception(path, device)

@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.loading.networks import weights_folder
 from scaling.metrics.unpickle import load_arrays
-from scaling.networks import weights_folder
 
 
 @dataclass(frozen=True)

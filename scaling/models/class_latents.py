@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.loading.networks import class_labels
 from scaling.models.dit import guided, network_gflops, predict
 from scaling.models.vae import VAE
-from scaling.networks import class_labels
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from scaling.networks import class_labels, load_weights, pick_device, weights_path
+from scaling.loading.networks import class_labels, load_weights, pick_device, weights_path
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from scaling.hub import cache_folder
+from scaling.loading.hub import cache_folder
 
 Row = dict[str, Tensor]  # one prompt as the network takes it, without the batch axis
 Encode = Callable[[str | None], Row]  # None is the prompt of no condition, which guidance leads away from

@@ -9,13 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from scaling.hub import digest, find_folder
+from scaling.loading.hub import digest, find_folder
+from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.class_latents import ClassLatents
 from scaling.models.dit import DTYPES
 from scaling.models.outline import Outline, published
 from scaling.models.vae import VAE
-from scaling.networks import pick_device
 from scaling.schedules import Spacing, VariancePreserving
 
 _FILES = ("transformer/config.json", "transformer/diffusion_pytorch_model*", "scheduler/*.json")

@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.loading.networks import pick_device
 from scaling.models.dit import DTYPES
 from scaling.models.repository import Repository
-from scaling.networks import pick_device
 from scaling.protocols import Condition, Denoise, Encoded, Prediction, Schedule
 from scaling.sampling import Solved
 from scaling.schedules import Flow

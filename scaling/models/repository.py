@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from scaling.hub import digest, find_file, find_folder
+from scaling.loading.hub import digest, find_file, find_folder
 
 
 @dataclass(frozen=True)

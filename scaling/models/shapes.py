@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from scaling.loading.networks import load_weights, pick_device, weights_path
 from scaling.models.dit import DTYPES, decode_range, predict
-from scaling.networks import load_weights, pick_device, weights_path
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow
 from scaling.shapes.phrases import TOKENS, WIDTH, phrases

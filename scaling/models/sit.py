@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scaling.hub import digest, find_file
+from scaling.loading.hub import digest, find_file
+from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.class_latents import ClassLatents
 from scaling.models.dit import DTYPES, build
 from scaling.models.outline import Outline, published
 from scaling.models.vae import VAE
-from scaling.networks import pick_device
 from scaling.schedules import Flow
 
 HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}  # of the published widths: S, B, L, XL; no checkpoint says it

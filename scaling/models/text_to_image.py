@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.dit import DTYPES, predict
 from scaling.models.encoded_prompts import Encode, EncodedPrompts, Row
 from scaling.models.repository import Repository
 from scaling.models.vae import rows_at_once
-from scaling.networks import pick_device
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 
 Offload = Literal["none", "model", "layers"]

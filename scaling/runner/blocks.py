@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scaling.engine.batches import Batches, Paid
+from scaling.engine.ladder import Stage, caps_of
+from scaling.engine.loop import Task, run_block
+from scaling.engine.stop import check_stop
+from scaling.engine.winners import Finals, winners
 from scaling.journal.block import Block
 from scaling.journal.lease import Lease, LeaseLost, Leases
 from scaling.journal.stream import Stream, blocks_of, write_atomically
+from scaling.output import block_result as collect
+from scaling.output.candidates import write_candidates
+from scaling.output.samples import write_samples
 from scaling.protocols import Condition, RankSelector
-from scaling.runner import collect
-from scaling.runner.batches import Batches, Paid
-from scaling.runner.candidates import write_candidates
-from scaling.runner.finals import Finals, winners
 from scaling.runner.progress import Progress
-from scaling.runner.samples import write_samples
-from scaling.runner.stages import Stage, caps_of
-from scaling.runner.stop import check_stop
-from scaling.runner.turns import Task, run_block
 
 if TYPE_CHECKING:
     from scaling.runner.study import Study

@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from scaling.budget import Budget
+from scaling.engine.batch_size import BLOCK, batch_shape
+from scaling.engine.batches import Batches
+from scaling.engine.ladder import ORDERS, Stage, caps_of, climbs, stages
+from scaling.engine.placement import MODEL, Residents
+from scaling.engine.retention import KEEP
 from scaling.journal.lease import Leases
 from scaling.noise import NoiseSpace
+from scaling.output import tables as curve
+from scaling.output.run_folder import environment, write_json
 from scaling.protocols import (
     Condition,
     Conditions,
@@ -26,17 +33,11 @@ from scaling.protocols import (
     SetSelector,
     Verifier,
 )
-from scaling.runner import curve
-from scaling.runner.batches import Batches
 from scaling.runner.blocks import Work, halved, run_blocks, spent
 from scaling.runner.calibration import Calibration, calibrate
-from scaling.runner.folder import environment, write_json
-from scaling.runner.keep import KEEP, what_to_keep
-from scaling.runner.presence import at_work
-from scaling.runner.residents import MODEL, Residents
-from scaling.runner.select import select
-from scaling.runner.shape import BLOCK, batch_shape
-from scaling.runner.stages import ORDERS, Stage, caps_of, climbs, stages
+from scaling.runner.heartbeat import at_work
+from scaling.runner.resolve import what_to_keep
+from scaling.runner.selection import select
 from scaling.sampling import Euler, Sampler
 
 

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.checkpoints import check_finite
-from scaling.encoders import OpenClip
+from scaling.loading.checkpoints import check_finite
+from scaling.loading.encoders import OpenClip
 from scaling.protocols import Condition
 from scaling.verifiers.prompted import PerPrompt
 

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.encoders import OpenClip
-from scaling.hub import cache_folder
-from scaling.networks import class_labels
+from scaling.loading.encoders import OpenClip
+from scaling.loading.hub import cache_folder
+from scaling.loading.networks import class_labels
 from scaling.protocols import Condition
 
 

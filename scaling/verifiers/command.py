@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.hub import digest
+from scaling.loading.hub import digest
 from scaling.protocols import Condition
 from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of

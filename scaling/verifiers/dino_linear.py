@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.encoders import Dino
-from scaling.hub import digest
-from scaling.networks import class_labels
+from scaling.loading.encoders import Dino
+from scaling.loading.hub import digest
+from scaling.loading.networks import class_labels
 from scaling.protocols import Condition
 
 _URL = "https://dl.fbaipublicfiles.com/dinov2/dinov2_{size}14/dinov2_{size}14_linear4_head.pth"

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.checkpoints import fit, read_state
-from scaling.encoders import Preprocess
-from scaling.hub import digest, find_file
-from scaling.networks import pick_device
+from scaling.loading.checkpoints import fit, read_state
+from scaling.loading.encoders import Preprocess
+from scaling.loading.hub import digest, find_file
+from scaling.loading.networks import pick_device
 from scaling.protocols import Condition
 from scaling.verifiers.pickscore import CLIP_MEAN, CLIP_STD
 from scaling.verifiers.prompted import PerPrompt

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.checkpoints import fit, read_state
-from scaling.encoders import Preprocess
-from scaling.hub import digest, find_file, find_folder
-from scaling.networks import pick_device
+from scaling.loading.checkpoints import fit, read_state
+from scaling.loading.encoders import Preprocess
+from scaling.loading.hub import digest, find_file, find_folder
+from scaling.loading.networks import pick_device
 from scaling.protocols import Condition
 from scaling.verifiers.linear_head import load_head
 from scaling.verifiers.pickscore import CLIP_MEAN, CLIP_STD

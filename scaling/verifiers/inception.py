@@ -8,8 +8,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.inception import Inception, inception_nodes
-from scaling.networks import class_labels
+from scaling.loading.inception import Inception, inception_nodes
+from scaling.loading.networks import class_labels
 from scaling.protocols import Condition
 
 

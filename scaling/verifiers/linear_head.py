@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from scaling.checkpoints import fit
+from scaling.loading.checkpoints import fit
 
 WIDTHS = (1024, 128, 64, 16, 1)
 PLACES = (0, 2, 4, 6, 7)  # the dropouts of training lie between; before the last layer there is none

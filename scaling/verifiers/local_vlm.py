@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.checkpoints import load_transformers
-from scaling.hub import digest, find_folder
-from scaling.networks import pick_device
+from scaling.loading.checkpoints import load_transformers
+from scaling.loading.hub import digest, find_folder
+from scaling.loading.networks import pick_device
 from scaling.verifiers.pictures import pil
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

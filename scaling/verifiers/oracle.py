@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.networks import class_labels, load_network
+from scaling.loading.networks import class_labels, load_network
 from scaling.protocols import Condition
 
 

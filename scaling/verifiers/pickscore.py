@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.checkpoints import load_transformers
-from scaling.encoders import Preprocess
-from scaling.hub import digest, find_folder
-from scaling.networks import pick_device
+from scaling.loading.checkpoints import load_transformers
+from scaling.loading.encoders import Preprocess
+from scaling.loading.hub import digest, find_folder
+from scaling.loading.networks import pick_device
 from scaling.protocols import Condition
 from scaling.verifiers.prompted import PerPrompt
 

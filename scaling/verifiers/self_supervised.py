@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.networks import load_network
+from scaling.loading.networks import load_network
 from scaling.protocols import Condition
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.encoders import Dino, OpenClip
+from scaling.loading.encoders import Dino, OpenClip
 from scaling.protocols import Condition
 
 

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scaling.encoders import OpenClip
-from scaling.networks import load_weights, weights_path
+from scaling.loading.encoders import OpenClip
+from scaling.loading.networks import load_weights, weights_path
 from scaling.protocols import Condition
 
 _KIND = "ShapesAesthetic"

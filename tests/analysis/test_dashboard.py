@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from folders import make_study
 
-from scaling.analysis.folder import open_study
+from scaling.analysis.runs.folder import open_study
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "wandb_dashboard.py"
 

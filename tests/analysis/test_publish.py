@@ -5,9 +5,9 @@ import sys
 import pytest
 from folders import make_run
 
-from scaling.analysis.folder import open_run
 from scaling.analysis.publish import main, publish
 from scaling.analysis.rebuild import from_api, from_offline
+from scaling.analysis.runs.folder import open_run
 
 
 @pytest.fixture(autouse=True)

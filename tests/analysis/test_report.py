@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from folders import make_run, make_study
 
-from scaling.analysis.folder import open_run, open_study
 from scaling.analysis.report import write_report
 from scaling.analysis.report.data import command, study_data
-from scaling.study import main
+from scaling.analysis.runs.folder import open_run, open_study
+from scaling.cli.study.command import main
 
 LADDER = (1, 2, 4, 8, 16, 32)
 FLAGS = (

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from scaling.loading.networks import load_weights, save_weights
 from scaling.models.dit import DiT, build, decode_range, guided, predict
-from scaling.networks import load_weights, save_weights
 from scaling.protocols import Condition, Denoiser
 from scaling.schedules import Flow, VariancePreserving
 

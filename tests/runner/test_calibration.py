@@ -11,8 +11,8 @@ import pytest
 from studies import study
 
 import scaling
-from scaling.build import study_of
-from scaling.compose import grid
+from scaling.config.build import study_of
+from scaling.config.compose import grid
 from scaling.metrics.inception_score import InceptionScore
 from scaling.protocols import Search
 from scaling.runner.calibration import Calibration

@@ -16,8 +16,8 @@ from studies import Toward, mixture, study
 
 import scaling
 from scaling.budget import Budget
-from scaling.runner.batches import Batches
-from scaling.runner.stop import Stopped, stopping_at_batches
+from scaling.engine.batches import Batches
+from scaling.engine.stop import Stopped, stopping_at_batches
 from scaling.search.random import Random
 from scaling.search.zero_order import ZeroOrder
 

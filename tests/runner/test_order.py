@@ -15,8 +15,8 @@ from studies import study
 
 import scaling
 from scaling.metrics.inception_score import InceptionScore
+from scaling.output import tables as curve
 from scaling.protocols import Search
-from scaling.runner import curve
 from scaling.runner.study import Study
 from scaling.search.paths import Paths
 from scaling.search.random import Random

@@ -15,16 +15,16 @@ from studies import Toward, study
 
 import scaling
 from scaling.budget import Budget
+from scaling.cli.workers import worker_environment
 from scaling.conditions.class_labels import ClassLabels
+from scaling.engine.batches import Batches
 from scaling.journal import lease, records
 from scaling.journal.lease import Lease, is_held
 from scaling.protocols import Search
-from scaling.runner.batches import Batches
 from scaling.runner.study import Study
 from scaling.search.paths import Paths
 from scaling.search.random import Random
 from scaling.search.zero_order import ZeroOrder
-from scaling.workers import worker_environment
 
 PATIENCE = 0.2
 

@@ -12,7 +12,7 @@ import torch
 from tiny_encoders import tiny_open_clip
 from tiny_pipelines import clip_tokenizer
 
-from scaling.encoders import OpenClip
+from scaling.loading.encoders import OpenClip
 from scaling.protocols import Condition
 from scaling.verifiers.aesthetic import Aesthetic
 from scaling.verifiers.clip_score import ClipScore

@@ -2,7 +2,7 @@ import pytest
 import torch
 from tiny_encoders import tiny_dinov2, tiny_open_clip
 
-from scaling.encoders import Dino, OpenClip
+from scaling.loading.encoders import Dino, OpenClip
 from scaling.protocols import Condition
 from scaling.verifiers.clip_zero_shot import ClipZeroShot
 from scaling.verifiers.dino_linear import DinoLinear

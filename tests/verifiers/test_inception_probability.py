@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from scaling.inception import inception_nodes
+from scaling.loading.inception import inception_nodes
 from scaling.metrics.inception import InceptionFeatures
 from scaling.protocols import Condition
 from scaling.verifiers.inception import InceptionProbability

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaling.analysis.costs import cost
-from scaling.analysis.curve_plot import draw_panel, finish, new_figure
 from scaling.analysis.figures import paper
+from scaling.analysis.figures.curve_plot import draw_panel, finish, new_figure
 from scaling.analysis.figures.specs import Figure
-from scaling.analysis.folder import Point, Run
-from scaling.analysis.lines import Line, make_lines
-from scaling.analysis.names import NO_SEARCH, Names
-from scaling.analysis.style import family, lower_is_better, pretty, rank
+from scaling.analysis.figures.style import family, lower_is_better, pretty, rank
+from scaling.analysis.runs.costs import cost
+from scaling.analysis.runs.folder import Point, Run
+from scaling.analysis.runs.lines import Line, make_lines
+from scaling.analysis.runs.names import NO_SEARCH, Names
 
 PAPER_AXES = {"nfe": ("nfe", "paper_nfe", "search_nfe"), "gflops": ("gflops", "paper_gflops")}
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from scaling.analysis.curve_plot import draw_panel, finish, new_figure, wrapped
 from scaling.analysis.figures import paper
+from scaling.analysis.figures.curve_plot import draw_panel, finish, new_figure, wrapped
 from scaling.analysis.figures.specs import Figure, shown
-from scaling.analysis.folder import Run
-from scaling.analysis.lines import Line, make_lines
-from scaling.analysis.names import NO_SEARCH, key_of, order
-from scaling.analysis.statistics import Interval, paired_mean_difference
-from scaling.analysis.style import GRAY, look, pretty
+from scaling.analysis.figures.style import GRAY, look, pretty
+from scaling.analysis.runs.folder import Run
+from scaling.analysis.runs.lines import Line, make_lines
+from scaling.analysis.runs.names import NO_SEARCH, key_of, order
+from scaling.statistics import Interval, paired_mean_difference
 
 SUFFIX = "_relative_gain_percent"
 

@@ -7,8 +7,8 @@ from textwrap import fill
 from typing import Any
 
 from scaling.analysis.figures.specs import Figure
-from scaling.analysis.folder import Run
-from scaling.analysis.names import Names, key_of, order
+from scaling.analysis.runs.folder import Run
+from scaling.analysis.runs.names import Names, key_of, order
 
 SHOWN = 6  # conditions a run
 

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from scaling.analysis.curve_plot import draw_curves, save
 from scaling.analysis.figures import curves, gains, images, tables, versus
+from scaling.analysis.figures.curve_plot import draw_curves, save
 from scaling.analysis.figures.specs import FIGURES, TABLES, Figure, command
-from scaling.analysis.folder import Study, find_runs, open_study
-from scaling.analysis.ladders import joined
+from scaling.analysis.runs.folder import Study, find_runs, open_study
+from scaling.analysis.runs.ladders import joined
 
 
 def make(

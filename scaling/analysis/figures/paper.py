@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from scaling.analysis.lines import Line
-from scaling.analysis.style import Look, family, look, pretty, shade
+from scaling.analysis.figures.style import Look, family, look, pretty, shade
+from scaling.analysis.runs.lines import Line
 
 NAN = float("nan")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scaling.analysis.folder import Run
+from scaling.analysis.runs.folder import Run
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from io import StringIO
 
 import numpy as np
 
-from scaling.analysis.costs import COUNTED, cost
-from scaling.analysis.curve_plot import with_error
 from scaling.analysis.figures import paper
+from scaling.analysis.figures.curve_plot import with_error
 from scaling.analysis.figures.specs import Table, shown
-from scaling.analysis.folder import Run
-from scaling.analysis.lines import intervals
-from scaling.analysis.names import NO_SEARCH, key_of, method_of, order
-from scaling.analysis.style import lower_is_better, pretty, rank
+from scaling.analysis.figures.style import lower_is_better, pretty, rank
+from scaling.analysis.runs.costs import COUNTED, cost
+from scaling.analysis.runs.folder import Run
+from scaling.analysis.runs.lines import intervals
+from scaling.analysis.runs.names import NO_SEARCH, key_of, method_of, order
 
 Row = tuple[str, str, str, str]  # model, search, verifier, search NFE
 ENSEMBLES = ("mean_rank", "ensemble", "ensemble_pickscore")  # what the paper calls one: afterwards, and as it goes

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from scaling.analysis.costs import cost
-from scaling.analysis.curve_plot import finish, new_figure, short_number
+from scaling.analysis.figures.curve_plot import finish, new_figure, short_number
 from scaling.analysis.figures.specs import Figure
-from scaling.analysis.folder import Run, shared_conditions
-from scaling.analysis.statistics import Interval, paired_mean_difference, paired_set_difference
-from scaling.analysis.style import BLUE, GRAY, RED, SKY, look, lower_is_better, pretty
+from scaling.analysis.figures.style import BLUE, GRAY, RED, SKY, look, lower_is_better, pretty
+from scaling.analysis.runs.costs import cost
+from scaling.analysis.runs.folder import Run, shared_conditions
+from scaling.statistics import Interval, paired_mean_difference, paired_set_difference
 
 BASE = "random"
 BUDGETS = (SKY, BLUE, RED)

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import yaml
 
-from scaling.analysis.advise import advise, traces
-from scaling.analysis.alarms import alarms
-from scaling.analysis.costs import AXES, cost
-from scaling.analysis.extrapolate import extrapolate
-from scaling.analysis.folder import Run, Study
-from scaling.analysis.ladders import joined
-from scaling.analysis.lines import intervals
-from scaling.analysis.names import NO_SEARCH, Key, Names, key_of, order
-from scaling.analysis.style import lower_is_better, pretty
+from scaling.analysis.figures.style import lower_is_better, pretty
+from scaling.analysis.questions.advise import advise, traces
+from scaling.analysis.questions.alarms import alarms
+from scaling.analysis.questions.extrapolate import extrapolate
+from scaling.analysis.runs.costs import AXES, cost
+from scaling.analysis.runs.folder import Run, Study
+from scaling.analysis.runs.ladders import joined
+from scaling.analysis.runs.lines import intervals
+from scaling.analysis.runs.names import NO_SEARCH, Key, Names, key_of, order
 
 FEW = 2000  # conditions under which FID says more about the count than about the samples
 BUDGETS = 6  # rows of advice

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from scaling.analysis.folder import Run, Study
-from scaling.analysis.ladders import joined
+from scaling.analysis.runs.folder import Run, Study
+from scaling.analysis.runs.ladders import joined
 
 MOST = 24  # conditions a run
 TRIES = ((MOST, 192), (MOST, 128), (12, 128), (12, 96), (6, 96), (4, 64))  # conditions, pixels of the longer side

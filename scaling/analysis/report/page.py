@@ -7,10 +7,10 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
-from scaling.analysis.folder import Study
+from scaling.analysis.figures.style import pretty
 from scaling.analysis.report.data import study_data
 from scaling.analysis.report.images import attach_images
-from scaling.analysis.style import pretty
+from scaling.analysis.runs.folder import Study
 
 LARGEST = 25_000_000  # bytes of the whole page
 

@@ -1,0 +1,164 @@
+"""The picture and the small table that a run ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scaling.analysis.figures.style import lower_is_better, pretty
+from scaling.analysis.runs.folder import Run
+from scaling.analysis.runs.ladders import joined
+from scaling.analysis.runs.lines import Line, make_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PANEL = (3.6, 2.9)  # inches
+
+
+def draw_curves(
+    runs: Sequence[Run],
+    path: Path | str,
+    metrics: Sequence[str] | None = None,
+    axis: str = "nfe",
+    title: str | None = None,
+) -> Path:
+    """Draws quality against cost on a log axis, one panel per metric, a line per method with its 95 % interval.
+
+    `metrics` are all that the runs have where None. The file's ending (png, pdf, svg) decides the format. ValueErrors
+    name an unknown metric or axis.
+    """
+    if not runs:
+        raise ValueError("there is no run to draw")
+    runs = joined(runs)
+    known = tuple(dict.fromkeys(name for run in runs for name in run.metrics))
+    chosen = tuple(metrics or known)
+    for name in chosen:
+        if name not in known:
+            raise ValueError(f"no run has the metric {name!r}; there are {', '.join(known)}")
+    figure, axes = new_figure(wrapped(len(chosen)))
+    for panel, name in zip(axes, chosen, strict=True):
+        draw_panel(panel, make_lines(runs, name, axis), axis)
+        arrow = "lower is better" if lower_is_better(name) else "higher is better"
+        panel.set_title(f"{pretty(name)} ({arrow})", fontsize=10)
+    finish(figure, axes, title or runs[0].study)
+    path = Path(path)
+    save(figure, path)
+    return path
+
+
+def new_figure(rows: Sequence[int]) -> tuple[Any, list[Any]]:
+    """A figure with that many panels in each row, and its axes one after the other."""
+    from matplotlib.figure import Figure
+
+    columns = max(rows)
+    figure = Figure(figsize=(max(PANEL[0] * columns, 6.0), PANEL[1] * len(rows) + 0.9), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for row, count in zip(grid, rows, strict=True):
+        for spare in row[count:]:
+            spare.set_visible(False)
+    return figure, [panel for row, count in zip(grid, rows, strict=True) for panel in row[:count]]
+
+
+def wrapped(panels: int) -> list[int]:
+    """Rows of at most four panels (three where that fills them better)."""
+    columns = min(panels, 4 if panels > 6 or panels == 4 else 3)
+    return [min(columns, panels - start) for start in range(0, panels, columns)]
+
+
+def draw_panel(panel: Any, lines: Sequence[Line], axis: str) -> None:
+    """Draws the lines of one metric into a matplotlib axes."""
+    for line in lines:
+        color, marker, dash = line.look
+        hollow = "white" if dash != "-" else color
+        panel.plot(line.x, line.y, dash, color=color, marker=marker, ms=4, lw=1.5, mfc=hollow, label=line.label)
+        if np.isfinite(line.low).any():
+            panel.fill_between(line.x, line.low, line.high, color=color, alpha=0.12, lw=0)
+            for edge in (line.low, line.high):
+                panel.plot(line.x, edge, color=color, alpha=0.35, lw=0.6)
+            if len(line.x) == 1:  # whose band has no width
+                panel.vlines(line.x, line.low, line.high, color=color, alpha=0.35, lw=1.5)
+    log_axis(panel, [x for line in lines for x in line.x if x > 0])
+    panel.set_xlabel(pretty(axis))
+    panel.grid(alpha=0.25)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def log_axis(panel: Any, values: Sequence[float]) -> None:
+    """A log axis whose few ticks are plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    panel.set_xscale("log")
+    low, high = min(values, default=1), max(values, default=1)
+    wide = high / max(low, 1e-12) > 30
+    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 5.0), numticks=9))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+
+
+def short_number(value: float) -> str:
+    """A number for a tick: 300, 2,000, 30k, 1.5M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if letter == 'k' else size):.4g}{letter}"
+    return f"{value:,.10g}"
+
+
+def finish(figure: Any, axes: Sequence[Any], title: str) -> None:
+    """Puts the title above and one legend for all panels below them, clear of the data."""
+    handles: dict[str, Any] = {}
+    for panel in axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    if handles:
+        columns = max(1, int(figure.get_figwidth() // (0.9 + 0.065 * max(map(len, handles)))))
+        figure.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=9, frameon=False
+        )
+
+
+def save(figure: Any, *paths: Path) -> None:
+    """Writes a figure as each ending asks, laid out once; a reader sees the old file or the new one."""
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part{path.suffix}")
+        figure.savefig(part, dpi=150)
+        part.replace(path)
+
+
+def print_table(run: Run, console: Console | None = None) -> None:
+    """Prints a row per rung: candidates, NFE and every metric with half the width of its interval."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=run.name, title_justify="left", header_style="bold")
+    for name in ("candidates", "NFE"):
+        table.add_column(name, justify="right")
+    for metric in run.metrics:
+        table.add_column(f"{pretty(metric)} {'↓' if lower_is_better(metric) else '↑'}", justify="right")
+    for rung, first in enumerate(run.series(run.identity.metric)):
+        points = [run.series(metric)[rung] for metric in run.metrics]
+        cells = [with_error(point.value, point.ci_low, point.ci_high) for point in points]
+        table.add_row(f"{first.candidates:,.4g}", f"{first.nfe:,.6g}", *cells)
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = 160  # a log has no edge to wrap at
+    console.print(table)
+
+
+def with_error(value: float, low: float, high: float) -> str:
+    """A value with half its interval, to the digits that the interval supports: "14.3 ± 0.4"."""
+    if not np.isfinite(value):
+        return "-"
+    half = (high - low) / 2
+    if not np.isfinite(half) or half <= 0:
+        return f"{value:.4g}"
+    digits = max(0, 1 - int(np.floor(np.log10(half))))
+    return f"{value:.{digits}f} ± {half:.{digits}f}"

@@ -1,0 +1,168 @@
+"""A pool of scored candidates, from a run or from anybody's parquet file, and all that best of n says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from scaling.analysis.questions.best_of_n import best_of_n, powers_of_two, rank_ensemble, set_metric
+from scaling.analysis.runs.folder import CANDIDATE_KEYS, Run
+from scaling.analysis.runs.names import settings_of
+from scaling.statistics import Array, Interval, mean_interval
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+OPEN_LOOP = ("random",)  # searches whose candidates would be the same whatever the budget
+Reference = tuple[Array, Array]  # mean [d] and covariance [d, d]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """N candidates of each condition: scores by name, [conditions, N], and feature rows by name, [conditions, N, d]."""
+
+    scores: dict[str, Array]
+    features: dict[str, Array] = field(default_factory=dict)
+    dropped: int = 0  # candidates left out so that every condition has N
+    note: str = ""
+
+    @property
+    def size(self) -> int:
+        return next(iter(self.scores.values())).shape[1]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number: the expected value of the candidate that a guide picks among n."""
+
+    guide: str
+    value: str
+    n: int
+    interval: Interval
+    covers: str
+    single: bool = False  # the one subset there is: nothing was averaged
+
+
+def read_pool(path: Path) -> Pool:
+    """Reads a parquet file: `condition` (any type), `candidate` (optional) and a number column per score.
+
+    List columns of numbers are features, for set metrics. ValueErrors name what is missing.
+    """
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        raise ValueError(f"there is no file {path}")
+    table = pq.read_table(path)
+    if "condition" not in table.column_names:
+        raise ValueError(f"{path} needs a column `condition`; it has {', '.join(table.column_names)}")
+    keys = [("condition", "ascending")] + [("candidate", "ascending")] * ("candidate" in table.column_names)
+    return _pool(table.sort_by(keys), str(path))
+
+
+def pool_of(run: Run) -> Pool:
+    """The candidates of a run of an open-loop search; a ValueError for searches that follow their scores."""
+    if run.identity.search not in OPEN_LOOP:
+        known = ", ".join(OPEN_LOOP)
+        raise ValueError(
+            f"{run.path} searched by {run.identity.search}, whose candidates depend on the scores; best of n for every "
+            f"n needs an open-loop stream ({known})"
+        )
+    pool = _pool(run.candidates, str(run.path))
+    settings = settings_of(run)
+    final, per_iter = settings.get("budget.final_nfe"), settings.get("budget.nfes_per_iter")
+    resolved = bool(final) and final != per_iter
+    note = f"search-time samples of {per_iter} NFE; the winners are solved again with {final}" if resolved else ""
+    return Pool(pool.scores, pool.features, pool.dropped, note)
+
+
+def best_of_n_rows(
+    pool: Pool,
+    guides: Sequence[str] | None = None,
+    values: Sequence[str] | None = None,
+    ladder: Sequence[int] | None = None,
+    reference: Reference | None = None,
+    seed: int = 0,
+) -> list[Row]:
+    """Every value under every guide at every n, the guides' rank ensemble too where there are several.
+
+    With a reference, FID of each feature column by subsets. ValueErrors name unknown columns.
+    """
+    guides, values = _chosen(pool, guides), _chosen(pool, values)
+    rows: list[Row] = []
+    for n in ladder or powers_of_two(pool.size):
+        for value in values:
+            for guide in guides:
+                found = mean_interval(best_of_n(pool.scores[guide], pool.scores[value], n), seed)
+                rows.append(Row(guide, value, n, found, "the mean over conditions"))
+            if len(guides) > 1:
+                each, _ = rank_ensemble({name: pool.scores[name] for name in guides}, pool.scores[value], n, seed=seed)
+                rows.append(Row("ensemble", value, n, mean_interval(each, seed), "the mean over conditions"))
+        for name, features in pool.features.items() if reference is not None else ():
+            for guide in guides:
+                made = set_metric(pool.scores[guide], n, _fid_of(features, reference), seed=seed)
+                covers = f"the expected FID at {len(features)} conditions"
+                rows.append(Row(guide, f"fid({name})", n, made.interval, covers, made.single))
+    return rows
+
+
+def frechet_distance(features: NDArray, mean: NDArray, covariance: NDArray) -> float:
+    """Squared Frechet distance between Gaussians: of the features (covariance with ddof 1) and of the reference."""
+    ours_mean, ours = features.mean(axis=0), np.cov(features, rowvar=False)
+    root = linalg.sqrtm(covariance).real
+    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ ours @ root), 0)).sum()
+    return float(np.sum((ours_mean - mean) ** 2) + np.trace(ours) + np.trace(covariance) - 2 * overlap)
+
+
+def read_reference(path: Path) -> Reference:
+    """Mean and covariance from an npz: `mu` and `sigma`, as is customary, or `mean` and `covariance`."""
+    with np.load(path) as file:
+        for names in (("mu", "sigma"), ("mean", "covariance")):
+            if set(names) <= set(file.files):
+                return file[names[0]].astype(np.float64), file[names[1]].astype(np.float64)
+        raise ValueError(f"{path} needs the arrays mu and sigma; it has {', '.join(file.files)}")
+
+
+def _fid_of(features: Array, reference: Reference | None) -> Callable[[NDArray, NDArray], float]:
+    assert reference is not None
+    return lambda conditions, picks: frechet_distance(features[conditions, picks], *reference)
+
+
+def _chosen(pool: Pool, names: Sequence[str] | None) -> list[str]:
+    for name in names or ():
+        if name not in pool.scores:
+            raise ValueError(f"the pool has no score {name!r}; it has {', '.join(pool.scores)}")
+    return list(names or pool.scores)
+
+
+def _pool(table: pa.Table, where: str) -> Pool:
+    """Equal numbers of candidates for every condition: the first N of each, N the smallest count."""
+    import pyarrow as pa
+
+    table = table.filter(table["t"].to_numpy() == 0) if "t" in table.column_names else table
+    names = [name for name in table.column_names if name not in CANDIDATE_KEYS]
+    if not table.num_rows or not names:
+        raise ValueError(f"{where} holds no scored candidate")
+    conditions = np.unique(table["condition"].to_numpy(zero_copy_only=False), return_inverse=True)[1]
+    counts = np.bincount(conditions)
+    size = int(counts.min())
+    place = np.arange(len(conditions)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = place < size
+    scores: dict[str, Array] = {}
+    features: dict[str, Array] = {}
+    for name in names:
+        kind = table.schema.field(name).type
+        if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+            column: Any = table[name].to_numpy(zero_copy_only=False).astype(np.float64)
+            scores[name] = column[kept].reshape(len(counts), size)
+        elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+            column = np.stack(table[name].to_numpy(zero_copy_only=False))
+            features[name] = column[kept].reshape(len(counts), size, -1).astype(np.float64)
+    if not scores:
+        raise ValueError(f"{where} has no column of numbers that could be a score")
+    return Pool(scores, features, int((~kept).sum()))

@@ -1,0 +1,102 @@
+"""Runs of one method at several budgets, read as the one run that climbs them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.analysis.runs.folder import Point, Run
+from scaling.analysis.runs.names import key_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Ladder(Run):
+    """Some runs as one; its path, config and candidates are those of the largest budget."""
+
+    runs: tuple[Run, ...]  # budgets rising
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.name} and {len(self.runs) - 1} smaller"
+
+    @cached_property
+    def cost(self) -> dict[str, Any]:
+        """What all of them paid, and whether all are done."""
+        costs = [run.cost for run in self.runs]
+        paid = [cost.get("paid") or {} for cost in costs]
+        return {
+            **costs[-1],
+            "done": all(run.done for run in self.runs),
+            "seconds": sum(cost.get("seconds") or 0.0 for cost in costs),
+            "paid": {name: sum(each.get(name, 0) for each in paid) for name in paid[-1]},
+        }
+
+    @cached_property
+    def curve(self) -> tuple[Point, ...]:
+        return tuple(
+            replace(point, rung=rung)
+            for rung, (run, own) in enumerate(self._rungs)
+            for point in run.curve
+            if point.rung == own
+        )
+
+    @cached_property
+    def winners(self) -> pa.Table:
+        return self._stacked([run.winners for run in self.runs])
+
+    @cached_property
+    def grids(self) -> dict[int, Path]:
+        return {nfe: path for run in self.runs for nfe, path in run.grids.items()}
+
+    @cached_property
+    def images(self) -> dict[int, list[Path]]:
+        return {nfe: paths for run in self.runs for nfe, paths in run.images.items()}
+
+    @cached_property
+    def _replicates(self) -> pa.Table:
+        return self._stacked([run._replicates for run in self.runs])
+
+    @cached_property
+    def _rungs(self) -> tuple[tuple[Run, int], ...]:
+        """Whose rung each one is, and which there; one that several runs have is taken once."""
+        found = {point.nfe: (run, point.rung) for run in self.runs for point in run.series(run.identity.metric)}
+        return tuple(found[nfe] for nfe in sorted(found))
+
+    def _stacked(self, tables: Sequence[pa.Table]) -> pa.Table:
+        """One table a run, as one whose rungs are counted through."""
+        import pyarrow as pa
+
+        by_run = dict(zip(self.runs, tables, strict=True))
+        parts = []
+        for rung, (run, own) in enumerate(self._rungs):
+            part = by_run[run].filter(by_run[run]["rung"].to_numpy() == own)
+            place = part.column_names.index("rung")
+            parts.append(part.set_column(place, "rung", pa.array([rung] * len(part), part["rung"].type)))
+        return pa.concat_tables(parts, promote_options="default")
+
+
+def joined(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The runs, those that differ in nothing but their budget as one: a sweep over budgets is a curve.
+
+    Joined are runs of one line and seed with as many conditions and the same metrics.
+    """
+    alike: dict[tuple, list[Run]] = {}
+    for run in runs:
+        alike.setdefault(_alike(run) if run.curve else (run.path,), []).append(run)
+    return tuple(group[0] if len(group) == 1 else _ladder(group) for group in alike.values())
+
+
+def _alike(run: Run) -> tuple:
+    point = run.identity
+    return key_of(run), point.seed, point.conditions, run.metrics, run.has_winners
+
+
+def _ladder(runs: Sequence[Run]) -> Ladder:
+    rising = tuple(sorted(runs, key=lambda run: run.series(run.identity.metric)[-1].nfe))
+    return Ladder(rising[-1].path, rising)

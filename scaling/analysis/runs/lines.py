@@ -1,0 +1,66 @@
+"""Runs as lines of points: what the curve picture, the figures and the report all draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling.analysis.figures.style import Look
+from scaling.analysis.runs.costs import cost
+from scaling.analysis.runs.folder import Run
+from scaling.analysis.runs.names import Names, key_of, order
+from scaling.statistics import Interval, combine_seeds, jackknife_interval, mean_interval
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method's curve in one metric; rows rise with cost, and bounds are NaN where there is no interval."""
+
+    label: str
+    look: Look
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    runs: tuple[Run, ...] = ()
+
+
+def make_lines(runs: Sequence[Run], metric: str, axis: str = "nfe", names: Names | None = None) -> tuple[Line, ...]:
+    """A line per method that has the metric, seeds combined; `names` where more is shown than these runs.
+
+    ValueError where the axis is unknown.
+    """
+    names = names or Names(tuple(runs))
+    groups: dict[tuple, list[Run]] = {}
+    for run in runs:
+        if metric in run.metrics:
+            groups.setdefault((key_of(run), *(point.nfe for point in run.series(metric))), []).append(run)
+    ordered = sorted(groups.items(), key=lambda item: order(item[0][0]))
+    lines = (_line(group, metric, axis, names.labels[key[0]], names.looks[key[0]]) for key, group in ordered)
+    return tuple(lines)
+
+
+def intervals(runs: Sequence[Run], metric: str) -> tuple[Interval, ...]:
+    """A metric at every rung of one run, or of several that differ in their seed alone, with intervals."""
+    if len(runs) == 1:
+        return tuple(Interval(point.value, point.ci_low, point.ci_high) for point in runs[0].series(metric))
+    values = np.array([[point.value for point in run.series(metric)] for run in runs]).mean(axis=0)
+    return tuple(Interval(float(value), *_bounds(runs, metric, rung, value)) for rung, value in enumerate(values))
+
+
+def _bounds(runs: Sequence[Run], metric: str, rung: int, value: float) -> tuple[float, float]:
+    if all(metric in run.set_metrics for run in runs):
+        return jackknife_interval(value, combine_seeds([run.replicates(metric)[rung] for run in runs]))
+    if all(run.has_winners and metric in run.per_sample_metrics for run in runs):
+        return mean_interval(combine_seeds([run.per_sample(metric)[rung] for run in runs]))[1:]
+    return float("nan"), float("nan")
+
+
+def _line(runs: Sequence[Run], metric: str, axis: str, label: str, appearance: Look) -> Line:
+    costs = [cost(runs[0], point, axis) for point in runs[0].series(metric)]
+    order = np.argsort(costs, kind="stable")
+    rows = intervals(runs, metric)
+    y, low, high = zip(*(rows[place] for place in order), strict=True)
+    return Line(label, appearance, tuple(costs[place] for place in order), y, low, high, tuple(runs))

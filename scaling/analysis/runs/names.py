@@ -1,0 +1,131 @@
+"""What tells runs apart: their labels say what differs, and the same method looks the same in every panel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from scaling.analysis.figures.style import Look, look, pretty, rank, shade
+from scaling.analysis.runs.folder import Run
+
+COMPARED = ("model", "sampler", "conditions", "verifier", "search", "budget")  # config groups that decide a line
+LADDER = ("nfe", "candidates")  # of the budget: where the line is sampled, not which line it is
+NO_SEARCH = ("steps", "none")
+
+
+class Key(NamedTuple):
+    """What a line compares; a run's seed is no comparison, and without a search nothing is verified."""
+
+    search: str
+    verifier: str
+    model: str
+    guidance_scale: float
+    settings: str
+
+
+def key_of(run: Run) -> Key:
+    """The line that a run belongs to."""
+    point = run.identity
+    verifier = "" if point.search in NO_SEARCH else point.verifier
+    settings = {name: value for name, value in settings_of(run).items() if verifier or not name.startswith("verifier")}
+    return Key(point.search, verifier, point.model, point.guidance_scale, json.dumps(settings, sort_keys=True))
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """The flattened config of the parts that decide a line, e.g. `search.neighbors: 2`."""
+    flat: dict[str, Any] = {}
+    for group in COMPARED:
+        _flatten(group, run.config.get(group), flat)
+    return {name: value for name, value in flat.items() if name not in [f"budget.{each}" for each in LADDER]}
+
+
+def method_of(run: Run) -> str:
+    """A search with its size, as the paper names it: zero_order_2, paths_4, random_50_nfes_per_iter is just random."""
+    size = {"zero_order": "neighbors", "paths": "width"}.get(run.identity.search, "")
+    value = settings_of(run).get(f"search.{size}")
+    return f"{run.identity.search}_{value}" if value is not None else run.identity.search
+
+
+@dataclass(frozen=True)
+class Names:
+    """Labels and looks for runs that are shown together."""
+
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def varying(self) -> tuple[str, ...]:
+        """Which of search, verifier, model and guidance scale differ between the runs that search."""
+        keys = [key_of(run) for run in self.runs]
+        searching = [key for key in keys if key.search not in NO_SEARCH] or keys
+        informed = [key for key in searching if key.verifier != "control"] or searching
+        return tuple(name for name in Key._fields[:4] if len({getattr(key, name) for key in informed}) > 1)
+
+    @cached_property
+    def labels(self) -> dict[Key, str]:
+        """A label for every line, of what varies alone."""
+        by_key = {key_of(run): run for run in self.runs}
+        return {key: self._label(key, by_key) for key in by_key}
+
+    @cached_property
+    def looks(self) -> dict[Key, Look]:
+        """A look for every line: its method's color, shaded where several lines share one."""
+        base = {key: self._look(key) for key in self.labels}
+        sharing: dict[Look, list[Key]] = {}
+        for key in sorted(base, key=order):
+            sharing.setdefault(base[key], []).append(key)
+        return {key: shade(each, place, len(keys)) for each, keys in sharing.items() for place, key in enumerate(keys)}
+
+    def _label(self, key: Key, by_key: Mapping[Key, Run]) -> str:
+        parts = [_pretty_field(name, getattr(key, name)) for name in self.varying]
+        if key.verifier == "control":
+            parts = [pretty("control"), *(_pretty_field(n, getattr(key, n)) for n in self.varying if n != "verifier")]
+        elif key.search in NO_SEARCH:
+            parts = [
+                pretty("steps"),
+                *(_pretty_field(n, getattr(key, n)) for n in self.varying if n in Key._fields[2:]),
+            ]
+        parts += self._settings(key, by_key)
+        return ", ".join(part for part in parts if part) or f"{pretty(key.search)} search"
+
+    def _settings(self, key: Key, by_key: Mapping[Key, Run]) -> list[str]:
+        """What differs in the settings from lines that are otherwise the same, at most two of them."""
+        alike = [settings_of(run) for other, run in by_key.items() if other[:4] == key[:4]]
+        mine = settings_of(by_key[key])
+        differing = [name for name in mine if len({json.dumps(each.get(name)) for each in alike}) > 1]
+        return [f"{pretty(name.rsplit('.', 1)[-1])} {_plain(mine[name])}" for name in differing[:2]]
+
+    def _look(self, key: Key) -> Look:
+        if key.search in NO_SEARCH:
+            return look("search", "steps")
+        if key.verifier == "control":
+            return look("verifier", "control")
+        kind = next((name for name in ("search", "verifier", "model") if name in self.varying), "search")
+        return look(kind, getattr(key, kind))
+
+
+def _pretty_field(name: str, value: Any) -> str:
+    return f"guidance {value:g}" if name == "guidance_scale" else pretty(value)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else pretty(str(value))
+
+
+def order(key: Key) -> tuple:
+    """Sorts lines: searches before baselines, as the style lists them, settings by their numbers (2 before 16)."""
+    settings = json.loads(key.settings)
+    numbers = [value for value in settings.values() if isinstance(value, int | float) and not isinstance(value, bool)]
+    baseline = (key.search in NO_SEARCH) + 2 * (key.verifier == "control")
+    names = (rank(kind, getattr(key, kind)) for kind in ("search", "verifier", "model"))
+    return (baseline, *names, key.guidance_scale, numbers, key.settings)
+
+
+def _flatten(prefix: str, value: Any, into: dict[str, Any]) -> None:
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            _flatten(f"{prefix}.{name}", each, into)
+    elif value is not None:
+        into[prefix] = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -1,0 +1,110 @@
+"""One job of the command: build, run, draw, publish; errors are kept beside the results."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from scaling.cli.errors import one_line, report_failure
+from scaling.cli.workers import run_workers
+from scaling.config.build import run_name, study_of, writable
+from scaling.engine.stop import stopping_at_batches
+
+
+def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> None:
+    """Runs one combination, or says that it is finished; a user's error is reported, not raised."""
+    name = run_name(config, overrides)
+    folder = Path(config["output_dir"]) / config["study"] / name
+    try:
+        if _finished(folder):
+            print(f"{folder}: already finished, nothing to do", flush=True)
+            return
+        (folder / "error.txt").unlink(missing_ok=True)
+        with stopping_at_batches():
+            _execute(config, overrides, folder)
+        _show(folder, multirun)
+        _publish(folder, config)
+    except (ValueError, OSError) as error:
+        if config["debug"]:
+            traceback.print_exc()
+        _keep_error(folder, one_line(error))
+        report_failure(f"{config['study']}/{name}: {one_line(error)}", now=multirun)
+
+
+def _execute(config: Mapping[str, Any], overrides: list[str], folder: Path) -> None:
+    """Runs it here, or in several processes."""
+    if config["workers"] != 1:
+        writable(Path(config["output_dir"]))
+        _write_config(folder, config, overrides)
+        run_workers(config, overrides, folder)
+        return
+    from scaling.runner.study import execute
+
+    study = study_of(config, overrides)
+    _write_config(folder, config, overrides)
+    execute(study)
+
+
+def _show(folder: Path, multirun: bool) -> None:
+    """The run's table and picture; in a multirun a single rung has no picture of its own, the study's shows it."""
+    from scaling.analysis.figures.curve_plot import draw_curves, print_table
+    from scaling.analysis.runs.folder import Run
+
+    run = Run(folder)
+    print_table(run)
+    if not multirun or len(run.series(run.identity.metric)) > 1:
+        draw_curves([run], folder / "curve.png")
+    print(f"results in {os.path.relpath(folder)}", flush=True)
+
+
+def _keep_error(folder: Path, line: str) -> None:
+    """Beside the run's results where it has any, for `scaling-study status`."""
+    with suppress(OSError):
+        if folder.is_dir():
+            (folder / "error.txt").write_text(line + "\n")
+
+
+def _finished(folder: Path) -> bool:
+    cost = folder / "cost.json"
+    return cost.exists() and bool(json.loads(cost.read_text()).get("done"))
+
+
+def _write_config(folder: Path, config: Mapping[str, Any], overrides: list[str]) -> None:
+    """What ran, and what was typed for it."""
+    from omegaconf import OmegaConf
+
+    from scaling.journal.stream import write_atomically
+
+    said = {**config, "overrides": overrides}
+    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(said)).encode())
+
+
+def _publish(folder: Path, config: Mapping[str, Any]) -> None:
+    """In a process of its own, which may be slow, fail or be killed: results are complete without it."""
+    if not config["logger"]["wandb"]:
+        return
+    with open(folder / "publish.log", "wb") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "scaling.analysis.publish", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def draw_study(folder: Path) -> None:
+    """Draws the finished runs of a study in one picture and says where it is."""
+    from scaling.analysis.figures.curve_plot import draw_curves
+    from scaling.analysis.runs.folder import Run
+
+    runs = [Run(path.parent) for path in sorted(folder.glob("*/curve.csv"))]
+    if runs:
+        print(f"the study's curves: {os.path.relpath(draw_curves(runs, folder / 'curve.png'))}", flush=True)

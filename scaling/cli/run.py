@@ -1,0 +1,52 @@
+"""The `scaling` command: a Hydra application that runs one study, or every combination of a multirun."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from scaling.config.compose import CONF
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def app(cfg: DictConfig) -> None:
+    """One job. A user's mistake is written down and told at the end, so that it does not stop the other jobs."""
+    from scaling.cli.job import run_job
+
+    runtime = HydraConfig.get()
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    config["choices"] = {k: v for k, v in runtime.runtime.choices.items() if not k.startswith("hydra/")}
+    run_job(config, list(runtime.overrides.task), runtime.mode == RunMode.MULTIRUN)
+
+
+def main() -> None:
+    """Runs the command; exit code 1 and one line for whatever a user can mend, the traceback on request."""
+    from scaling.cli.errors import failures, one_line, share_failures
+
+    debug = any(argument == "debug=true" for argument in sys.argv)
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed by Hydra
+    share_failures()
+    try:
+        app()
+    except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
+        if debug:
+            raise
+        sys.exit(f"scaling: {one_line(error, CONF)}")
+    except Exception as error:
+        if debug or not type(error).__module__.startswith(("submitit", "ray")):
+            raise
+        sys.exit(f"scaling: a job was lost ({one_line(error)}); the same command runs again what is missing")
+    if failed := failures():
+        sys.exit("\n".join(failed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""From a composed configuration to built objects; whatever is wrong with it is said before a model is loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaling.journal.stream import digest
+from scaling.output.run_folder import slug
+from scaling.protocols import RankSelector, SetSelector, Verifier
+
+Config = Mapping[str, Any]
+
+# What decides no result: of a run, and inside the parts of this package (where and how they compute, not what).
+ELSEWHERE = (
+    "output_dir",
+    "study",
+    "logger",
+    "progress",
+    "debug",
+    "workers",
+    "journal",
+    "order",
+    "calibration",
+    "phases",
+    "overrides",  # what was typed, in a run's own config.yaml
+)
+HOW = (
+    *("device", "chunk", "slicing", "offload", "prompt_cache", "cache", "get"),
+    *("store", "prices", "cap", "key_env", "image_tokens", "retries", "backoff", "timeout", "workers"),
+)
+_built: dict[str, Any] = {}
+
+
+def run_name(config: Config, overrides: list[str]) -> str:
+    """A readable slug of what was overridden, and a digest of all that decides the results."""
+    said = [line.lstrip("+") for line in overrides if _decides(line.lstrip("+~").partition("=")[0])]
+    choices = config["choices"]
+    words = ",".join(said) or "-".join(choices[group] for group in ("model", "verifier", "search"))
+    return f"{slug(words)}-{digest(deciding(config))}"
+
+
+def deciding(config: Config) -> dict[str, Any]:
+    """The configuration without what decides no result: folders, logger, devices, memory, patience, spending."""
+    kept = {key: _deciding(value) for key, value in config.items() if key not in ELSEWHERE}
+    kept["model"].pop("device", None)
+    kept["choices"].pop("calibration", None)
+    return kept
+
+
+def _deciding(node: Any) -> Any:
+    """A copy without what decides nothing; of others' parts all is kept, since a word may mean something else there."""
+    if isinstance(node, Mapping):
+        own = str(node.get("_target_", "")).startswith("scaling.")
+        return {key: _deciding(value) for key, value in node.items() if not (own and key in HOW)}
+    return [_deciding(each) for each in node] if isinstance(node, list) else node
+
+
+def _decides(key: str) -> bool:
+    """Whether an override belongs into a run's name."""
+    parts = key.split(".")
+    return parts[0] not in (*ELSEWHERE, "experiment") and (len(parts) == 1 or parts[-1] not in HOW)
+
+
+def study_of(config: Config, overrides: list[str]) -> Any:
+    """Builds a `Study` in the order of what is cheap to refuse; ValueErrors say what is wrong."""
+    budget = build("budget", config["budget"])
+    sampler = build("sampler", config["sampler"])
+    budget.check(sampler)
+    search = build("search", config["search"])
+    conditions = build("conditions", config["conditions"])
+    calibration = _calibration(config, len(conditions))
+    output_dir = writable(Path(config["output_dir"]))
+    metrics, turns = config["metrics"], config.get("phases", False)
+    parts = {
+        kind: {name: build(f"metrics.{kind}.{name}", node, turns) for name, node in (metrics[kind] or {}).items()}
+        for kind in ("set", "per_sample", "extractors")
+    }
+    verifier, scorers, selector, names = _verifiers(config)
+    denoiser = build("model", config["model"], turns)
+
+    from scaling.runner.study import Study
+
+    return Study(
+        denoiser=denoiser,
+        conditions=conditions,
+        verifier=verifier,
+        search=search,
+        budget=budget,
+        sampler=sampler,
+        scorers=scorers,
+        selector=selector,
+        extractors=parts["extractors"],
+        metrics=parts["set"],
+        per_sample=parts["per_sample"],
+        names=names,
+        output_dir=output_dir,
+        calibration=calibration,
+        phases=turns,
+        **_settings(config, overrides),
+    )
+
+
+def _settings(config: Config, overrides: list[str]) -> dict[str, Any]:
+    """What a study takes from its configuration as it is."""
+    journal = config["journal"]
+    return {
+        "seed": config["seed"],
+        "study": config["study"],
+        "run": run_name(config, overrides),
+        "batch_size": config["batch_size"],
+        "block_size": config["block_size"],
+        "keep": journal["keep"],
+        "probe": journal["probe"],
+        "limit": journal["limit_gb"] * 1e9,
+        "patience": journal["patience"],
+        "samples": config["samples"],
+        "order": config.get("order", "conditions"),  # absent where a run was configured before there was a choice
+        "progress": config["progress"],
+    }
+
+
+def outline_of(config: Config, overrides: list[str]) -> Any:
+    """A `Study` for planning alone: nothing of it loads weights, statistics or anything from the hub.
+
+    The model is an outline where its class offers one; verifiers, metrics and selectors are known by their
+    configuration. Parts that a plan does not need are left out.
+    """
+    from scaling.runner.study import Study
+
+    budget, sampler = build("budget", config["budget"]), build("sampler", config["sampler"])
+    budget.check(sampler)
+    conditions = build("conditions", config["conditions"])
+    names = {part: config["choices"][part] for part in ("model", "verifier", "search")}
+    outlines: dict[str, Any] = {name: _Outlined.of(node) for name, node in config["scorers"].items()}
+    verifier: Any = _Outlined.of(config["verifier"])
+    selector: Any = None
+    if verifier.selects and outlines:  # the first scorer guides, as in a real run
+        names["selector"], names["verifier"] = names["verifier"], next(iter(outlines))
+        verifier, selector = outlines.pop(names["verifier"]), verifier
+    return Study(
+        denoiser=_model(config["model"]),
+        conditions=conditions,
+        verifier=verifier,
+        search=build("search", config["search"]),
+        budget=budget,
+        sampler=sampler,
+        scorers=outlines,
+        selector=selector,
+        metrics=dict.fromkeys(config["metrics"]["set"] or {}),  # type: ignore[arg-type]  # their names
+        per_sample=dict.fromkeys(config["metrics"]["per_sample"] or {}),  # type: ignore[arg-type]
+        names=names,
+        output_dir=Path(os.path.abspath(config["output_dir"])),
+        calibration=_calibration(config, len(conditions)),
+        phases=config.get("phases", False),
+        **_settings(config, overrides),
+    )
+
+
+@dataclass(frozen=True)
+class _Outlined:
+    """A verifier or selector by its configuration: what it says of itself without being built."""
+
+    node: Config
+    selects: bool
+    differentiable: bool
+    probe: float | None
+
+    @classmethod
+    def of(cls, node: Config) -> _Outlined:
+        from hydra.utils import get_class
+
+        kind = get_class(node["_target_"])
+        selects = hasattr(kind, "pick") or hasattr(kind, "select")
+        return cls(node, selects, getattr(kind, "differentiable", True), node.get("probe"))
+
+    def identity(self) -> Config:
+        return self.node
+
+
+def _model(node: Config) -> Any:
+    """The outline of a model whose class has one, else the model itself."""
+    from hydra.utils import get_class
+
+    kind: Any = get_class(node["_target_"])
+    return kind.outline(node) if hasattr(kind, "outline") else build("model", node)
+
+
+def _calibration(config: Config, conditions: int) -> Any:
+    """The gate before the study, or None; it is checked by the names alone, before any of them is loaded."""
+    from scaling.runner.calibration import Calibration
+
+    node = config.get("calibration")
+    if node is None:
+        return None
+    if unknown := sorted(set(node) - {"metrics", "conditions"}):
+        raise ValueError(f"calibration.{unknown[0]} is no key of it; valid: metrics, conditions")
+    calibration = Calibration(node.get("metrics", {}), node.get("conditions"))
+    judges = [name for kind in ("set", "per_sample") for name in config["metrics"][kind] or {}]
+    calibration.check([*judges, *config["scorers"], config["choices"]["verifier"]], conditions)
+    return calibration
+
+
+def _verifiers(config: Config) -> tuple[Verifier, dict[str, Verifier], Any, dict[str, str]]:
+    """What guides, what is recorded beside it, what picks afterwards (or None), and how the curve calls the parts."""
+    turns = config.get("phases", False)
+    verifier = build("verifier", config["verifier"], turns)
+    scorers = {name: build(f"scorers.{name}", node, turns) for name, node in config["scorers"].items()}
+    names = {part: config["choices"][part] for part in ("model", "verifier", "search")}
+    if not isinstance(verifier, RankSelector | SetSelector):
+        return verifier, scorers, None, names
+    if not scorers:
+        raise ValueError(
+            f"verifier={names['verifier']} picks afterwards among recorded candidates: list at least one scorer, "
+            "e.g. +verifier@scorers.control=control"
+        )
+    first = next(iter(scorers))
+    return scorers.pop(first), scorers, verifier, {**names, "verifier": first, "selector": names["verifier"]}
+
+
+def build(where: str, node: Any, turns: bool = False) -> Any:
+    """Instantiates a node once per process; equal nodes are one object, so that a multirun loads a model once.
+
+    With `turns`, where networks take turns on the device, what was built is taken off it for the next one.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    key = json.dumps([node, turns], sort_keys=True, default=str)
+    if key not in _built:
+        try:
+            _built[key] = instantiate(node, _convert_="all")
+            if turns:
+                _take_off(_built[key])
+        except InstantiationException as error:
+            cause = error.__cause__ or error
+            if isinstance(cause, ValueError | TypeError | OSError):
+                raise ValueError(f"{where}: {' '.join(str(cause).split())}") from error
+            raise
+    return _built[key]
+
+
+def _take_off(part: Any) -> None:
+    from scaling.engine.placement import release
+
+    release(part)
+
+
+def writable(folder: Path) -> Path:
+    """The folder, made; a ValueError where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"output_dir={folder} cannot be written to: {error.strerror}") from None
+    return Path(os.path.abspath(folder))

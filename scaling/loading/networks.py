@@ -1,0 +1,215 @@
+"""Small networks that judge 28x28 gray images, and the weights files that ship with the package.
+
+A weights file is safetensors in half precision whose header carries all that is needed to use it, as json. The three
+networks share nothing on purpose: what guides a search must not be what judges it afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from scaling.protocols import Condition
+
+
+class Weights(NamedTuple):
+    """What a weights file holds: tensors (floats as float32), its header's json, and a hash of tensors and header."""
+
+    state: dict[str, Tensor]
+    metadata: dict[str, Any]
+    sha256: str
+
+
+def weights_folder() -> Path:
+    """Where the bundled weights lie."""
+    return Path(str(files("scaling"))) / "weights"
+
+
+def weights_path(name: str | Path) -> Path:
+    """The file of a bundled name or of a local path; a ValueError lists what is bundled."""
+    bundled = weights_folder() / f"{name}.safetensors"
+    if bundled.is_file():
+        return bundled
+    if Path(name).is_file():
+        return Path(name)
+    names = sorted(p.stem for p in weights_folder().glob("*.safetensors"))
+    raise ValueError(f"no weights at {name}: give a safetensors file or a bundled name ({', '.join(names)})")
+
+
+def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Writes float32 as float16 and `metadata` as json in the header, atomically."""
+    from safetensors.torch import save_file
+
+    halves = {k: (v.half() if v.dtype == torch.float32 else v).contiguous().clone() for k, v in state.items()}
+    temporary = path.with_suffix(".partial")
+    save_file(halves, temporary, {"scaling": json.dumps(dict(metadata), sort_keys=True)})
+    temporary.chmod(0o644)  # safetensors writes for the owner alone; whoever installs the package may be another
+    temporary.replace(path)
+
+
+def load_weights(name: str | Path) -> Weights:
+    """Reads a bundled name or a local file; a ValueError names a file that is missing, truncated or of another kind."""
+    from safetensors import SafetensorError, safe_open
+
+    path = weights_path(name)
+    try:
+        with safe_open(path, "pt") as opened:
+            metadata = json.loads((opened.metadata() or {})["scaling"])
+            stored = {k: opened.get_tensor(k) for k in sorted(opened.keys())}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"cannot read {path}: a whole safetensors file is needed ({error})") from None
+    except (KeyError, json.JSONDecodeError):
+        raise ValueError(
+            f"{path} lacks the json that scaling.loading.networks.save_weights puts in the header"
+        ) from None
+    digest = hashlib.sha256()
+    kept = {k: v for k, v in metadata.items() if k not in ("finished", "seconds", "steps")}  # how it came to be
+    digest.update(json.dumps(kept, sort_keys=True).encode())
+    for key, value in stored.items():
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().view(torch.uint8).numpy().tobytes() if value.ndim else str(value).encode())
+    state = {k: v.float() if v.dtype == torch.float16 else v for k, v in stored.items()}
+    return Weights(state, metadata, digest.hexdigest())
+
+
+def pick_device(device: str | torch.device) -> torch.device:
+    """`auto` is the GPU where there is one and the CPU elsewhere; anything else is torch's own name."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+def class_labels(conditions: Sequence[Condition], classes: int) -> Int[Tensor, " n"]:
+    """The conditions' labels; a ValueError names one that is no label in [0, classes)."""
+    for condition in conditions:
+        if condition.class_label is None or not 0 <= condition.class_label < classes:
+            shown = condition.class_label if condition.prompt is None else repr(condition.prompt)
+            raise ValueError(f"condition {shown}: a class label from 0 to {classes - 1} is needed")
+    return torch.tensor([condition.class_label for condition in conditions], dtype=torch.long)
+
+
+def gray(images: Float[Tensor, "n c 28 28"]) -> Float[Tensor, "n 1 28 28"]:
+    """The mean of the channels, moved to the training images' mean 0 and deviation 1; other sizes are a ValueError."""
+    if images.ndim != 4 or images.shape[-2:] != (28, 28):
+        raise ValueError(f"images of shape {tuple(images.shape)}: this network judges [n,3,28,28]")
+    return (images.float().mean(dim=1, keepdim=True) - 0.286) / 0.353
+
+
+class PlainCNN(nn.Module):
+    """A plain convolutional classifier with batch norm and max pooling: images to logits [n,classes]."""
+
+    def __init__(self, width: int = 24, classes: int = 10) -> None:
+        super().__init__()
+        channels = (1, width, 2 * width, 4 * width)
+        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(channels))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in channels[1:])
+        self.head = nn.Linear(9 * channels[-1], classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        h = gray(images)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            h = F.relu(F.max_pool2d(norm(convolution(h)), 2))  # pooled first: a quarter to rectify
+        return self.head(h.flatten(1))
+
+    def fold(self) -> None:
+        """Takes the norms of a trained network into its convolutions: the same logits within rounding, sooner."""
+        for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            assert isinstance(convolution, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            self.convolutions[i] = fuse_conv_bn_eval(convolution, norm)
+            self.norms[i] = nn.Identity()
+
+
+class _ConvNeXtBlock(nn.Module):
+    """Depthwise 5x5, layer norm and a pointwise MLP, added to the input."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(width, width, 5, padding=2, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, 3 * width), nn.Linear(3 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        return x + self.down(F.gelu(self.up(h))).permute(0, 3, 1, 2)
+
+
+class ConvNeXt(nn.Module):
+    """A small residual network: images to (features [n,features] before any activation, logits [n,classes])."""
+
+    def __init__(self, width: int = 40, depth: int = 2, features: int = 32, classes: int = 10) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, width, 2, stride=2)
+        self.early = nn.Sequential(*(_ConvNeXtBlock(width) for _ in range(depth)))
+        self.shrink = nn.Conv2d(width, 2 * width, 2, stride=2)
+        self.late = nn.Sequential(*(_ConvNeXtBlock(2 * width) for _ in range(depth)))
+        self.norm = nn.LayerNorm(2 * width)
+        self.project = nn.Linear(2 * width, features)
+        self.head = nn.Linear(features, classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.late(self.shrink(self.early(self.stem(gray(images)))))
+        features = self.project(self.norm(h.mean(dim=(2, 3))))
+        return features, self.head(F.gelu(features))
+
+
+class _MixerBlock(nn.Module):
+    """An MLP across the patches and one across the channels, each added to its input."""
+
+    def __init__(self, tokens: int, width: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.across = nn.Sequential(nn.Linear(tokens, 64), nn.GELU(), nn.Linear(64, tokens))
+        self.within = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.across(self.norm1(x).transpose(1, 2)).transpose(1, 2)
+        return x + self.within(self.norm2(x))
+
+
+class PatchMixer(nn.Module):
+    """An MLP-Mixer on 4x4 patches, learned without labels: images to features [n,width] of any length."""
+
+    def __init__(self, width: int = 96, depth: int = 3) -> None:
+        super().__init__()
+        self.stem = nn.Linear(16, width)
+        self.blocks = nn.Sequential(*(_MixerBlock(49, width) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, images: Tensor) -> Tensor:
+        patches = F.unfold(gray(images), kernel_size=4, stride=4).transpose(1, 2)
+        return self.norm(self.blocks(self.stem(patches)).mean(dim=1))
+
+
+NETWORKS: dict[str, type[nn.Module]] = {"PlainCNN": PlainCNN, "ConvNeXt": ConvNeXt, "PatchMixer": PatchMixer}
+
+
+def load_network(name: str | Path, kind: str, device: str | torch.device = "auto") -> tuple[nn.Module, dict[str, Any]]:
+    """A frozen network of the kind from its weights, in eval mode, and its identity as json.
+
+    Channels come last in memory, which halves the time of its convolutions on a CPU.
+    A ValueError names a file that holds another kind of network.
+    """
+    weights = load_weights(name)
+    if weights.metadata.get("class") != kind:
+        raise ValueError(f"{weights_path(name)} holds a {weights.metadata.get('class')}: a {kind} is needed here")
+    with torch.random.fork_rng(devices=[]):  # what is initialized here is overwritten: leave the global state alone
+        network = NETWORKS[kind](**weights.metadata["architecture"])
+    network.load_state_dict(weights.state)
+    network.eval()
+    if isinstance(network, PlainCNN):
+        network.fold()
+    identity = {"network": kind, "architecture": weights.metadata["architecture"], "weights": weights.sha256}
+    network = network.to(pick_device(device)).to(memory_format=torch.channels_last)
+    return network.requires_grad_(False), identity

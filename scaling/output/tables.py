@@ -1,0 +1,168 @@
+"""From the blocks' parts to the curve: one row per rung and metric, read rung by rung so that memory stays flat."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from scaling.journal.stream import blocks_of, write_atomically
+from scaling.output.block_result import COSTS, load
+from scaling.protocols import Conditions, Metric
+from scaling.statistics import jackknife_interval, mean_interval
+
+CHUNK = 1024  # rows that a metric is given at a time
+GROUPS = 20  # of the delete-group jackknife: condition index modulo this
+LABELS = ("model", "verifier", "search", "guidance_scale", "seed")
+HEADER = (
+    *LABELS,
+    *("candidates", "search_nfe", "final_nfe", "nfe", "forwards", "backwards", "decodes", "verifier_calls", "gflops"),
+    *("metric", "value", "ci_low", "ci_high", "conditions"),
+)
+
+
+@dataclass(frozen=True)
+class Values:
+    """All that the parts say of one rung."""
+
+    rung: dict[str, np.ndarray]  # [conditions] each
+    values: dict[str, np.ndarray]  # per-sample metrics, [conditions] each
+
+
+def write_curve(
+    folder: Path,
+    parts: Sequence[Path],
+    rungs: int,
+    labels: Mapping[str, Any],
+    gflops: float,
+    metrics: Mapping[str, Metric],
+) -> None:
+    """Writes curve.csv and replicates.parquet; fewer conditions than the jackknife's groups have no set metrics."""
+    rows: list[dict[str, Any]] = []
+    replicates: dict[str, list[Any]] = {"rung": [], "metric": [], "group": [], "value": []}
+    for index in range(rungs):
+        rung = rung_values(parts, index)
+        cost = {name: float(rung.rung[name].mean()) for name in ("candidates", "final_nfe", *COSTS)}
+        shared = {
+            **labels,
+            **cost,
+            "search_nfe": cost["nfe"] - cost["final_nfe"],
+            "gflops": cost["forwards"] * gflops,
+            "conditions": len(rung.rung["candidates"]),
+        }
+        for name, values in rung.values.items():
+            applies = values[~np.isnan(values)]  # NaN: not a question of this condition, e.g. of another category
+            if len(applies):
+                value, low, high = mean_interval(applies)
+                interval = {"value": value, "ci_low": low, "ci_high": high, "conditions": len(applies)}
+                rows.append({**shared, "metric": name, **interval})
+        for name, metric in metrics.items() if shared["conditions"] >= GROUPS else ():
+            feed(metric, parts, index)
+            value = float(metric.compute())
+            without = np.asarray(metric.replicates(GROUPS), dtype=np.float64)
+            low, high = jackknife_interval(value, without)
+            rows.append({**shared, "metric": name, "value": value, "ci_low": low, "ci_high": high})
+            for group, replicate in enumerate(without):
+                for column, entry in zip(replicates, (index, name, group, float(replicate)), strict=True):
+                    replicates[column].append(entry)
+            metric.reset()
+    out = StringIO()
+    writer = csv.DictWriter(out, HEADER, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _text(row[name]) for name in HEADER} for row in rows)
+    write_parquet(folder / "replicates.parquet", replicates)
+    write_atomically(folder / "curve.csv", out.getvalue().encode())
+
+
+def rung_values(parts: Sequence[Path], index: int) -> Values:
+    rung: dict[str, list[np.ndarray]] = {}
+    values: dict[str, list[np.ndarray]] = {}
+    for path in parts:
+        with np.load(path) as file:
+            mine = file["rung/index"] == index
+            slots = file["rung/slot"][mine]
+            for name in file.files:
+                if name.startswith("rung/"):
+                    rung.setdefault(name.removeprefix("rung/"), []).append(file[name][mine])
+                elif name.startswith("value/"):
+                    values.setdefault(name.removeprefix("value/"), []).append(file[name][slots])
+    return Values(_joined(rung), _joined(values))
+
+
+def feed(metric: Metric, parts: Sequence[Path], index: int) -> None:
+    """Updates a metric with the final samples of one rung, in runs of fixed length whatever the blocks' size.
+
+    So the order of additions, and with it every bit of the value, does not depend on how conditions were grouped.
+    """
+    column = f"features/{metric.reads}"
+    waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for path in parts:
+        part = load(path, ["rung/index", "rung/slot", "rung/condition", "label", column])
+        mine = part["rung/index"] == index
+        slots = part["rung/slot"][mine]
+        waiting.append((part[column][slots], part["rung/condition"][mine], part["label"][slots]))
+        while sum(len(rows[0]) for rows in waiting) >= CHUNK:
+            whole = [np.concatenate(columns) for columns in zip(*waiting, strict=True)]
+            metric.update(*(torch.from_numpy(column[:CHUNK]) for column in whole))
+            waiting = [(whole[0][CHUNK:], whole[1][CHUNK:], whole[2][CHUNK:])]
+    rest = [np.concatenate(columns) for columns in zip(*waiting, strict=True)]
+    if rest and len(rest[0]):
+        metric.update(*(torch.from_numpy(column) for column in rest))
+
+
+def write_winners(
+    folder: Path, parts: Sequence[Path], caps: Sequence[int], conditions: Conditions, block_size: int
+) -> None:
+    """Writes winners.parquet: who won at every rung for every condition, and what its final sample is worth."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / "winners.parquet"
+    part_path = path.with_name(f".{path.name}.part")
+    writer = None
+    for source, (number, run) in zip(parts, blocks_of(conditions, block_size), strict=True):
+        part = load(source)
+        mine = part["rung/index"] < len(caps)  # another worker may be at a later rung already
+        slots, index, condition = (part[f"rung/{name}"][mine] for name in ("slot", "index", "condition"))
+        whose = [run[int(i) - number * block_size] for i in condition]
+        table = pa.table(
+            {
+                "rung": index,
+                "nfe": np.asarray(caps)[index],
+                "condition": condition,
+                "class_label": pa.array([c.class_label for c in whose], pa.int64()),
+                "prompt": pa.array([c.prompt for c in whose], pa.string()),
+                "copy": pa.array([c.copy for c in whose], pa.int64()),
+                "candidate": part["rung/candidate"][mine],
+                "score": part["rung/score"][mine],
+                **{n.removeprefix("value/"): part[n][slots] for n in part if n.startswith("value/")},
+            }
+        )
+        writer = writer or pq.ParquetWriter(part_path, table.schema)
+        writer.write_table(table)
+    assert writer is not None
+    writer.close()
+    part_path.replace(path)
+
+
+def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(dict(columns)), sink)
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def _joined(columns: Mapping[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate(values) for name, values in columns.items()}
+
+
+def _text(value: Any) -> Any:
+    return repr(float(value)) if isinstance(value, float | np.floating) else value

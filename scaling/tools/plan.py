@@ -1,0 +1,150 @@
+"""What a grid of runs will cost before anything runs: what they share is counted once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scaling.engine.batch_size import rate
+from scaling.engine.ladder import solves_again
+from scaling.engine.retention import BYTES, size
+from scaling.journal.stream import digest
+from scaling.runner.calibration import without_search
+from scaling.runner.resolve import what_to_keep
+from scaling.runner.study import Study, is_done
+from scaling.tools.spending import kept_bytes, spending
+
+
+@dataclass
+class Stream:
+    """One search process and the furthest that any run takes it, in all conditions together."""
+
+    forwards_per_nfe: int
+    gflops: float  # of a forward
+    nfe: int = 0
+    done: int = 0  # of finished runs
+    candidates: int = 0  # clean ones
+    winners: int = 0  # of all rungs of all runs that are not finished
+    second_solve: int = 0  # NFE that a winner costs again
+    kept: float = 0  # bytes of the search's samples
+
+    @property
+    def left(self) -> int:
+        return max(self.nfe - self.done, 0)
+
+    @property
+    def solves(self) -> int:
+        """Second solves, at most: several rungs and verifiers may have the same winner."""
+        return min(self.winners, self.candidates) if self.second_solve else 0
+
+    @property
+    def final_nfe(self) -> int:
+        return self.solves * self.second_solve
+
+    def compute(self, nfe: int) -> float:
+        """GFLOPs of denoiser calls."""
+        return nfe * self.forwards_per_nfe * self.gflops
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs, and what they will pay; exact but for winners that several rungs share and costs that follow scores."""
+
+    runs: int
+    finished: int
+    apart: int  # search NFE if nothing were shared
+    row: int  # bytes of a sample
+    gates: int  # NFE of calibrations within all others
+    streams: Mapping[str, Stream] = field(default_factory=dict)
+
+    @property
+    def nfe(self) -> int:
+        return sum(stream.nfe for stream in self.streams.values())
+
+    @property
+    def left(self) -> int:
+        return sum(stream.left for stream in self.streams.values())
+
+    @property
+    def final_nfe(self) -> int:
+        return sum(stream.final_nfe for stream in self.streams.values())
+
+    @property
+    def gflops(self) -> float:
+        """Of all searches and, at most, final solves; finished ones included."""
+        return sum(stream.compute(stream.nfe + stream.final_nfe) for stream in self.streams.values())
+
+    @property
+    def disk(self) -> float:
+        return sum(stream.kept + stream.solves * self.row for stream in self.streams.values())
+
+    def hours(self, workers: int, nfe_per_second: float | None = None, tflops: float | None = None) -> float:
+        """Of what is left, by denoiser calls a second of one worker or by the TFLOP/s that it reaches."""
+        if nfe_per_second is not None:
+            return (self.left + self.final_nfe) / nfe_per_second / workers / 3600
+        assert tflops is not None
+        gflops = sum(stream.compute(stream.left + stream.final_nfe) for stream in self.streams.values())
+        return gflops / (tflops * 1000) / workers / 3600
+
+    def text(self, hours: float, pace: str) -> str:
+        """For people; `pace` says by what the hours are reckoned."""
+        lines = [
+            f"{self.runs} runs, {self.finished} of them finished, on {len(self.streams)} streams",
+            f"search NFE   {self.nfe:,} ({self.apart:,} if nothing were shared); {self.left:,} left",
+            f"final NFE    {self.final_nfe:,} at most: each distinct winner is solved once",
+            f"compute      {self.gflops:,.0f} GFLOPs of the denoiser (2 per multiply-add)",
+            f"time         {hours:,.2f} h {pace}, the denoiser alone: decoding and scoring come on top",
+            f"disk         {size(self.disk)} of samples at most; features of winners come on top",
+        ]
+        if self.gates:
+            lines.insert(3, f"calibration  {self.gates:,} NFE of these, before all else")
+        return "\n".join(lines)
+
+
+def plan(studies: Sequence[Study]) -> Plan:
+    """Adds up runs; those that ask the same of the same stream cost its largest budget once."""
+    streams: dict[str, Stream] = {}
+    apart = sum(_add(streams, study, is_done(study.folder)) for study in studies)
+    finished = sum(is_done(study.folder) for study in studies)
+    row = max(math.prod(study.denoiser.latent_shape) for study in studies) * BYTES
+    gated = [study for study in studies if not is_done(study.folder) and _has_gate(study)]
+    gates = {gate.run: gate for gate in map(without_search, gated)}
+    searched = sum(_add(streams, gate, is_done(gate.folder)) for gate in gates.values())
+    solved = sum(len(gate.conditions) * _second_solve(gate) for gate in gates.values())
+    return Plan(len(studies), finished, apart + searched, row, searched + solved, streams)
+
+
+def measured_speed(study: Study) -> float:
+    """Denoiser calls a second here, at the given batch size or 64."""
+    first = next(iter(study.conditions))
+    return rate(study.denoiser, first, study.batch_size or 64, seconds=1.0)
+
+
+def _add(streams: dict[str, Stream], study: Study, done: bool) -> int:
+    """Adds a run to the streams that it uses; the search NFE that it would cost alone."""
+    apart, count, denoiser = 0, len(study.conditions), study.denoiser
+    keep, _ = what_to_keep(study)
+    for stage in study.stages():
+        key = digest(study.identity(stage.search, study.batch_size or 0))  # the shape is one for all of a model
+        stream = streams.setdefault(key, Stream(denoiser.forwards_per_call, denoiser.gflops()))
+        spent = spending(study, stage)
+        stream.nfe = max(stream.nfe, spent.nfe * count)
+        stream.done = max(stream.done, spent.nfe * count * done)
+        stream.candidates = max(stream.candidates, spent.clean * count)
+        stream.winners += count * min(len(stage.rungs), spent.clean) * (not done)
+        stream.second_solve = max(stream.second_solve, _second_solve(study))
+        stream.kept = max(stream.kept, count * kept_bytes(study, stage, spent, keep))
+        apart += spent.nfe * count
+    return apart
+
+
+def _second_solve(study: Study) -> int:
+    """NFE of a winner's final solve; 0 where the search's own sample is final."""
+    budget = study.budget
+    return budget.final if solves_again(study.search, budget.nfes_per_iter, budget.final) else 0
+
+
+def _has_gate(study: Study) -> bool:
+    gate = study.calibration
+    return gate is not None and bool(gate.expected(study.denoiser.guidance_scale))

@@ -1,0 +1,100 @@
+"""A journal made smaller: samples go that can be made again from their seeds, scores and charges stay."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaling.engine.retention import KEEP, size, stays
+from scaling.journal.compact import Scores, compact
+from scaling.journal.lease import Leases
+from scaling.journal.stream import digest
+
+PAUSE = 0.1  # seconds between looks at blocks that somebody holds
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was done."""
+
+    streams: int
+    before: int  # bytes of all segments
+    after: int
+    held: int  # blocks that were left alone
+
+    def text(self) -> str:
+        """For people."""
+        line = f"journal of {self.streams} stream{'s' * (self.streams != 1)}: {size(self.before)} before, "
+        line += f"{size(self.after)} after"
+        if self.held:
+            line += f"; {self.held} blocks are at work and were left alone: issue this again when they are done"
+        return line
+
+
+def prune(folder: Path, keep: str = "winners", patience: float = 60.0) -> Pruned:
+    """Drops from the streams of a study's or run's folder what `journal.keep` would not keep.
+
+    Each block is rewritten under its lease, so never while somebody computes it; a block whose holder shows no sign of
+    life for `patience` seconds is taken over. What was dropped is solved again from its seed where it is asked for. A
+    ValueError where the folder holds no run or `keep` is unknown.
+    """
+    if keep not in KEEP:
+        raise ValueError(f"keep={keep!r} is none of {', '.join(KEEP)}")
+    wanted = {path: partial(_wanted, keep, _reads(identity)) for path, identity in _streams(folder).items()}
+    left = {block: want for path, want in wanted.items() for block in sorted(path.glob("block-*"))}
+    blocks = list(left)
+    before = _bytes(blocks)
+    leases, end = Leases(patience), time.monotonic() + 1.5 * patience
+    while True:
+        left = {block: want for block, want in left.items() if not _compacted(leases, block, want)}
+        if not left or time.monotonic() > end:
+            return Pruned(len(wanted), before, _bytes(blocks), len(left))
+        time.sleep(min(PAUSE, patience / 10))
+
+
+def _compacted(leases: Leases, block: Path, wanted: Callable[[str, Scores], np.ndarray | bool]) -> bool:
+    lease = leases.take(block)
+    if lease is None:
+        return False
+    with lease:
+        compact(block, lease, wanted)
+    return True
+
+
+def _wanted(keep: str, reads: Iterable[str], column: str, scores: Scores) -> np.ndarray | bool:
+    return stays(column, keep, reads, scores.values())
+
+
+def _streams(folder: Path) -> dict[Path, Mapping[str, Any]]:
+    """The folders of all streams that the runs use, with their identities."""
+    found = [*folder.glob("environment.json"), *sorted(folder.glob("*/environment.json"))]
+    if not found:
+        raise ValueError(f"{folder} holds no run; give a study's or a run's folder, e.g. outputs/quickstart")
+    streams: dict[Path, Mapping[str, Any]] = {}
+    for path in found:
+        journal = path.parent.resolve().parent.parent / "journal"
+        identities = json.loads(path.read_text())["identities"]["streams"].values()
+        streams |= {journal / digest(identity): identity for identity in identities}
+    return streams
+
+
+def _reads(identity: Mapping[str, Any]) -> Iterable[str]:
+    """What a stream's search reads of its answers; all, where its code is not at hand."""
+    everything = frozenset({"x", "x0", "gradient"})
+    try:
+        search = pkgutil.resolve_name(identity["search"]["name"])
+    except (ImportError, AttributeError):
+        return everything
+    return getattr(search, "reads", everything)
+
+
+def _bytes(blocks: Iterable[Path]) -> int:
+    return sum(path.stat().st_size for block in blocks for path in block.glob("*.journal"))

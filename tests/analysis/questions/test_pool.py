@@ -1,0 +1,98 @@
+import csv
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from folders import fid, make_run
+
+from scaling.analysis.questions.pool import best_of_n_rows, frechet_distance, pool_of, read_pool
+from scaling.analysis.runs.folder import open_run
+from scaling.cli.study.command import main
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """Somebody's scores: prompts as conditions, two scorers, features, one candidate missing."""
+    rng = np.random.default_rng(0)
+    quality = rng.standard_normal((60, 8))
+    features = rng.standard_normal((60, 8, 3))
+    features[..., 0] += quality
+    table = pa.table(
+        {
+            "condition": np.repeat([f"prompt {i}" for i in range(60)], 8),
+            "candidate": np.tile(np.arange(8), 60),
+            "clip": (quality + 0.3 * rng.standard_normal(quality.shape)).ravel(),
+            "aesthetic": quality.ravel(),
+            "embedding": list(features.reshape(-1, 3)),
+        }
+    )
+    pq.write_table(table.slice(0, 479), tmp_path / "scores.parquet")
+    np.savez(tmp_path / "reference.npz", mu=np.zeros(3), sigma=np.eye(3))
+    return tmp_path / "scores.parquet"
+
+
+def test_anybodys_scores_are_read(scores):
+    pool = read_pool(scores)
+    assert list(pool.scores) == ["clip", "aesthetic"]
+    assert pool.scores["clip"].shape == (60, 7)
+    assert pool.features["embedding"].shape == (60, 7, 3)
+    assert pool.dropped == 59
+
+
+def test_rows_hold_every_guide_value_and_n(scores):
+    rows = best_of_n_rows(read_pool(scores))
+    assert {(row.guide, row.value) for row in rows} == {
+        *((guide, value) for guide in ("clip", "aesthetic", "ensemble") for value in ("clip", "aesthetic"))
+    }
+    assert sorted({row.n for row in rows}) == [1, 2, 4, 7]
+    own = [row.interval.value for row in rows if row.guide == row.value == "clip"]
+    assert own == sorted(own)
+    ones = {row.interval.value for row in rows if row.n == 1 and row.value == "clip"}
+    assert max(ones) - min(ones) < 1e-12  # the best of one is anyone, whoever picks
+
+
+def test_fid_by_subsets_marks_the_single_one(scores):
+    reference = (np.zeros(3), np.eye(3))
+    rows = [row for row in best_of_n_rows(read_pool(scores), reference=reference) if row.value == "fid(embedding)"]
+    assert [row.single for row in rows if row.guide == "clip"] == [False, False, False, True]
+    assert all("expected FID at 60 conditions" in row.covers for row in rows)
+
+
+def test_the_frechet_distance_is_the_closed_form():
+    features = np.random.default_rng(1).standard_normal((200, 4)) * 1.3 + 0.2
+    assert frechet_distance(features, np.zeros(4), np.eye(4)) == pytest.approx(fid(features))
+
+
+def test_a_run_of_random_search_is_a_pool(tmp_path):
+    run = open_run(make_run(tmp_path, conditions=30, ladder=(1, 4)))
+    pool = pool_of(run)
+    assert pool.scores["classifier"].shape == (30, 4)
+    assert pool.note == ""
+    settings = {"budget": {"nfes_per_iter": 20, "final_nfe": 100}}
+    resolved = pool_of(open_run(make_run(tmp_path, "resolved", conditions=20, settings=settings)))
+    assert resolved.note == "search-time samples of 20 NFE; the winners are solved again with 100"
+    with pytest.raises(ValueError, match="searched by zero_order, whose candidates depend on the scores"):
+        pool_of(open_run(make_run(tmp_path, "zo", search="zero_order", conditions=20)))
+
+
+def test_the_command_prints_and_writes(scores, capsys):
+    out = scores.parent / "rows.csv"
+    assert main(["report", "--pool", str(scores), "--n", "1", "4", "--guide", "clip", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "60 conditions of 7 candidates, 59 candidates left out" in text
+    assert "by clip" in text
+    rows = list(csv.DictReader(out.open()))
+    assert {row["n"] for row in rows} == {"1", "4"}
+    picture = scores.parent / "rows.png"
+    reference = str(scores.parent / "reference.npz")
+    assert main(["report", "--pool", str(scores), "--out", str(picture), "--reference", reference]) == 0
+    assert picture.stat().st_size > 10_000
+
+
+def test_bad_pools_are_one_line(scores, tmp_path, capsys):
+    assert main(["report", "--pool", str(scores), "--guide", "clips"]) == 1
+    assert capsys.readouterr().err == "error: the pool has no score 'clips'; it has clip, aesthetic\n"
+    pq.write_table(pa.table({"prompt": ["a"], "score": [1.0]}), tmp_path / "bad.parquet")
+    assert main(["report", "--pool", str(tmp_path / "bad.parquet")]) == 1
+    assert "needs a column `condition`; it has prompt, score" in capsys.readouterr().err

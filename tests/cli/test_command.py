@@ -1,0 +1,180 @@
+"""The command as a user types it: groups compose, mistakes are one line, a multirun goes on after one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+CONF = Path(__file__).parents[2] / "conf"
+OPTIONS = [
+    (group.name, path.stem)
+    for group in sorted(CONF.iterdir())
+    if group.is_dir() and group.name not in ("hydra", "experiment")
+    for path in sorted(group.glob("*.yaml"))
+]
+MIXTURE = ["model=gaussian_mixture", "logger=none", "conditions.count=6", "batch_size=16", "samples=1"]
+
+
+def scaling(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "scaling", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def curves(folder: Path) -> list[Path]:
+    return sorted(folder.glob("outputs/*/*/curve.csv"))
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes(group: str, option: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=[f"{group}={option}"])
+    assert OmegaConf.to_container(config, resolve=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        p.relative_to(CONF / "experiment").with_suffix("").as_posix()
+        for p in sorted((CONF / "experiment").rglob("*.yaml"))
+        if p.parent.name != "tuned"  # parts of experiment=methods
+    ],
+)
+def test_every_preset_composes_and_names_its_study(name: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=[f"experiment={name}"])
+    assert OmegaConf.to_container(config, resolve=True)
+    assert config.study != "default"
+
+
+def test_one_run_leaves_everything_behind(tmp_path: Path) -> None:
+    done = scaling(tmp_path, *MIXTURE, "budget.candidates=[1,2,4]")
+    assert done.returncode == 0, done.stderr
+    (curve,) = curves(tmp_path)
+    rows = list(csv.DictReader(curve.open()))
+    assert [float(row["nfe"]) for row in rows] == [10, 20, 40]
+    assert {row["model"] for row in rows} == {"gaussian_mixture"}
+    names = {path.name for path in curve.parent.iterdir()}
+    assert {
+        "config.yaml",
+        "environment.json",
+        "cost.json",
+        "winners.parquet",
+        "candidates",
+        "samples",
+        "curve.png",
+    } <= names
+    assert json.loads((curve.parent / "cost.json").read_text())["done"]
+
+
+def test_a_finished_run_does_nothing_and_says_so(tmp_path: Path) -> None:
+    scaling(tmp_path, *MIXTURE)
+    (curve,) = curves(tmp_path)
+    before = curve.stat().st_mtime_ns
+    again = scaling(tmp_path, *MIXTURE)
+    assert "already finished" in again.stdout
+    assert curve.stat().st_mtime_ns == before
+
+
+def test_a_changed_configuration_is_another_run(tmp_path: Path) -> None:
+    scaling(tmp_path, *MIXTURE)
+    scaling(tmp_path, *MIXTURE, "seed=1")
+    assert len(curves(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["verifier=contrl"], "did you mean control?"),
+        (["budget.candidtes=[1]"], "did you mean budget.candidates?"),
+        (["budgte=ladder"], "did you mean budget?"),
+        (["budget.candidates=[0,1]"], "starts under one candidate"),
+        (["budget.candidates=[4,2]"], "must rise, but 2 follows 4"),
+        (["sampler._target_=scaling.sampling.Heun", "budget.nfes_per_iter=11"], "the nearest it can is 12"),
+        (["output_dir=/proc/nowhere"], "/proc/nowhere"),
+        (["search.nonsense=1"], "search.nonsense is no key"),
+        (["journal.keep=everything"], "'everything' is none of scores, winners, latents"),
+        (["search=first_order"], "verifier=control has none"),
+        (["seed=half"], "seed='half'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_1(tmp_path: Path, arguments: list[str], said: str) -> None:
+    failed = scaling(tmp_path, *MIXTURE, *arguments)
+    assert failed.returncode == 1
+    assert said in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert len(failed.stderr.strip().splitlines()) == 1
+    assert not curves(tmp_path)
+
+
+def test_a_traceback_can_be_asked_for(tmp_path: Path) -> None:
+    failed = scaling(tmp_path, *MIXTURE, "budget.candidates=[0,1]", "debug=true")
+    assert failed.returncode == 1
+    assert "Traceback" in failed.stderr
+
+
+def test_a_failed_combination_does_not_stop_the_others(tmp_path: Path) -> None:
+    done = scaling(tmp_path, "-m", *MIXTURE, "search=first_order,random", "seed=0,1")
+    assert done.returncode == 1
+    assert len(curves(tmp_path)) == 2
+    assert "2 jobs failed" in done.stderr
+    assert (tmp_path / "outputs" / "default" / "curve.png").exists()
+
+
+def test_a_truncated_weights_file_is_named(tmp_path: Path) -> None:
+    weights = Path(__file__).parents[2] / "scaling" / "weights" / "fashion_s.safetensors"
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(weights.read_bytes()[:100_000])
+    failed = scaling(tmp_path, "model=fashion_s", f"model.path={cut}", "logger=none")
+    assert failed.returncode == 1
+    assert str(cut) in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_one_class_gives_its_best_image_and_the_recipe(tmp_path: Path) -> None:
+    arguments = ["model=fashion_s", "conditions=one", "conditions.class_label=7", "budget.candidates=[1,4]"]
+    done = scaling(tmp_path, *arguments, "batch_size=4", "logger=none")
+    assert done.returncode == 0, done.stderr
+    (curve,) = curves(tmp_path)
+    assert "accuracy" in curve.read_text()
+    assert (curve.parent / "samples" / "000040" / "00000.png").exists()
+
+
+def test_help_lists_the_groups(tmp_path: Path) -> None:
+    said = scaling(tmp_path, "--help").stdout
+    for group in ("model", "conditions", "verifier", "search", "budget", "metrics", "logger", "experiment"):
+        assert group in said
+
+
+def test_three_real_kills_change_nothing(tmp_path: Path) -> None:
+    arguments = ["model=fashion_s", "logger=none", "conditions.count=96", "batch_size=16", "samples=2", "block_size=32"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir(), killed.mkdir()
+    assert scaling(whole, *arguments).returncode == 0
+    for attempt in range(3):
+        size = journal_bytes(killed)
+        process = subprocess.Popen([sys.executable, "-m", "scaling", *arguments], cwd=killed, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while journal_bytes(killed) < size + 200_000 * (attempt + 1) and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert process.poll() is None, "it ended before it could be killed"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert scaling(killed, *arguments).returncode == 0
+    assert curves(killed)[0].read_text() == curves(whole)[0].read_text()
+    paid = json.loads((curves(killed)[0].parent / "cost.json").read_text())["paid"]["nfe"]
+    assert 0 < paid < 96 * 16 * 10  # the last attempt went on where the others had been killed
+
+
+def journal_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("outputs/journal/**/*.journal"))

@@ -1,0 +1,58 @@
+"""What decides a run's name, and what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaling.config.build import build, deciding, run_name
+from scaling.config.compose import grid
+
+
+def name(*overrides: str) -> str:
+    ((config, said),) = grid(["model=flux_dev", *overrides])
+    return run_name(config, said)
+
+
+GRADED = ("verifier=llm_grader",)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.device=cuda:1",
+        "model.offload=model",
+        "model.chunk=1",
+        "+model.prompt_cache=/tmp/prompts",
+        "verifier.judge.store=/tmp/answers.sqlite",
+        "verifier.judge.cap=50",
+        "verifier.judge.workers=2",
+        "output_dir=/tmp/elsewhere",
+        "conditions.get=curl",
+    ],
+)
+def test_where_and_how_do_not_rename_a_run(override: str) -> None:
+    assert name(*GRADED, override) == name(*GRADED)
+
+
+@pytest.mark.parametrize("override", ["model.tiling=true", "model.vae_dtype=float32", "verifier.judge.model=other"])
+def test_what_may_change_a_bit_does(override: str) -> None:
+    assert name(*GRADED, override) != name(*GRADED)
+
+
+def test_encoders_and_extractors_are_looked_into() -> None:
+    assert name("verifier.encoder.device=cuda:1") == name()
+    metrics = "metrics=blip_vqa"
+    assert name(metrics, "metrics.extractors.blip_vqa.device=cpu") == name(metrics)
+
+
+def test_others_parts_keep_all_their_words() -> None:
+    ((config, _),) = grid(["model=flux_dev"])
+    mine = {**config, "verifier": {"_target_": "mine.Verifier", "cap": 1, "device": "cpu"}}
+    assert deciding(mine)["verifier"] == mine["verifier"]
+    assert "device" not in deciding({**config, "model": {"_target_": "mine.Model", "device": "cpu"}})["model"]
+    assert config["model"]["device"] == "auto"  # the configuration itself stays whole
+
+
+def test_equal_nodes_are_one_object_wherever_they_stand() -> None:
+    node = {"_target_": "scaling.verifiers.control.Control", "seed": 5}
+    assert build("verifier", node) is build("scorers.control", node)

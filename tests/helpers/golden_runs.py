@@ -1,0 +1,115 @@
+"""Runs whose results are pinned: two worlds under four searches, killed, resumed, climbed further, judged again.
+
+`python tests/helpers/golden_runs.py` writes the results anew, where they change on purpose.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from scaling.config.build import study_of
+from scaling.config.compose import grid
+from scaling.runner.study import execute
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "runs.json.gz"
+WORLDS = {
+    "mixture": (
+        ["model=gaussian_mixture", "conditions.count=6", "block_size=4", "batch_size=8"],
+        ("control", "scaling.verifiers.oracle.Oracle"),
+    ),
+    "fashion_s": (
+        ["model=fashion_s", "model.device=cpu", "conditions.count=24", "block_size=16", "batch_size=16", "samples=0"],
+        ("classifier", "oracle"),
+    ),
+}
+LADDERS = {"random": [1, 2, 4], "zero_order": [1, 3, 5], "smc": [2, 4], "dfs": [2, 4]}
+TEXT = ("model", "verifier", "search", "metric", "prompt")
+
+
+class Killing:
+    """A denoiser that dies at one of its calls, as a process does that is killed."""
+
+    def __init__(self, denoiser: Any, at: int) -> None:
+        self._denoiser, self._left = denoiser, at
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._denoiser, name)
+
+    def __call__(self, *arguments: Any) -> Any:
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
+        return self._denoiser(*arguments)
+
+
+def run(world: str, search: str, output_dir: Path) -> Iterator[tuple[str, Path]]:
+    """Plays one search on one world; yields the name and the folder of each finished run."""
+    common, verifiers = WORLDS[world]
+    ladder = LADDERS[search]
+    plays = [("first", verifiers[0], ladder), ("further", verifiers[0], [*ladder, 2 * ladder[-1]])]
+    if not verifiers[1].startswith("scaling."):
+        plays.append(("later verifier", verifiers[1], ladder))
+    for name, verifier, rungs in plays:
+        line = [*common, f"search={search}", f"verifier={verifier}", f"output_dir={output_dir}", f"study={search}"]
+        line += [f"budget.candidates=[{','.join(map(str, rungs))}]", "logger=none", "progress=false"]
+        [(config, overrides)] = grid(line)
+        study = study_of(config, overrides)
+        if name == "first":
+            try:
+                execute(dataclasses.replace(study, denoiser=Killing(study.denoiser, at=9)))
+            except KeyboardInterrupt:
+                pass
+            else:
+                raise AssertionError("the run ended before it was killed")
+        yield name, execute(study)
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """Everything that a run says, as json: tables column by column, and the streams that it read."""
+    with open(folder / "curve.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    curve = {name: [row[name] if name in TEXT else float(row[name]) for row in rows] for name in rows[0]}
+    candidates = [pq.read_table(path) for path in sorted((folder / "candidates").glob("*.parquet"))]
+    streams = json.loads((folder / "environment.json").read_text())["identities"]["streams"]
+    return {
+        "name": folder.name,
+        "streams": sorted(hashlib.sha256(json.dumps(s, sort_keys=True).encode()).hexdigest() for s in streams.values()),
+        "curve": curve,
+        "winners": pq.read_table(folder / "winners.parquet").to_pydict(),
+        "candidates": [table.to_pydict() for table in candidates],
+    }
+
+
+def journal(output_dir: Path) -> list[str]:
+    """The folders of all streams: their names are the digests of their identities."""
+    return sorted(path.name for path in (output_dir / "journal").iterdir() if path.is_dir())
+
+
+def play(world: str, search: str, output_dir: Path) -> dict[str, Any]:
+    """All results of one search on one world."""
+    torch.set_num_threads(1)
+    runs = {name: results(folder) for name, folder in run(world, search, output_dir)}
+    return {"runs": runs, "journal": journal(output_dir)}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else str(value)
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        out = {f"{w} {s}": play(w, s, Path(scratch) / w / s) for w in WORLDS for s in LADDERS}
+    GOLDEN.write_bytes(gzip.compress(json.dumps(out, default=_plain).encode(), mtime=0))
