@@ -15,7 +15,8 @@ from typing import Any
 from scaling.cli.errors import one_line, report_failure
 from scaling.cli.workers import run_workers
 from scaling.config.build import run_name, study_of, writable
-from scaling.engine.stop import stopping_at_batches
+from scaling.notices import print_notices
+from scaling.stop import stopping_at_batches
 
 
 def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> None:
@@ -36,6 +37,8 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
             traceback.print_exc()
         _keep_error(folder, one_line(error))
         report_failure(f"{config['study']}/{name}: {one_line(error)}", now=multirun)
+    finally:
+        print_notices()
 
 
 def _execute(config: Mapping[str, Any], overrides: list[str], folder: Path) -> None:

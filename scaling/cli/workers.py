@@ -17,7 +17,8 @@ from typing import Any
 
 from scaling.cli.errors import one_line
 from scaling.config.build import study_of
-from scaling.engine.stop import asked_to_stop, check_stop, stopping_at_batches
+from scaling.notices import print_notices
+from scaling.stop import asked_to_stop, check_stop, stopping_at_batches
 
 POLL = 0.1  # seconds
 
@@ -108,6 +109,8 @@ def main() -> None:
         except (ValueError, OSError) as error:
             print(one_line(error), flush=True)
             sys.exit(1)
+        finally:
+            print_notices()
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from scaling.engine.placement import DECODER, MODEL, Residents, extractor_part, scorer_part
-from scaling.engine.stop import check_stop
 from scaling.journal.stream import digest
 from scaling.protocols import Condition, Denoiser, Encoded, Features, Prediction, Verifier
 from scaling.sampling import Sampler
+from scaling.stop import check_stop
 
 BATCHES_A_PHASE = 16  # whose images wait on the host, 0.8 GB for 64 rows at 256 px
 

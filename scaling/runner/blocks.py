@@ -19,7 +19,6 @@ import numpy as np
 from scaling.engine.batches import Batches, Paid
 from scaling.engine.ladder import Stage, caps_of
 from scaling.engine.loop import Task, run_block
-from scaling.engine.stop import check_stop
 from scaling.engine.winners import Finals, winners
 from scaling.journal.block import Block
 from scaling.journal.lease import Lease, LeaseLost, Leases
@@ -29,6 +28,7 @@ from scaling.output.candidates import write_candidates
 from scaling.output.samples import write_samples
 from scaling.protocols import Condition, RankSelector
 from scaling.runner.progress import Progress
+from scaling.stop import check_stop
 
 if TYPE_CHECKING:
     from scaling.runner.study import Study

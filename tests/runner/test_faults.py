@@ -17,9 +17,9 @@ from studies import Toward, mixture, study
 import scaling
 from scaling.budget import Budget
 from scaling.engine.batches import Batches
-from scaling.engine.stop import Stopped, stopping_at_batches
 from scaling.search.random import Random
 from scaling.search.zero_order import ZeroOrder
+from scaling.stop import Stopped, stopping_at_batches
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 
