@@ -13,7 +13,7 @@ from torch import Tensor
 from scaling.engine.batches import Row
 from scaling.journal.block import Block, Keys
 from scaling.noise import NoiseSpace
-from scaling.protocols import Proposal, Scored, Search
+from scaling.protocols import Proposal, Scored, Search, SearchTraits
 from scaling.search.geometry import cosine
 
 RECORD = {  # what the journal says of every row beside the answers
@@ -79,7 +79,7 @@ class Life:
 
     def __init__(self, place: int, search: Search, space: NoiseSpace, block: Block, needs: Needs, cap: int) -> None:
         self.place, self.space, self.block, self.needs, self.cap = place, space, block, needs, cap
-        self.open_loop = bool(getattr(search, "open_loop", False))
+        self.open_loop = SearchTraits.of(search).open_loop
         self.waiting = 0  # rows asked for and not yet written
         self.closed = False
         self.next_nfe = -1  # when closed: what the next proposal would have cost, -1 where the search ended by itself

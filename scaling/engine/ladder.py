@@ -9,7 +9,7 @@ from typing import Any
 
 from scaling.budget import Budget
 from scaling.noise import NoiseSpace
-from scaling.protocols import Search
+from scaling.protocols import Search, SearchTraits
 
 ORDERS = ("conditions", "budget")  # what is finished first: a block of conditions, or a rung of all of them
 
@@ -28,31 +28,31 @@ class Stage:
 
 def stages(search: Search, budget: Budget, space: NoiseSpace) -> list[Stage]:
     """An anytime search serves every rung from one stream; a sized one is fitted to each."""
-    caps = budget.rungs
-    if not getattr(search, "resolve", True) and budget.final != budget.nfes_per_iter:
+    caps, traits = budget.rungs, SearchTraits.of(search)
+    if not traits.resolve_winner and budget.final != budget.nfes_per_iter:
         caps = tuple(cap + budget.final for cap in caps)  # no second solve: the whole price of the rung is its own
-    scales, least = getattr(search, "scales", None), getattr(search, "least", 1)
-    if scales is None:
-        cheapest = budget.nfes_per_iter * (2 if "gradient" in getattr(search, "needs", ()) else 1)
+    parameter = traits.size_parameter
+    if parameter is None:
+        cheapest = budget.nfes_per_iter * (2 if "gradient" in traits.requires else 1)
     else:
-        cheapest = _sized(search, scales, least).cost(space)
+        cheapest = _sized(search, parameter, 1).cost(space)
     fitting = [cap for cap in caps if cap >= cheapest]  # rungs that are too low for it have no point on its curve
     if not fitting:
-        size = f" ({scales}={least})" if scales else ""
+        size = f" ({parameter}=1)" if parameter else ""
         raise ValueError(
             f"{type(search).__name__} costs at least {cheapest} NFE per condition{size}; the budget ends at {caps[-1]}"
         )
-    if scales is None:
+    if parameter is None:
         return [Stage(search, tuple(enumerate(fitting)))]
     by_size: dict[int, list[tuple[int, int]]] = {}
     for index, cap in enumerate(fitting):
-        by_size.setdefault(_largest(search, scales, space, cap), []).append((index, cap))
-    return [Stage(_sized(search, scales, size), tuple(rungs)) for size, rungs in by_size.items()]
+        by_size.setdefault(_largest(search, parameter, space, cap), []).append((index, cap))
+    return [Stage(_sized(search, parameter, size), tuple(rungs)) for size, rungs in by_size.items()]
 
 
 def solves_again(search: Search, nfes_per_iter: int, final_nfe: int) -> bool:
     """Whether winners get a solve of their own; else the search's own samples are final."""
-    return final_nfe != nfes_per_iter and getattr(search, "resolve", True)
+    return final_nfe != nfes_per_iter and SearchTraits.of(search).resolve_winner
 
 
 def climbs(ladder: Sequence[Stage], order: str) -> list[list[Stage]]:
@@ -72,15 +72,14 @@ def _up_to(ladder: Sequence[Stage], top: int) -> list[Stage]:
     return [stage for stage in below if stage.rungs]
 
 
-def _sized(search: Any, scales: str, size: int) -> Any:
-    return dataclasses.replace(search, **{scales: size})
+def _sized(search: Any, parameter: str, size: int) -> Any:
+    return dataclasses.replace(search, **{parameter: size})
 
 
-def _largest(search: Any, scales: str, space: NoiseSpace, cap: int) -> int:
-    """The largest size whose cost is within the cap; the least is."""
-    cost: Callable[[int], int] = lambda size: _sized(search, scales, size).cost(space)  # noqa: E731
-    least = getattr(search, "least", 1)
-    low, high = least, least + 1
+def _largest(search: Any, parameter: str, space: NoiseSpace, cap: int) -> int:
+    """The largest size whose cost is within the cap; that of 1 is."""
+    cost: Callable[[int], int] = lambda size: _sized(search, parameter, size).cost(space)  # noqa: E731
+    low, high = 1, 2
     while cost(high) <= cap:
         low, high = high, 2 * high
     while high - low > 1:

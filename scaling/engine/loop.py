@@ -14,7 +14,7 @@ from scaling.engine.episode import RECORD, Life, Needs
 from scaling.engine.retention import best_so_far
 from scaling.journal.block import Block, Keys
 from scaling.noise import NoiseSpace
-from scaling.protocols import Condition, Search
+from scaling.protocols import Condition, Search, SearchTraits
 
 OnRows = Callable[[int, int], None]  # told after each batch: rows, NFE
 HOLD = 1.0  # seconds of later scores that may wait to be journaled
@@ -38,13 +38,14 @@ class Task:
     @property
     def is_open_loop(self) -> bool:
         """Whether later verifiers may read this stream."""
-        return bool(getattr(self.search, "open_loop", False))
+        return SearchTraits.of(self.search).open_loop
 
     @property
     def needs(self) -> Needs:
         columns = self.batches.score_columns
-        reads = frozenset(getattr(self.search, "reads", {"x", "x0", "gradient"}))
-        return Needs(columns[self.guiding], tuple(columns.values()) if self.scoring else (), reads)
+        return Needs(
+            columns[self.guiding], tuple(columns.values()) if self.scoring else (), SearchTraits.of(self.search).reads
+        )
 
     def life(self, place: int) -> Life:
         return Life(place, self.search, self.spaces[place], self.block, self.needs, self.cap)

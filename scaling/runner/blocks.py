@@ -26,7 +26,7 @@ from scaling.journal.stream import Stream, blocks_of, write_atomically
 from scaling.output import block_result as collect
 from scaling.output.candidates import write_candidates
 from scaling.output.samples import write_samples
-from scaling.protocols import Condition, RankSelector
+from scaling.protocols import Condition, RankSelector, SearchTraits
 from scaling.runner.progress import Progress
 from scaling.stop import check_stop
 
@@ -199,7 +199,7 @@ def _part(work: Work, number: int, shares: list[Share], progress: Progress) -> c
         finals = Finals(task, study.budget.final)
         results.append(collect.collect(task, finals, rungs, study.per_sample, first))
         write_candidates(share.stream.candidates_path(number), task, first)
-        sized = getattr(stage.search, "scales", None) is not None
+        sized = SearchTraits.of(stage.search).size_parameter is not None
         _link(study.folder / "candidates", share.stream, number, stage.rungs[0][1] if sized else None)
         fresh = {index: winner for index, winner in rungs.items() if index >= known}
         write_samples(study.folder, task, finals, fresh, dict(stage.rungs), first, study.samples)

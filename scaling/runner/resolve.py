@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from scaling.engine.retention import BYTES, size
+from scaling.protocols import SearchTraits
 
 if TYPE_CHECKING:
     from scaling.runner.study import Study
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
 def latents_bytes(study: Study) -> int:
     """An upper estimate of what the clean latents of all candidates take, with the predictions for later verifiers."""
     candidates = sum(stage.cap for stage in study.stages()) // study.budget.nfes_per_iter
-    views = 2 if study.probe is not None and getattr(study.search, "open_loop", False) else 1
+    views = 2 if study.probe is not None and SearchTraits.of(study.search).open_loop else 1
     return len(study.conditions) * candidates * views * math.prod(study.denoiser.latent_shape) * BYTES
 
 
 def what_to_keep(study: Study) -> tuple[str, str]:
     """What the journal keeps, and a line on what that takes; `winners` where all latents would pass the limit."""
     needed = latents_bytes(study)
-    if getattr(study.search, "reads", {"x", "x0"}) & {"x", "x0"}:
+    if SearchTraits.of(study.search).reads & {"x", "x0"}:
         return study.keep, f"the search reads its candidates again: the journal grows by up to {size(needed)}"
     if study.keep != "latents":
         return study.keep, ""

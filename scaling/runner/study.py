@@ -30,6 +30,7 @@ from scaling.protocols import (
     PerSample,
     RankSelector,
     Search,
+    SearchTraits,
     SetSelector,
     Verifier,
 )
@@ -91,7 +92,7 @@ class Study:
         if self.calibration is not None:
             judges = [*self.metrics, *self.per_sample, *self.scored]
             self.calibration.check(judges, len(self.conditions))
-        if self.selector is not None and not getattr(self.search, "open_loop", False):
+        if self.selector is not None and not SearchTraits.of(self.search).open_loop:
             raise ValueError(
                 f"verifier={self.name('selector')} picks afterwards, from candidates that do not depend on scores: "
                 f"search={self.name('search')} is not open-loop; random is"
@@ -100,7 +101,7 @@ class Study:
 
     def _check_needs(self) -> None:
         """A ValueError where the search needs what the verifier or the sampler does not have."""
-        needs: frozenset[str] = getattr(self.search, "needs", frozenset())
+        needs = SearchTraits.of(self.search).requires
         search, verifier = self.name("search"), self.name("verifier")
         if "gradient" in needs and not self.verifier.differentiable:
             raise ValueError(f"search={search} follows the score's gradient, and verifier={verifier} has none")
@@ -114,7 +115,7 @@ class Study:
 
     def _check_phases(self) -> None:
         """A ValueError where scores cannot come after all denoising."""
-        if not getattr(self.search, "open_loop", False):
+        if not SearchTraits.of(self.search).open_loop:
             raise ValueError(
                 f"phases=true denoises everything before it scores: search={self.name('search')} proposes by scores "
                 "and cannot run in phases; random can"
@@ -147,7 +148,7 @@ class Study:
 
     def identity(self, search: Search, batch_size: int) -> dict[str, Any]:
         """All that decides the answers of a search process; the budget is not in it."""
-        guides = {} if getattr(search, "open_loop", False) else {"verifier": dict(self.verifier.identity())}
+        guides = {} if SearchTraits.of(search).open_loop else {"verifier": dict(self.verifier.identity())}
         kind = type(search)
         parameters: dict[str, Any] = dataclasses.asdict(search) if dataclasses.is_dataclass(search) else {}
         return {
@@ -192,7 +193,7 @@ def execute(study: Study) -> Path:
     if residents is not None:
         residents.bring(MODEL)
     size = study.batch_size or _batch_shape(study, journal, leases)
-    probe = study.probe if getattr(study.search, "open_loop", False) else None
+    probe = study.probe if SearchTraits.of(study.search).open_loop else None
     batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe, residents)
     _claim(study, size)
     keep, said = what_to_keep(study)

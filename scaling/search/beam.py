@@ -17,9 +17,9 @@ class Beam:
     Cost: width x children x steps.
     """
 
-    scales: ClassVar[str] = "children"
+    size_parameter: ClassVar[str] = "children"
     reads: ClassVar[frozenset[str]] = frozenset({"x0"})
-    needs: ClassVar[frozenset[str]] = frozenset({"stochastic"})
+    requires: ClassVar[frozenset[str]] = frozenset({"stochastic"})
 
     width: int = 2
     children: int = 2

@@ -23,9 +23,9 @@ class Bfs:
     each step around that mean. Cost: particles x steps.
     """
 
-    scales: ClassVar[str] = "particles"
+    size_parameter: ClassVar[str] = "particles"
     reads: ClassVar[frozenset[str]] = frozenset({"x0"})
-    needs: ClassVar[frozenset[str]] = frozenset({"stochastic", "calibrated"})
+    requires: ClassVar[frozenset[str]] = frozenset({"stochastic", "calibrated"})
 
     particles: int = 4
     tau: float = 1.0

@@ -17,9 +17,9 @@ class Code:
     The first choice is among the initial noises. Cost: children x steps.
     """
 
-    scales: ClassVar[str] = "children"
+    size_parameter: ClassVar[str] = "children"
     reads: ClassVar[frozenset[str]] = frozenset({"x0"})
-    needs: ClassVar[frozenset[str]] = frozenset({"stochastic"})
+    requires: ClassVar[frozenset[str]] = frozenset({"stochastic"})
 
     children: int = 4
     block: int = 5

@@ -26,7 +26,7 @@ class Dfs:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"x0"})
-    needs: ClassVar[frozenset[str]] = frozenset({"stochastic"})
+    requires: ClassVar[frozenset[str]] = frozenset({"stochastic"})
 
     backtracks: int = 4
     threshold: float | None = None

@@ -23,9 +23,9 @@ class EpsGreedy:
     paper's move; `pivot="keep"` keeps the best of all rounds instead.) Cost: 1 + rounds x neighbors x (steps - 1).
     """
 
-    scales: ClassVar[str] = "rounds"
+    size_parameter: ClassVar[str] = "rounds"
     reads: ClassVar[frozenset[str]] = frozenset({"x0"})
-    needs: ClassVar[frozenset[str]] = frozenset({"stochastic"})
+    requires: ClassVar[frozenset[str]] = frozenset({"stochastic"})
 
     rounds: int = 20
     neighbors: int = 4

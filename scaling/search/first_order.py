@@ -22,7 +22,7 @@ class FirstOrder:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"gradient"})
-    needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
+    requires: ClassVar[frozenset[str]] = frozenset({"gradient"})
 
     step: float = 0.01
     normalized: bool = False

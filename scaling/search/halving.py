@@ -25,7 +25,7 @@ class Halving:
     Cost: the sum over legs of the rows that are left x (nfe of the leg, and 1 where it ends at a rung).
     """
 
-    scales: ClassVar[str] = "candidates"
+    size_parameter: ClassVar[str] = "candidates"
     reads: ClassVar[frozenset[str]] = frozenset({"x"})
 
     candidates: int = 8

@@ -25,7 +25,7 @@ class Paths:
     Cost: width (nfe of the first leg + branches x the sum over rounds of (nfe of the leg + 1; the last without the 1)).
     """
 
-    scales: ClassVar[str] = "branches"
+    size_parameter: ClassVar[str] = "branches"
     reads: ClassVar[frozenset[str]] = frozenset({"x"})
 
     width: int = 2

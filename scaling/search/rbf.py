@@ -25,9 +25,9 @@ class Rbf:
     20; other schedules have nothing to convert). Cost: `budget`, at least the steps.
     """
 
-    scales: ClassVar[str] = "budget"
+    size_parameter: ClassVar[str] = "budget"
     reads: ClassVar[frozenset[str]] = frozenset({"x0"})
-    needs: ClassVar[frozenset[str]] = frozenset({"stochastic"})
+    requires: ClassVar[frozenset[str]] = frozenset({"stochastic"})
 
     budget: int = 500
     initial: int = 25

@@ -23,7 +23,7 @@ class Reno:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"gradient"})
-    needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
+    requires: ClassVar[frozenset[str]] = frozenset({"gradient"})
 
     step: float = 5.0
     regularization: float = 0.01

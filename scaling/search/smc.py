@@ -39,9 +39,9 @@ class Smc:
     and resamples after the step, so that copies share its noise. Cost: particles x steps.
     """
 
-    scales: ClassVar[str] = "particles"
+    size_parameter: ClassVar[str] = "particles"
     reads: ClassVar[frozenset[str]] = frozenset({"x0"})
-    needs: ClassVar[frozenset[str]] = frozenset({"stochastic", "calibrated"})
+    requires: ClassVar[frozenset[str]] = frozenset({"stochastic", "calibrated"})
 
     particles: int = 4
     potential: str = "difference"

@@ -18,9 +18,9 @@ class Steps:
     """
 
     open_loop: ClassVar[bool] = True
-    scales: ClassVar[str] = "nfe"
+    size_parameter: ClassVar[str] = "nfe"
     reads: ClassVar[frozenset[str]] = frozenset()
-    resolve: ClassVar[bool] = False
+    resolve_winner: ClassVar[bool] = False
 
     nfe: int = 50
 

@@ -22,9 +22,9 @@ class Svdd:
     children. Cost: children x steps, and no more.
     """
 
-    scales: ClassVar[str] = "children"
+    size_parameter: ClassVar[str] = "children"
     reads: ClassVar[frozenset[str]] = frozenset({"x0"})
-    needs: ClassVar[frozenset[str]] = frozenset({"stochastic"})
+    requires: ClassVar[frozenset[str]] = frozenset({"stochastic"})
 
     children: int = 4
     temperature: float = 0.0

@@ -17,6 +17,7 @@ from scaling.engine.retention import KEEP, size, stays
 from scaling.journal.compact import Scores, compact
 from scaling.journal.lease import Leases
 from scaling.journal.stream import digest
+from scaling.protocols import SearchTraits
 
 PAUSE = 0.1  # seconds between looks at blocks that somebody holds
 
@@ -88,12 +89,11 @@ def _streams(folder: Path) -> dict[Path, Mapping[str, Any]]:
 
 def _reads(identity: Mapping[str, Any]) -> Iterable[str]:
     """What a stream's search reads of its answers; all, where its code is not at hand."""
-    everything = frozenset({"x", "x0", "gradient"})
     try:
         search = pkgutil.resolve_name(identity["search"]["name"])
     except (ImportError, AttributeError):
-        return everything
-    return getattr(search, "reads", everything)
+        return SearchTraits.reads
+    return SearchTraits.of(search).reads
 
 
 def _bytes(blocks: Iterable[Path]) -> int:

@@ -11,7 +11,7 @@ import torch
 from scaling.engine.episode import row_nfe
 from scaling.engine.ladder import Stage
 from scaling.engine.retention import BYTES
-from scaling.protocols import Proposal, Scored
+from scaling.protocols import Proposal, Scored, SearchTraits
 
 if TYPE_CHECKING:
     from scaling.runner.study import Study
@@ -46,10 +46,10 @@ def spending(study: Study, stage: Stage) -> Spending:
 def kept_bytes(study: Study, stage: Stage, spent: Spending, keep: str) -> float:
     """What the journal keeps of a condition's samples; with `winners` the expected number of records in a row."""
     row = math.prod(study.denoiser.latent_shape) * BYTES
-    reads = len(getattr(stage.search, "reads", {"x", "x0"}) & {"x", "x0"})
+    reads = len(SearchTraits.of(stage.search).reads & {"x", "x0"})
     if reads:
         return (spent.clean + reads * spent.between) * row
-    views = 2 if study.probe is not None and getattr(stage.search, "open_loop", False) else 1
+    views = 2 if study.probe is not None and SearchTraits.of(stage.search).open_loop else 1
     records = sum(1 / k for k in range(1, spent.clean + 1))
     return {"latents": spent.clean * views, "winners": records, "scores": 0}[keep] * row
 

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from scaling.models.gaussian_mixture import GaussianMixture
 from scaling.noise import NoiseSpace
-from scaling.protocols import Condition, Proposal, Schedule, Scored
+from scaling.protocols import Condition, Proposal, Schedule, Scored, SearchTraits
 from scaling.sampling import Euler, Sampler
 from scaling.schedules import VariancePreserving
 
@@ -82,7 +82,7 @@ def drive(
     while proposal is not None and len(run.proposals) < stop_after:
         affordable = (cap - run.nfe) // price(space, proposal)
         if affordable < len(proposal.x):
-            if not getattr(search, "open_loop", False) or affordable == 0:
+            if not SearchTraits.of(search).open_loop or affordable == 0:
                 break
             proposal = replace(proposal, x=proposal.x[:affordable])
         answer = _answer(denoiser, space, proposal, score, condition, run)

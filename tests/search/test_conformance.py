@@ -10,7 +10,7 @@ import torch
 from configs import built, options
 from driver import COARSE, drive, model, price, space_of
 
-from scaling.protocols import Condition, Search
+from scaling.protocols import Condition, Search, SearchTraits
 from scaling.sampling import Euler, Heun
 from scaling.schedules import Flow
 
@@ -24,15 +24,15 @@ def search(request):
     if getattr(found, "width", 0) > 2:  # more paths than the tests' caps pay for
         found = replace(found, width=2)
     small = {"nfe": 20, "branches": 2, "rounds": 2, "budget": 50, "particles": 4, "children": 3, "candidates": 6}
-    return replace(found, **{found.scales: small[found.scales]}) if sized(found) else found
+    return replace(found, **{found.size_parameter: small[found.size_parameter]}) if sized(found) else found
 
 
 def sized(search):
-    return hasattr(search, "scales")
+    return SearchTraits.of(search).size_parameter is not None
 
 
 def samplers(search):
-    return [Euler()] if "stochastic" in getattr(search, "needs", ()) else [Euler(), Heun()]
+    return [Euler()] if "stochastic" in SearchTraits.of(search).requires else [Euler(), Heun()]
 
 
 def same(one, other):
@@ -152,7 +152,7 @@ def test_the_predicted_cost_of_a_sized_search_is_what_is_counted(search, nfe):
     for sampler in samplers(search):
         space, costs = space_of(model(), sampler=sampler, nfe=nfe), []
         for size in (1, 2, 3, 7):
-            tried = replace(search, **{search.scales: size})
+            tried = replace(search, **{search.size_parameter: size})
             run = drive(tried, space)
             assert run.ended
             assert tried.cost(space) == run.nfe == run.calls
@@ -161,8 +161,7 @@ def test_the_predicted_cost_of_a_sized_search_is_what_is_counted(search, nfe):
 
 
 def test_reads_no_more_than_it_says(search):
-    reads = getattr(search, "reads", frozenset({"x", "x0", "gradient"}))
-    assert reads <= {"x", "x0", "gradient"}
+    reads = SearchTraits.of(search).reads
     whole = drive(search, space_of(model(), nfe=10), cap=300)
     generator = search(space_of(model(), nfe=10))
     proposal = next(generator)
@@ -190,10 +189,6 @@ def test_is_in_the_documentations_table(search):
     name, kind = type(search).__module__.rpartition(".")[2], "sized" if sized(search) else "anytime"
     row = next(line.split("|") for line in text.splitlines() if line.startswith(f"| {name} |"))
     assert kind in row[4]
-    assert ("open-loop" in row[4]) == getattr(search, "open_loop", False)
-    assert all(need in row[5] for need in getattr(search, "needs", ()))
-    assert f"`{getattr(search, 'scales', '')}`" in row[6] or not sized(search)
-
-
-def test_what_it_needs_is_known(search):
-    assert getattr(search, "needs", frozenset()) <= {"gradient", "calibrated", "stochastic"}
+    assert ("open-loop" in row[4]) == SearchTraits.of(search).open_loop
+    assert all(need in row[5] for need in SearchTraits.of(search).requires)
+    assert f"`{SearchTraits.of(search).size_parameter}`" in row[6] or not sized(search)
