@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.notices import notice
 from scaling.protocols import Condition
-from scaling.verifiers.endpoint import Endpoint
-from scaling.verifiers.local_vlm import LocalVLM
+from scaling.verifiers.answers import MOST, parse
 from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
+from scaling.verifiers.questions import Judge, NoGrade, Question
 
-MOST = 10.0
+BELOW = -1.0  # an image without a grade, where those are skipped: below every mark
 
 
 class LLMGrader:
-    """Scores the mark `report`, in [0, 10], that `judge` gives: an `Endpoint`, or a `LocalVLM`.
+    """Scores the mark `report`, in [0, 10], that a judge gives.
 
-    `instruction` has `{prompt}` where the prompt goes; the answer is a JSON object with a number for each of `aspects`
-    and for "overall".
+    Args:
+        judge: an `Endpoint` or a `LocalVLM`.
+        instruction: has `{prompt}` where the prompt goes; the answer is a JSON object with a number for each of
+            `aspects` and for "overall".
+        report: the mark that is the score: "overall" or an aspect.
+        max_tokens: the most that a judge on this machine writes.
+        on_failure: what an image without a grade (a refusal, an answer that is cut or cannot be read) means: "error"
+            ends the run, after all others have theirs; "skip" gives it -1, so that no graded image loses to it, and
+            leaves it out of a metric's mean; a number from 0 to 10 is its score. The run's end says how many.
+
+    Raises:
+        ValueError: where an option has no meaning.
     """
 
     differentiable = False
@@ -33,11 +42,12 @@ class LLMGrader:
     def __init__(
         self,
         *,
-        judge: Endpoint | LocalVLM,
+        judge: Judge,
         instruction: str,
         aspects: Sequence[str],
         report: str = "overall",
         max_tokens: int = 500,
+        on_failure: str | float = "error",
     ) -> None:
         self.marks = (*aspects, "overall")
         if "{prompt}" not in instruction:
@@ -45,6 +55,7 @@ class LLMGrader:
         if report not in self.marks:
             raise ValueError(f"verifier.report={report!r} is none of {', '.join(self.marks)}")
         self.judge, self.instruction, self.report, self.max_tokens = judge, instruction, report, max_tokens
+        self.on_failure = checked_failure(on_failure)
 
     def __call__(
         self,
@@ -52,52 +63,70 @@ class LLMGrader:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
-        marks = [each[self.report] for each in self.grade(images, conditions)]
+        """The mark of each image, float32 on the images' device; `images` are in [0, 1]."""
+        missing = self.missing(BELOW)
+        marks = [missing if each is None else each[self.report] for each in self.grade(images, conditions)]
         return torch.tensor(marks, dtype=torch.float32, device=images.device)
 
-    def grade(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> list[dict[str, float]]:
-        """All marks of each image.
+    def grade(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> list[dict[str, float] | None]:
+        """All marks of each image, None for one without; equal images of equal prompts are asked about once.
 
-        Equal images of equal prompts are asked about once. Where one fails the others still finish and are kept.
+        Raises:
+            ValueError: where the judge cannot be asked, and for an image without a grade if `on_failure` is "error".
         """
         asked = [self.instruction.replace("{prompt}", prompt) for prompt in prompts_of(conditions)]
-        answer = self._endpoint(self.judge) if isinstance(self.judge, Endpoint) else self._local(self.judge)
-        keys = list(zip([png(image) for image in images], asked, strict=True))
-        first = {key: number for number, key in reversed(list(enumerate(keys)))}
-        workers = self.judge.workers if isinstance(self.judge, Endpoint) else 1
-        with ThreadPoolExecutor(workers) as pool:
-            futures = {key: pool.submit(answer, images[number], *key) for key, number in first.items()}
-        marks = {key: parse(future.result(), self.marks) for key, future in futures.items()}
-        return [marks[key] for key in keys]
+        keys = list(zip(asked, map(png, images), strict=True))
+        once = list(dict.fromkeys(keys))
+        questions = [Question(text, (picture,), self._schema(), self.max_tokens) for text, picture in once]
+        answers = dict(zip(once, self.judge.ask_all(questions, lambda said: parse(said, self.marks)), strict=True))
+        failed = {key: answer for key, answer in answers.items() if isinstance(answer, NoGrade)}
+        if failed and self.on_failure == "error":
+            raise ValueError(
+                f"{len(failed)} of {len(once)} images got no grade (the first: {next(iter(failed.values()))}); the "
+                "others' are kept; verifier.on_failure=skip, or =0 (a score), goes on without"
+            )
+        meaning = "were skipped" if self.on_failure == "skip" else f"were given {self.on_failure}"
+        notice(f"{{n}} images got no grade and {meaning} (verifier.on_failure)", failed)
+        return [None if isinstance(said := answers[key], NoGrade) else parse(said, self.marks) for key in keys]
 
     def identity(self) -> dict[str, Any]:
-        """Class, instruction, marks and the judge."""
+        """Class, instruction, marks, the judge, and what an image without a grade means."""
         asked = {"instruction": self.instruction, "marks": list(self.marks), "report": self.report}
-        return {"class": "LLMGrader", **asked, **self.judge.identity()}
+        failure = {} if self.on_failure == "error" else {"on_failure": self.on_failure}
+        return {"class": "LLMGrader", **asked, **self.judge.identity(), **failure}
 
-    def _endpoint(self, judge: Endpoint) -> Callable[[Tensor, bytes, str], str]:
+    def missing(self, skipped: float) -> float:
+        """The mark of an image without one; `skipped` where those are skipped."""
+        return self.on_failure if isinstance(self.on_failure, float) else skipped
+
+    def _schema(self) -> dict[str, Any]:
         mark = {"type": "number", "minimum": 0, "maximum": MOST}
-        schema = {
+        return {
             "type": "object",
             "properties": dict.fromkeys(self.marks, mark),
             "required": list(self.marks),
             "additionalProperties": False,
         }
-        return lambda image, picture, text: judge.ask(picture, text, schema, lambda said: parse(said, self.marks))
-
-    def _local(self, judge: LocalVLM) -> Callable[[Tensor, bytes, str], str]:
-        return lambda image, picture, text: judge.generate(image, text, self.max_tokens)
 
 
 class Grades:
-    """A grader of winners alone, for metrics: every mark [n,1], from 0 to 100 as Ma et al. print them, by its name."""
+    """A grader of winners alone, for metrics: every mark [n,1], from 0 to 100 as Ma et al. print them, by its name.
+
+    An image without a grade has NaN, which a mean leaves out, or the score that `on_failure` says.
+    """
 
     def __init__(self, *, grader: LLMGrader) -> None:
         self.grader = grader
 
     def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """Each mark [n, 1], float32 on the CPU; `images` are in [0, 1]."""
         marks = self.grader.grade(images, conditions)
-        return {name: torch.tensor([[100 / MOST * each[name]] for each in marks]) for name in self.grader.marks}
+        missing = self.grader.missing(float("nan"))
+
+        def column(name: str) -> Tensor:
+            return torch.tensor([[100 / MOST * (missing if each is None else each[name])] for each in marks])
+
+        return {name: column(name) for name in self.grader.marks}
 
     def identity(self) -> dict[str, Any]:
         """Class and the grader, whichever mark it reports."""
@@ -105,17 +134,14 @@ class Grades:
         return {**kept, "class": "Grades"}
 
 
-def parse(content: str, marks: Sequence[str]) -> dict[str, float]:
-    """The marks in an answer's JSON object, prose or a fence around it left aside; a ValueError says what lacks."""
-    begin, end = content.find("{"), content.rfind("}")
+def checked_failure(on_failure: str | float) -> str | float:
+    """ "error", "skip" or a score from 0 to 10, as a float; a ValueError for anything else."""
+    if on_failure in ("error", "skip"):
+        return on_failure
     try:
-        answer = json.loads(content[begin : end + 1])
-    except json.JSONDecodeError:
-        raise ValueError(f"the grader's answer is no JSON: {content[:200]!r}") from None
-    if not isinstance(answer, dict):
-        raise ValueError(f"the grader's answer is no JSON object: {content[:200]!r}")
-    for mark in marks:
-        value = answer.get(mark)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST:
-            raise ValueError(f"the grader's {mark} is {value!r}: a number from 0 to 10 is needed")
-    return {mark: float(answer[mark]) for mark in marks}
+        score = float(on_failure)
+    except (TypeError, ValueError):
+        score = -1.0
+    if isinstance(on_failure, bool) or not 0 <= score <= MOST:
+        raise ValueError(f"verifier.on_failure={on_failure}: error, skip or a score from 0 to 10 is needed")
+    return score

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 from scaling.loading.checkpoints import load_transformers
 from scaling.loading.hub import digest, find_folder
 from scaling.loading.networks import pick_device
-from scaling.verifiers.pictures import pil
+from scaling.stop import check_stop
+from scaling.verifiers.pictures import opened
+from scaling.verifiers.questions import Check, NoGrade, Question
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 FILES = ("config.json", "*.json", "model*.safetensors")
@@ -33,14 +36,31 @@ class LocalVLM:
         self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
         self._identity = {"vlm": type(self.network).__name__, "weights": digest(folder, FILES), "dtype": dtype}
 
-    def logits(self, image: Float[Tensor, "3 h w"], text: str) -> Float[Tensor, " vocabulary"]:
-        """The logits of the answer's first token, float32."""
-        with torch.inference_mode():
-            return self.network(**self._inputs(image, text)).logits[0, -1].float()
+    def ask_all(self, questions: Sequence[Question], check: Check) -> list[str | NoGrade]:
+        """The greedy answer to each question, or why `check` does not take it.
 
-    def generate(self, image: Float[Tensor, "3 h w"], text: str, tokens: int) -> str:
-        """The most likely answer, token by token."""
-        inputs = self._inputs(image, text)
+        Raises:
+            Stopped: where a signal asked for a stop.
+        """
+        answers: list[str | NoGrade] = []
+        for question in questions:
+            check_stop()
+            said = self.generate([opened(picture) for picture in question.pictures], question.text, question.tokens)
+            try:
+                check(said)
+                answers.append(said)
+            except ValueError as error:
+                answers.append(NoGrade(str(error)))
+        return answers
+
+    def logits(self, pictures: Sequence[Any], text: str) -> Float[Tensor, " vocabulary"]:
+        """The logits of the answer's first token, float32; `pictures` are PIL images."""
+        with torch.inference_mode():
+            return self.network(**self._inputs(pictures, text)).logits[0, -1].float()
+
+    def generate(self, pictures: Sequence[Any], text: str, tokens: int) -> str:
+        """The most likely answer to PIL images and a text, token by token."""
+        inputs = self._inputs(pictures, text)
         with torch.inference_mode():
             output = self.network.generate(**inputs, max_new_tokens=tokens, do_sample=False)
         return self.processor.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
@@ -54,12 +74,13 @@ class LocalVLM:
         return int(number)
 
     def identity(self) -> dict[str, Any]:
+        """Architecture, dtype and the weights' hash."""
         return dict(self._identity)
 
-    def _inputs(self, image: Tensor, text: str) -> Any:
-        content = [{"type": "image"}, {"type": "text", "text": text}]
+    def _inputs(self, pictures: Sequence[Any], text: str) -> Any:
+        content = [{"type": "image"}] * len(pictures) + [{"type": "text", "text": text}]
         asked = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-        inputs = self.processor(images=[pil(image)], text=[asked], return_tensors="pt").to(self.device)
+        inputs = self.processor(images=list(pictures), text=[asked], return_tensors="pt").to(self.device)
         for name, value in inputs.items():
             if value.is_floating_point():
                 inputs[name] = value.to(self.network.dtype)

@@ -22,3 +22,10 @@ def png(image: Float[Tensor, "3 h w"]) -> bytes:
     out = BytesIO()
     pil(image).save(out, format="PNG")
     return out.getvalue()
+
+
+def opened(picture: bytes) -> Any:
+    """A PNG file's bytes as a PIL image."""
+    from PIL import Image
+
+    return Image.open(BytesIO(picture)).convert("RGB")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scaling.protocols import Condition
 from scaling.verifiers.local_vlm import LocalVLM
+from scaling.verifiers.pictures import pil
 from scaling.verifiers.prompted import prompts_of
 
 
@@ -45,7 +46,9 @@ class VQAScore:
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
         rows = zip(images, prompts_of(conditions), strict=True)
-        logits = torch.stack([self.vlm.logits(image, self.question.replace("{}", prompt)) for image, prompt in rows])
+        logits = torch.stack(
+            [self.vlm.logits([pil(image)], self.question.replace("{}", prompt)) for image, prompt in rows]
+        )
         chosen = logits[:, self._token]
         if self.scale == "probability":
             return (chosen - logits.logsumexp(dim=1)).exp()

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import threading
-import time
-from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from judge_server import Server, judge_server
 
+from scaling.notices import take_notices
 from scaling.protocols import Condition
 from scaling.verifiers.endpoint import Endpoint
-from scaling.verifiers.llm_grader import Grades, LLMGrader, parse
+from scaling.verifiers.llm_grader import Grades, LLMGrader
 
 INSTRUCTION = "Grade this picture of: {prompt}"
 ASPECTS = ("accuracy", "style")
@@ -26,79 +22,10 @@ PROMPTS = [f"thing number {i}" for i in range(6)]
 CONDITIONS = [Condition(prompt=prompt) for prompt in PROMPTS]
 
 
-class Server(ThreadingHTTPServer):
-    """Grades a picture by its brightness, after doing what `plan` says for each prompt in turn."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.plan: dict[str, list[str]] = {}
-        self.asked: Counter[str] = Counter()
-        self.served: Counter[str] = Counter()
-        self.bodies: list[dict[str, Any]] = []
-        self.lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def log_message(self, *args: Any) -> None:
-        """Silence."""
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        text, image = (part for part in body["messages"][0]["content"])
-        prompt = text["text"].removeprefix("Grade this picture of: ")
-        with self.server.lock:
-            self.server.asked[prompt] += 1
-            self.server.bodies.append(body | {"authorization": self.headers.get("Authorization")})
-            steps = self.server.plan.get(prompt, [])
-            act = steps.pop(0) if steps else "answer"
-        if act in ("429", "500", "401"):
-            self.send_response(int(act))
-            if act == "429":
-                self.send_header("Retry-After", "0.05")
-            self.end_headers()
-            self.wfile.write(b"no")
-            return
-        if act == "hang":
-            time.sleep(3)
-            return
-        if act == "close":
-            self.connection.close()
-            return
-        mark = brightness(image["image_url"]["url"])
-        content = json.dumps({"accuracy": 1, "style": 2.5, "overall": mark})
-        content = {"malformed": content[:-5], "high": '{"accuracy": 1, "style": 2, "overall": 11}'}.get(act, content)
-        usage = {"prompt_tokens": 1000, "completion_tokens": 100}
-        reply = json.dumps({"choices": [{"message": {"content": content}}], "usage": usage})
-        with self.server.lock:
-            self.server.served[prompt] += act == "answer"
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write((reply if act != "broken" else reply[:20]).encode())
-
-
-def brightness(url: str) -> float:
-    from PIL import Image
-
-    pixels = Image.open(BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,")))).convert("L")
-    return round(10 * sum(pixels.tobytes()) / (255 * 64), 3)
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with judge_server() as server:
+        yield server
 
 
 def grader(server: Server, folder: Path, **options: Any) -> LLMGrader:
@@ -202,12 +129,42 @@ def test_a_refusal_is_not_tried_again(server: Server, tmp_path: Path) -> None:
     assert server.asked[PROMPTS[0]] == 1
 
 
-def test_answers_are_read_strictly() -> None:
-    said = 'Here you are:\n```json\n{"accuracy": 3, "style": 4.5, "overall": 10}\n```'
-    assert parse(said, ("accuracy", "style", "overall")) == {"accuracy": 3, "style": 4.5, "overall": 10}
-    for wrong in ("", "[1, 2]", '{"overall": "9"}', '{"overall": true}', '{"overall": -1}', '{"overall": NaN}', "{}"):
-        with pytest.raises(ValueError, match="grader's"):
-            parse(wrong, ("overall",))
+FAILING = {PROMPTS[1]: ["refuse"], PROMPTS[2]: ["cut"], PROMPTS[3]: ["prose"] * 9, PROMPTS[4]: ["filter"]}
+
+
+def test_an_image_without_a_grade_costs_no_other_its_grade(server: Server, tmp_path: Path) -> None:
+    server.plan = {prompt: list(steps) for prompt, steps in FAILING.items()}
+    with pytest.raises(ValueError, match=r"4 of 6 images got no grade \(the first: the judge refused: no people"):
+        grader(server, tmp_path, retries=2)(gray(), CONDITIONS)
+    assert [server.served[PROMPTS[i]] for i in (0, 5)] == [1, 1]
+    asked = [server.asked[prompt] for prompt in PROMPTS]
+    assert asked == [1, 1, 1, 3, 1, 1]  # what is refused or cut is not asked again, what cannot be read is
+
+
+@pytest.mark.parametrize(("on_failure", "score"), [("skip", -1.0), (2.5, 2.5), ("0", 0.0)])
+def test_images_without_a_grade_are_counted(
+    server: Server, tmp_path: Path, on_failure: str | float, score: float
+) -> None:
+    take_notices()
+    server.plan = {prompt: list(steps) for prompt, steps in FAILING.items()}
+    verifier = grader(server, tmp_path, retries=1)
+    lenient = LLMGrader(judge=verifier.judge, instruction=INSTRUCTION, aspects=ASPECTS, on_failure=on_failure)
+    scores = lenient(gray(), CONDITIONS)
+    torch.testing.assert_close(scores[[0, 5]], torch.tensor([0.0, 10.0]), atol=0.03, rtol=0)
+    assert scores[1:5].tolist() == [score] * 4
+    assert [line[:22] for line in take_notices()] == ["4 images got no grade "]
+    assert lenient.identity() != verifier.identity()
+    server.plan = {prompt: list(steps) for prompt, steps in FAILING.items()}
+    marks = Grades(grader=lenient)(gray(), CONDITIONS)["style"]
+    assert marks[:, 0].isnan().tolist() == [on_failure == "skip" and i in (1, 2, 3, 4) for i in range(6)]
+
+
+def test_a_server_that_is_down_is_no_image_without_a_grade(server: Server, tmp_path: Path) -> None:
+    server.plan = {PROMPTS[0]: ["500"] * 9}
+    judge = grader(server, tmp_path, retries=1).judge
+    lenient = LLMGrader(judge=judge, instruction=INSTRUCTION, aspects=ASPECTS, on_failure="skip")
+    with pytest.raises(ValueError, match="HTTP 500"):
+        lenient(gray(), CONDITIONS)
 
 
 def test_wrong_options_are_said(server: Server, tmp_path: Path) -> None:
@@ -218,3 +175,5 @@ def test_wrong_options_are_said(server: Server, tmp_path: Path) -> None:
         LLMGrader(judge=judge, instruction=INSTRUCTION, aspects=ASPECTS, report="beauty")
     with pytest.raises(ValueError, match="needs prices"):
         grader(server, tmp_path, cap=1.0, prices=(0.0, 0.0))
+    with pytest.raises(ValueError, match="on_failure=never: error, skip or a score from 0 to 10"):
+        LLMGrader(judge=judge, instruction=INSTRUCTION, aspects=ASPECTS, on_failure="never")
