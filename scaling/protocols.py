@@ -7,6 +7,7 @@ Time runs from 1 (noise) to 0 (clean).
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -15,12 +16,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+SETTINGS: Mapping[str, tuple[type, str]] = {  # what a condition may set for itself alone
+    "negative_prompt": (str, "a text"),
+    "seed": (int, "a whole number"),
+    "guidance_scale": (float, "a number"),
+}
+Settings = tuple[tuple[str, str | int | float], ...]  # pairs of a name of `SETTINGS` and its value, in their order
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """What one sample is conditioned on: a class label or a prompt, and which copy of it this is.
 
-    Two conditions of equal content and copy are the same condition: they draw the same noises.
+    Two conditions of equal content and copy are the same condition: they draw the same noises. `settings` are content:
+    a `seed` picks other noises, the others are for models that say so (`Denoiser`).
     `metadata` travels along for metrics and exports and decides nothing.
     """
 
@@ -28,12 +37,14 @@ class Condition:
     prompt: str | None = None
     copy: int = 0
     metadata: Mapping[str, Any] | None = field(default=None, compare=False)
+    settings: Settings = ()
 
     @property
     def key(self) -> str:
         """The content as 32 hex digits, the same whatever else is in the study."""
         content = f"class:{self.class_label}" if self.prompt is None else f"prompt:{self.prompt}"
-        return hashlib.blake2b(f"{content}#{self.copy}".encode(), digest_size=16).hexdigest()
+        settings = f"#{json.dumps(self.settings)}" if self.settings else ""
+        return hashlib.blake2b(f"{content}#{self.copy}{settings}".encode(), digest_size=16).hexdigest()
 
 
 class Conditions(Protocol):
@@ -73,6 +84,8 @@ class Denoiser(Protocol):
     """A model: what it predicts from a noisy sample. Differences of parametrization end at this edge, in fp32.
 
     One that encodes with networks of their own may have `prepare(conditions)`: it is told of all of them beforehand.
+    One whose `encode` heeds a condition's `negative_prompt` or `guidance_scale` says so in `settings: frozenset[str]`
+    (default none); conditions that set what it does not heed are refused.
     """
 
     schedule: Schedule

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import count, islice
 from typing import Any, Literal
 
+from scaling import checks
 from scaling.conditions.class_names import class_ids
 from scaling.noise import keyed_generator
 from scaling.protocols import Condition
@@ -18,42 +19,56 @@ BLOCK = 1024  # labels drawn from one key; part of what a seed means
 
 @dataclass(frozen=True)
 class ClassLabels:
-    """`count` labels of `classes`, prefix-stable: a larger count only appends.
+    """Labels of classes, prefix-stable: a larger count only appends.
 
-    `order="random"` draws each label alone (Ma et al. 2501.09732: 50,000 at random); `"balanced"` deals every class
-    once, in random order, before any comes again. `subset` keeps some classes only, by id or name. Equal labels are
-    copies 0, 1, ... and so have their own streams of noises.
+    Equal labels are copies 0, 1, ... and so have their own streams of noises.
+
+    Args:
+        count: how many labels, at least 1.
+        classes: how many classes the model knows.
+        order: `random` draws each label alone (Ma et al. 2501.09732, section 3.2: 50,000 at random); `balanced` deals
+            every class once, in random order, before any comes again.
+        seed: of the order.
+        subset: the classes that are dealt, by id or name; one alone need not be a list. None: all.
+
+    Raises:
+        ValueError: names the parameter, its value and the nearest valid one.
     """
 
     count: int
     classes: int = 1000
     order: Literal["random", "balanced"] = "random"
     seed: int = 0
-    subset: Sequence[int | str] | None = None
+    subset: Sequence[int | str] | int | str | None = None
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"conditions.count={self.count}; the least is 1")
-        if self.order not in ("random", "balanced"):
-            raise ValueError(f"conditions.order={self.order!r} is neither 'random' nor 'balanced'")
+        checks.whole_from(1, **{"conditions.count": self.count, "conditions.classes": self.classes})
+        checks.whole(**{"conditions.seed": self.seed})
+        checks.one_of(("random", "balanced"), **{"conditions.order": self.order})
         if len(set(self.ids)) < len(self.ids) or not self.ids:
-            raise ValueError(f"conditions.subset={list(self.subset or ())} must name each class once, and at least one")
+            raise ValueError(f"conditions.subset={self.subset} must name each class once, and at least one")
 
     @cached_property
     def ids(self) -> tuple[int, ...]:
         """The classes that are dealt; the same subset in another order is another stream."""
-        return tuple(range(self.classes)) if self.subset is None else class_ids(self.classes, self.subset)
+        if self.subset is None:
+            return tuple(range(self.classes))
+        alone = isinstance(self.subset, int | str)
+        return class_ids(self.classes, (self.subset,) if alone else self.subset)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
+        """How many conditions there are."""
         return self.count
 
     def __iter__(self) -> Iterator[Condition]:
+        """The conditions in order, the same each time."""
         seen: Counter[int] = Counter()
         for label in islice(self._labels(), self.count):
             yield Condition(class_label=label, copy=seen[label])
             seen[label] += 1
 
     def identity(self) -> dict[str, Any]:
+        """Order, seed and the classes that are dealt."""
         return {
             "conditions": "class_labels",
             "order": self.order,

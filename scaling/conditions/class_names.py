@@ -31,18 +31,33 @@ def class_names(classes: int) -> tuple[str, ...]:
 
 
 def class_ids(classes: int, wanted: Sequence[int | str]) -> tuple[int, ...]:
-    """Ids in the order they were asked for, names resolved whatever their case; a ValueError names the nearest one."""
+    """Ids in the order they were asked for.
+
+    Args:
+        classes: how many there are.
+        wanted: ids from 0, or names: spelled exactly, else in any case where only one class is meant.
+
+    Raises:
+        ValueError: names the item and the nearest class, or both classes that it may mean.
+    """
     return tuple(_class_id(classes, item) for item in wanted)
 
 
 def _class_id(classes: int, item: int | str) -> int:
-    if isinstance(item, int):
+    if isinstance(item, int) and not isinstance(item, bool):
         if not 0 <= item < classes:
             raise ValueError(f"class id {item} is not in 0 to {classes - 1}")
         return item
+    if not isinstance(item, str):
+        raise ValueError(f"{item!r} is neither the id of a class nor its name")
     names = class_names(classes)
+    if item in names:
+        return names.index(item)
     lowered = [name.lower() for name in names]
-    if item.lower() not in lowered:
+    meant = [k for k, name in enumerate(lowered) if name == item.lower()]
+    if not meant:
         close = get_close_matches(item.lower(), lowered, n=1, cutoff=0.0)[0]
         raise ValueError(f"no class is called {item!r}; the nearest is {names[lowered.index(close)]!r}")
-    return lowered.index(item.lower())
+    if len(meant) > 1:
+        raise ValueError(f"{item!r} may be {' or '.join(f'{names[k]!r} (class {k})' for k in meant)}: spell it so")
+    return meant[0]

@@ -1,71 +1,161 @@
-"""Rows of csv, tsv, json, json-lines, parquet and text files, whatever is quoted in them."""
+"""Rows of the files that prompts come in: csv, tsv, json, json lines, parquet and text, gzipped or not."""
 
 from __future__ import annotations
 
 import codecs
-import csv
+import gzip
 import io
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt")
-Row = dict[str, Any]
+from scaling.conditions import delimited
+
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
+class Row(NamedTuple):
+    """One row of a file."""
+
+    where: str  # as an error says it: `line 3` of a text, `row 3` where lines mean nothing
+    cells: dict[str, Any]  # by column; a bare prompt is the column `prompt`
+
+
 def read_rows(file: Path, encoding: str | None = None) -> Iterator[Row]:
-    """The rows of a file as its suffix says; a text file has one prompt a line. Empty rows are left out.
+    """The rows of a file as its suffix says, in any case, with `.gz` after it or not; empty rows are left out.
 
-    `encoding` None is UTF-8, or what the file's byte order mark says. ValueErrors name the file and what is wrong.
+    Args:
+        file: csv, tsv (quoted or not), json (a list, or an object of objects), json lines (`.jsonl`, `.ndjson`, or
+            lines in a `.json`), parquet, or text with one prompt a line.
+        encoding: of its text; None: UTF-8, or what its byte order mark says.
+
+    Yields:
+        Every row with where it stands.
+
+    Raises:
+        ValueError: names the file, its line and what is wrong: a suffix that is none of these, too.
     """
-    if file.suffix == ".parquet":
-        from pyarrow import parquet
-
-        yield from parquet.read_table(file).to_pylist()
-        return
-    text = _decode(file, encoding)
-    if file.suffix in (".csv", ".tsv"):
-        yield from _read_csv(file, text)
-    elif file.suffix in (".json", ".jsonl"):
-        yield from _read_json(file, text)
-    else:
-        lines = text.replace("\r\n", "\n").split("\n")  # not splitlines, which cuts at unicode's separators too
-        yield from ({"prompt": line} for line in lines if line.strip())
-
-
-def _decode(file: Path, encoding: str | None) -> str:
-    data = file.read_bytes()
-    marked = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    suffix = format_of(file)
+    if suffix is None:
+        raise ValueError(
+            f"{file}: prompts are read from {', '.join(FORMATS)} (each also with .gz), not from "
+            f"{file.suffix or 'a file without a suffix'}"
+        )
+    data = _bytes(file)
     try:
-        return data.decode(encoding or marked)
-    except (UnicodeDecodeError, LookupError) as error:
-        raise ValueError(f"{file} is not {encoding or marked} ({error}); try conditions.encoding=cp1252") from None
-
-
-def _read_csv(file: Path, text: str) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if file.suffix == ".tsv" else ",", strict=True)
-    try:
-        header = next(reader, [])
-        for cells in reader:
-            if len(cells) > len(header):
-                raise ValueError(f"{file}, line {reader.line_num}: {len(cells)} cells under {len(header)} columns")
-            if any(cell.strip() for cell in cells):
-                yield dict(zip(header, cells, strict=False))
-    except csv.Error as error:
-        raise ValueError(f"{file}, line {reader.line_num}: {error}") from None
-
-
-def _read_json(file: Path, text: str) -> Iterator[Row]:
-    try:
-        if file.suffix == ".json":
-            items = json.loads(text)
+        if suffix == ".parquet":
+            yield from _parquet(data)
         else:
-            items = [json.loads(line) for line in text.split("\n") if line.strip()]
+            yield from _TEXTS[suffix](_decode(data, encoding))
+    except ValueError as error:
+        raise ValueError(f"{file}, {error}") from None
+
+
+def format_of(file: Path) -> str | None:
+    """The suffix that says how a file is read, in small letters and without `.gz`; None where there is no such one."""
+    suffix = Path(file.name.lower().removesuffix(".gz")).suffix
+    return suffix if suffix in FORMATS else None
+
+
+def stem(file: Path) -> str:
+    """A file's name without its suffixes: `a` of `a.csv.gz`."""
+    return Path(file.stem).stem if file.suffix.lower() == ".gz" else file.stem
+
+
+def _bytes(file: Path) -> bytes:
+    data = file.read_bytes()
+    if file.suffix.lower() != ".gz":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{file} cannot be unpacked: {error}") from None
+
+
+def _decode(data: bytes, encoding: str | None) -> str:
+    """The text with line ends as `\\n`."""
+    name = encoding or next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(name)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise ValueError(f"which is not {name} ({error}); try conditions.encoding=cp1252") from None
+    if "\0" in text:
+        raise ValueError(f"which is no text in {name}: it holds zero bytes; try conditions.encoding=utf-16")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _delimited(text: str, delimiter: str) -> Iterator[Row]:
+    for line, cells in delimited.read(text, delimiter):
+        yield Row(f"line {line}", cells)
+
+
+def _text(text: str) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines, which cuts at unicode's separators too
+        if line.startswith("# "):
+            raise ValueError(f"line {number}: {line!r} looks like a comment, and in a text file all lines are prompts")
+        if line.strip():
+            yield Row(f"line {number}", {"prompt": line})
+
+
+def _json(text: str) -> Iterator[Row]:
+    try:
+        items = _loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{file} is no {file.suffix[1:]}: {error}") from None
+        if error.msg == "Extra data":  # more than one value: json lines under this suffix
+            yield from _json_lines(text)
+            return
+        raise ValueError(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
+    if isinstance(items, dict) and items and all(isinstance(item, dict) for item in items.values()):
+        items = list(items.values())  # objects by some number or name, as GenAI-Bench has them
     if not isinstance(items, list):
-        raise ValueError(f"{file} holds a {type(items).__name__}: a list of prompts, or of objects with one, is needed")
-    for item in items:
-        yield item if isinstance(item, dict) else {"prompt": item}
+        raise ValueError(f"which holds a {type(items).__name__}: a list of prompts, or of objects with one, is needed")
+    for number, item in enumerate(items, start=1):
+        yield Row(f"row {number}", item if isinstance(item, dict) else {"prompt": item})
+
+
+def _json_lines(text: str) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                item = _loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"line {number}, column {error.colno}: {error.msg}") from None
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+            yield Row(f"line {number}", item if isinstance(item, dict) else {"prompt": item})
+
+
+def _loads(text: str) -> Any:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError(f"an object names one of {', '.join(found)} twice")
+        return found
+
+    return json.loads(text, object_pairs_hook=once)
+
+
+def _parquet(data: bytes) -> Iterator[Row]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(io.BytesIO(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"which is no parquet: {error}") from None
+    for number, cells in enumerate(table.to_pylist(), start=1):
+        yield Row(f"row {number}", cells)
+
+
+_TEXTS: dict[str, Callable[[str], Iterator[Row]]] = {
+    ".csv": partial(_delimited, delimiter=","),
+    ".tsv": partial(_delimited, delimiter="\t"),
+    ".json": _json,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".txt": _text,
+}
+FORMATS = (*_TEXTS, ".parquet")

@@ -10,28 +10,50 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from scaling.conditions.prompt_files import SUFFIXES, read_rows
+from scaling import checks
+from scaling.conditions.columns import Columns
+from scaling.conditions.prompt_files import FORMATS, format_of, read_rows, stem
 from scaling.loading.hub import find_folder
-from scaling.protocols import Condition
+from scaling.protocols import Condition, Settings
 
-COLUMNS = ("prompt", "prompts", "text", "caption")  # in any case
+# What a folder of prompts may hold beside them; all else that is no file of prompts is asked about.
+_PASSED_OVER = (".md", ".rst", ".py", ".sh", ".html", ".png", ".jpg", ".jpeg", ".webp", ".gif")
+
+
+class Entry(NamedTuple):
+    """One row of a file, understood."""
+
+    prompt: str
+    settings: Settings
+    metadata: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The prompts of a file, of a folder's `files` or of a dataset on the hub, `copies` images of each.
+    """The prompts of a file, of a folder or of a dataset on the hub.
 
-    All prompts come once before any comes again, so that more copies or a larger `count` (of conditions; None: all)
-    only append. Equal prompts are copies 0, 1, ... and have their own streams of noises. `files` are globs in a folder,
-    in order (None: every file of prompts); `column` is where the prompt stands (None: prompt, prompts, text or
-    caption). All other columns, and the file's stem as `file`, become the condition's metadata. `get` is the command
-    that an error shows where nothing is found.
+    All prompts come once before any comes again, so that more copies or a larger count only append. Equal prompts are
+    copies 0, 1, ... and have their own streams of noises. The columns `negative_prompt`, `seed` and `guidance_scale`
+    hold for their row alone (an empty cell: as the model has it); `seed` picks other noises. All other columns, and the
+    file's stem as `file`, become the condition's metadata.
+
+    Args:
+        path: a file, a folder or a hub id; `prompt_files.read_rows` says which files are read.
+        files: globs in a folder or dataset, in order. None: every file of prompts.
+        column: where the prompt stands. None: prompt, prompts, text or caption.
+        copies: images of each prompt, at least 1.
+        count: conditions at most. None: all.
+        encoding: of text files. None: UTF-8, or what a byte order mark says.
+        get: the command that an error shows where nothing is found.
+
+    Raises:
+        ValueError: one line that names the file, its line and what is wrong.
     """
 
     path: str
-    files: Sequence[str] | None = None
+    files: Sequence[str] | str | None = None
     column: str | None = None
     copies: int = 1
     count: int | None = None
@@ -39,66 +61,88 @@ class Prompts:
     get: str | None = None
 
     def __post_init__(self) -> None:
-        if self.copies < 1:
-            raise ValueError(f"conditions.copies={self.copies}; the least is 1")
+        checks.text(**{"conditions.path": self.path})
+        for name in ("column", "encoding", "get"):
+            if (value := getattr(self, name)) is not None:
+                checks.text(**{f"conditions.{name}": value})
+        for pattern in self._patterns():
+            checks.text(**{"conditions.files": pattern})
+        checks.whole_from(1, **{"conditions.copies": self.copies})
+        if self.count is not None:
+            checks.whole_from(1, **{"conditions.count": self.count})
         most = self.copies * len(self.rows)
-        if self.count is not None and not 1 <= self.count <= most:
+        if self.count is not None and self.count > most:
             raise ValueError(
                 f"conditions.count={self.count}; {len(self.rows)} prompts of {self.copies} copies make 1 to {most}"
             )
 
     @cached_property
-    def rows(self) -> tuple[tuple[str, dict[str, Any]], ...]:
-        """Every prompt with its metadata."""
-        rows = tuple(row for file in self._found() for row in self._prompts(file))
+    def rows(self) -> tuple[Entry, ...]:
+        """Every prompt with what its row sets and its metadata."""
+        rows = tuple(row for file in self._found() for row in self._entries(file))
         if not rows:
             raise ValueError(f"there are no prompts in {self.path}")
         return rows
 
     def __len__(self) -> int:
+        """How many conditions there are."""
         return self.copies * len(self.rows) if self.count is None else self.count
 
     def __iter__(self) -> Iterator[Condition]:
+        """The conditions in order."""
         seen: Counter[str] = Counter()
         repeated = (row for _ in range(self.copies) for row in self.rows)
-        for prompt, metadata in islice(repeated, len(self)):
-            yield Condition(prompt=prompt, copy=seen[prompt], metadata=metadata)
+        for prompt, settings, metadata in islice(repeated, len(self)):
+            yield Condition(prompt=prompt, copy=seen[prompt], settings=settings, metadata=metadata)
             seen[prompt] += 1
 
     def identity(self) -> dict[str, Any]:
-        """The prompts themselves, as a hash: where they came from decides nothing."""
-        content = json.dumps([prompt for prompt, _ in self.rows])
-        return {"conditions": "prompts", "prompts": hashlib.sha256(content.encode()).hexdigest()}
+        """The prompts themselves and what their rows set, as hashes: where they came from decides nothing."""
+        identity = {"conditions": "prompts", "prompts": _digest([row.prompt for row in self.rows])}
+        if any(row.settings for row in self.rows):
+            identity["settings"] = _digest([row.settings for row in self.rows])
+        return identity
+
+    def _patterns(self) -> tuple[str, ...]:
+        if self.files is None:
+            return ("*",)
+        return (self.files,) if isinstance(self.files, str) else tuple(self.files)
 
     def _found(self) -> list[Path]:
         local = Path(self.path).expanduser()
         if local.is_file():
             return [local]
-        patterns = tuple(self.files or ("*",))
+        patterns = self._patterns()
         try:
             folder = find_folder(self.path, patterns, kind="dataset")
         except ValueError as error:
             raise ValueError(f"{error}" + (f"; or: {self.get}" if self.get else "")) from None
         found = [file for pattern in patterns for file in sorted(folder.rglob(pattern)) if file.is_file()]
-        if self.files is None:
-            found = [file for file in found if file.suffix in SUFFIXES]
-        return found
+        return found if self.files is not None else [file for file in found if _holds_prompts(file, folder)]
 
-    def _prompts(self, file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-        for number, row in enumerate(read_rows(file, self.encoding), start=1):
-            column = self._column(file, list(row))
-            prompt = row[column]
-            if not isinstance(prompt, str) or not prompt.strip():
-                raise ValueError(f"{file}, row {number}: the prompt in column {column!r} is {prompt!r}")
-            rest = {key: value for key, value in row.items() if key != column}
-            yield prompt, {"file": file.stem, **rest}
+    def _entries(self, file: Path) -> Iterator[Entry]:
+        columns: Columns | None = None
+        for where, cells in read_rows(file, self.encoding):
+            try:
+                columns = columns or Columns.of(cells, self.column)
+                prompt, settings, rest = columns.split(cells)
+            except ValueError as error:
+                raise ValueError(f"{file}, {where}: {error}") from None
+            yield Entry(prompt, settings, {"file": stem(file), **rest})
 
-    def _column(self, file: Path, columns: list[str]) -> str:
-        wanted = COLUMNS if self.column is None else (self.column,)
-        for name in wanted:
-            for column in columns:
-                if column == name or (self.column is None and column.lower() == name):
-                    return column
-        raise ValueError(
-            f"{file} has no column {' or '.join(wanted)}; conditions.column is one of {', '.join(columns)}"
-        )
+
+def _holds_prompts(file: Path, folder: Path) -> bool:
+    """Whether a folder's file is one of prompts; a ValueError where that cannot be told."""
+    if format_of(file) is not None:
+        return True
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    if hidden or file.suffix.lower() in _PASSED_OVER or file.name.upper() == file.name:  # LICENSE
+        return False
+    raise ValueError(
+        f"{file} is none of {', '.join(FORMATS)}: say which files of {folder} hold prompts, as "
+        "conditions.files=['*.csv']"
+    )
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

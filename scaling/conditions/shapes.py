@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import count, cycle, islice
 from typing import Any
 
+from scaling import checks
 from scaling.noise import keyed_generator
 from scaling.protocols import Condition
 from scaling.shapes.grammar import CATEGORIES, draw, suggest
@@ -17,11 +18,19 @@ PATIENCE = 2000  # draws in a row without a new prompt, after which prompts come
 
 @dataclass(frozen=True)
 class ShapesPrompts:
-    """`count` prompts of a category (color, shape, count, relation, complex; or `all`, in turn), prefix-stable.
+    """Prompts of one category of the shapes world or of all in turn, prefix-stable.
 
     Each category deals its prompts without repetition (color 384, shape 120, count 112, relation 1,488, complex
     11,520); what comes again after that are copies 1, 2, ... with their own noises. Words are equally likely.
-    `skip` passes over the first ones, so that what is tuned on some prompts can be compared on others.
+
+    Args:
+        count: how many prompts, at least 1.
+        category: color, shape, count, relation, complex, or `all`.
+        seed: of the stream.
+        skip: prompts passed over first, so that what is tuned on some can be compared on others.
+
+    Raises:
+        ValueError: names the parameter, its value and the nearest valid one.
     """
 
     count: int
@@ -30,22 +39,25 @@ class ShapesPrompts:
     skip: int = 0
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"conditions.count={self.count}; the least is 1")
-        if self.skip < 0:
-            raise ValueError(f"conditions.skip={self.skip}; the least is 0")
+        checks.whole_from(1, **{"conditions.count": self.count})
+        checks.whole_from(0, **{"conditions.skip": self.skip})
+        checks.whole(**{"conditions.seed": self.seed})
+        checks.text(**{"conditions.category": self.category})
         if self.category != "all":
             suggest("conditions.category", self.category, ("all", *CATEGORIES))
 
     def __len__(self) -> int:
+        """How many prompts there are."""
         return self.count
 
     def __iter__(self) -> Iterator[Condition]:
+        """The prompts in order, the same each time."""
         names = CATEGORIES if self.category == "all" else (self.category,)
         streams = {name: self._stream(name) for name in names}
         return islice((next(streams[name]) for name in cycle(names)), self.skip, self.skip + self.count)
 
     def identity(self) -> dict[str, Any]:
+        """Category, seed and how many are passed over."""
         return {"conditions": "shapes", "category": self.category, "seed": self.seed, "skip": self.skip}
 
     def _stream(self, category: str) -> Iterator[Condition]:

@@ -87,6 +87,7 @@ class Study:
                 raise ValueError(f"{name}={value} must be at least 1")
         self.budget.check(self.sampler)
         self._check_needs()
+        self._check_settings()
         if self.phases:
             self._check_phases()
         if self.calibration is not None:
@@ -112,6 +113,16 @@ class Study:
                 f"search={search} makes its own stochastic steps of one evaluation each: it needs the Euler sampler, "
                 f"not {type(self.sampler).__name__}"
             )
+
+    def _check_settings(self) -> None:
+        """A ValueError where a condition sets what the model does not heed."""
+        heeded = {"seed"} | getattr(self.denoiser, "settings", frozenset())
+        for number, condition in enumerate(self.conditions, start=1):
+            if ignored := [name for name, _ in condition.settings if name not in heeded]:
+                raise ValueError(
+                    f"condition {number} ({condition.prompt!r}) sets its own {ignored[0]}, which "
+                    f"model={self.name('model')} does not take from a condition: leave that column out or rename it"
+                )
 
     def _check_phases(self) -> None:
         """A ValueError where scores cannot come after all denoising."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from scaling import checks
 from scaling.noise import NoiseSpace
 from scaling.protocols import SearchRun
-from scaling.search import branching, checks
+from scaling.search import branching
 
 
 @dataclass(frozen=True, kw_only=True)

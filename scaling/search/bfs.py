@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling import checks
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, SearchRun
-from scaling.search import branching, checks, particles
+from scaling.search import branching, particles
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling import checks
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, SearchRun
-from scaling.search import checks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from scaling import checks
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, Scored, SearchRun
-from scaling.search import branching, checks
+from scaling.search import branching
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from scaling import checks
 from scaling.noise import NoiseSpace
 from scaling.protocols import SearchRun
-from scaling.search import ascent, checks, geometry
+from scaling.search import ascent, geometry
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,10 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling import checks
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, SearchRun
-from scaling.search import branching, checks
+from scaling.search import branching
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling import checks
 from scaling.noise import NoiseSpace
 from scaling.protocols import SearchRun
-from scaling.search import ascent, checks
+from scaling.search import ascent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from scaling import checks
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, Scored, SearchRun
-from scaling.search import branching, checks, particles
+from scaling.search import branching, particles
 
 FK_REPO_LARGEST = math.log(1e10)  # its weights are clamped to 1e10
 

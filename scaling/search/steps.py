@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from scaling import checks
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, SearchRun
-from scaling.search import checks
 
 
 @dataclass(frozen=True, kw_only=True)

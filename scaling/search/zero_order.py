@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import ClassVar
 
+from scaling import checks
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, SearchRun
-from scaling.search import checks, geometry
+from scaling.search import geometry
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,17 @@ def test_subsets_by_id_and_name_are_the_same():
     assert by_name.identity() == ClassLabels(50, classes=10, subset=[9, 3]).identity()
 
 
+def test_names_that_differ_in_case_alone_are_told_apart():
+    assert ClassLabels(1, subset=["cardigan"]).ids == (474,)
+    assert ClassLabels(1, subset=["Cardigan"]).ids == (264,)
+    assert ClassLabels(1, subset=["Cardigan", "cardigan"]).ids == (264, 474)
+
+
+@pytest.mark.parametrize("alone", ["dress", 3])
+def test_a_subset_of_one_need_not_be_a_list(alone):
+    assert ClassLabels(5, classes=10, subset=alone).ids == (3,)
+
+
 def test_imagenet_names():
     names = class_names(1000)
     assert len(set(names)) == 1000
@@ -67,8 +78,13 @@ def test_imagenet_names():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"count": 0}, "the least is 1"),
-        ({"count": 1, "order": "sorted"}, "'balanced'"),
+        ({"count": 0}, "at least 1"),
+        ({"count": "abc"}, "conditions.count='abc' must be a whole number"),
+        ({"count": 1, "seed": 0.5}, "conditions.seed=0.5 must be a whole number"),
+        ({"count": 1, "order": "sorted"}, "'sorted' is not one of random, balanced"),
+        ({"count": 1, "subset": []}, "at least one"),
+        ({"count": 1, "classes": 10, "subset": [True]}, "True is neither the id of a class nor its name"),
+        ({"count": 1, "subset": ["CARDIGAN"]}, r"'Cardigan' \(class 264\) or 'cardigan' \(class 474\)"),
         ({"count": 1, "classes": 10, "subset": ["sneakers"]}, "'sneaker'"),
         ({"count": 1, "classes": 10, "subset": [10]}, "0 to 9"),
         ({"count": 1, "classes": 10, "subset": [3, "dress"]}, "once"),

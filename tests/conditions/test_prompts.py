@@ -1,10 +1,12 @@
 import csv
+import gzip
 import json
 from itertools import islice
 
 import pytest
 
 from scaling.conditions.prompts import Prompts
+from scaling.protocols import Condition
 
 HARD = ['a cat, "asleep"', "two\nlines", "猫と犬 et très jolie 🦊", "a\u2028separator", "it's; here\tand there"]
 
@@ -113,25 +115,81 @@ def test_a_dataset_of_the_hubs_cache(tmp_path, monkeypatch):
         prompts("owner/other")
 
 
+def test_a_column_by_name(tmp_path):
+    (tmp_path / "a.csv").write_text("prompt,title\nx,y\n")
+    assert prompts(tmp_path / "a.csv", column="title") == prompts(tmp_path / "a.csv", column="Title") == ["y"]
+
+
+def test_a_folder_asks_about_what_it_cannot_tell(tmp_path):
+    for name in ("A.CSV", "b.ndjson", "c.Jsonl.gz", "README.md", "LICENSE", ".gitattributes", "picture.PNG"):
+        text = {"A.CSV": "prompt\none\n", "b.ndjson": '"two"', "c.Jsonl.gz": '"three"'}.get(name, "x")
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    assert prompts(tmp_path) == ["one", "two", "three"]
+    (tmp_path / "more.yaml").write_text("- four")
+    with pytest.raises(ValueError, match=r"more\.yaml is none of \.csv.*conditions\.files=\['\*\.csv'\]"):
+        prompts(tmp_path)
+    assert prompts(tmp_path, files="*.ndjson") == ["two"]
+
+
+def test_a_row_may_set_what_holds_for_it_alone(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("prompt,Negative_Prompt,seed,guidance_scale,kind\na,blurry,7,1.5,x\na,,,,y\na,,8,,z\n")
+    first, second, third = Prompts(path=str(path))
+    assert first.settings == (("negative_prompt", "blurry"), ("seed", 7), ("guidance_scale", 1.5))
+    assert second.settings == ()
+    assert [c.metadata["kind"] for c in (first, second, third)] == ["x", "y", "z"]
+    assert not {"Negative_Prompt", "seed"} & set(first.metadata)
+    assert len({c.key for c in (first, second, third)}) == 3
+    assert second.key == Condition(prompt="a", copy=1).key
+
+
+def test_what_rows_set_is_part_of_the_identity(tmp_path):
+    files = {
+        "plain": "prompt\na\n",
+        "empty": "prompt,seed\na,\n",
+        "seven": "prompt,seed\na,7\n",
+        "eight": "prompt,seed\na,8\n",
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    plain, empty, seven, eight = (Prompts(path=str(tmp_path / f"{name}.csv")).identity() for name in files)
+    assert plain == empty
+    assert len({str(identity) for identity in (plain, seven, eight)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"path": 3}, "conditions.path=3 was read as int"),
+        ({"column": 3}, "conditions.column=3"),
+        ({"files": [3]}, "conditions.files=3"),
+        ({"copies": "two"}, "conditions.copies='two' must be a whole number"),
+        ({"count": "abc"}, "conditions.count='abc' must be a whole number"),
+        ({"count": 0}, "conditions.count=0 .* at least 1"),
+        ({"encoding": "latin-99"}, "three.txt, which is not latin-99"),
+    ],
+)
+def test_arguments_are_checked_where_they_enter(three, options, message):
+    with pytest.raises(ValueError, match=message):
+        Prompts(**{"path": str(three), **options})
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.csv", "title,kind\nx,y\n", "no column prompt or prompts or text or caption; .* one of title, kind"),
-        ("a.csv", "prompt,kind\n,y\n", "row 1: the prompt in column 'prompt' is ''"),
-        ("a.csv", "prompt\na,b\n", "line 2: 2 cells under 1 columns"),
-        ("a.csv", 'prompt\n"a', "line"),
-        ("a.jsonl", "{", "no jsonl"),
-        ("a.json", "{}", "holds a dict"),
+        ("a.csv", "prompt,kind\n\nx,z\n,y\n", "a.csv, line 4: the prompt in column 'prompt' is ''"),
+        ("a.csv", "id,prompt\n1,x\n2\n", "a.csv, line 3: there is no 'prompt'"),
+        ("a.csv", "Prompt,PROMPT\nx,y\n", "may be 'Prompt' or 'PROMPT'"),
+        ("a.csv", "prompt,seed\nx,1\ny,abc\n", "a.csv, line 3: seed is 'abc', and a whole number is needed"),
+        ("a.jsonl", '{"prompt": "a", "guidance_scale": "inf"}', "line 1: guidance_scale is 'inf'"),
+        ("a.jsonl", '{"prompt": "a", "negative_prompt": 3}', "negative_prompt is 3, and a text is needed"),
+        ("a.jsonl", '"a"\n{"text": "b"}', "a.jsonl, line 2: there is no 'prompt'"),
         ("a.json", "[3]", "row 1: the prompt in column 'prompt' is 3"),
         ("a.txt", "\n\n", "no prompts"),
     ],
 )
-def test_broken_files_are_named(tmp_path, name, content, message):
+def test_bad_rows_say_their_line(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=message):
         prompts(tmp_path / name)
-
-
-def test_a_column_by_name(tmp_path):
-    (tmp_path / "a.csv").write_text("prompt,title\nx,y\n")
-    assert prompts(tmp_path / "a.csv", column="title") == ["y"]

@@ -53,3 +53,7 @@ def test_errors_name_what_is_wrong() -> None:
         ShapesPrompts(count=1, category="relations")
     with pytest.raises(ValueError, match="count=0"):
         ShapesPrompts(count=0)
+    for wrong in ({"count": "abc"}, {"seed": "a"}, {"skip": -1}, {"category": 3}):
+        name, value = next(iter(wrong.items()))
+        with pytest.raises(ValueError, match=f"conditions.{name}={value!r}"):
+            ShapesPrompts(**{"count": 1, **wrong})  # type: ignore[arg-type]
