@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_study_runs import command as command  # the fixture
 
 from scaling.analysis.figures.make import make
 from scaling.analysis.runs.folder import open_run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import sys
 import tarfile
 import threading
 from collections.abc import Callable
@@ -15,23 +14,12 @@ import pytest
 
 from scaling.analysis.report.data import command as typed
 from scaling.analysis.runs.folder import open_study
-from scaling.cli.run import main as scaling
 from scaling.cli.study.command import main
 from scaling.config import build
 from scaling.journal.lease import Leases
 from scaling.runner.heartbeat import at_work
 
 MIXTURE = ["model=gaussian_mixture", "conditions.count=10", "block_size=4", "batch_size=8", "logger=none"]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def run(*arguments: str) -> None:
-        monkeypatch.setattr(build, "_built", {})
-        monkeypatch.setattr(sys, "argv", ["scaling", *arguments, "progress=false"])
-        scaling()
-
-    return run
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
