@@ -16,12 +16,12 @@ $(VENV)/installed: pyproject.toml
 	@echo "installing into $(VENV) (a few minutes the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(if $(strip $(TORCH_INDEX)),$(BIN)/pip install --quiet torch torchvision --index-url $(TORCH_INDEX))
-	@$(BIN)/pip install --quiet --editable .
+	@$(BIN)/pip install --quiet --editable '.[all]'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@echo "installing what the tests need"
-	@$(BIN)/pip install --quiet --editable '.[dev,dashboard,joblib,slurm]'
+	@$(BIN)/pip install --quiet --editable '.[dev,joblib,slurm]'
 	@touch $@
 
 run: $(VENV)/installed ## install, then search on the embedded model and draw its scaling curve

@@ -9,11 +9,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from scaling.extras import missing_extra
+
 _FAILURES = "SCALING_FAILURES"  # a file that the jobs of this command share, whatever process they run in
 
 
 def one_line(error: BaseException, conf: Path | None = None) -> str:
     """What went wrong, with the nearest valid name where something was misspelt."""
+    if hint := missing_extra(error):
+        return hint
     text = " ".join(str(error).split())
     cause = error.__cause__
     options = getattr(error, "options", None)

@@ -19,7 +19,7 @@ import torch
 from scaling.journal.stream import write_atomically
 
 PACKAGES = (
-    "scaling",
+    "scaling-study",
     "torch",
     "diffusers",
     "transformers",

@@ -11,6 +11,7 @@ from scaling.analysis.figures.style import pretty
 from scaling.analysis.report.data import study_data
 from scaling.analysis.report.images import attach_images
 from scaling.analysis.runs.folder import Study
+from scaling.extras import missing_extra
 
 LARGEST = 25_000_000  # bytes of the whole page
 
@@ -43,8 +44,8 @@ def _frame(study: Study) -> str:
 def _plotly() -> str:
     try:
         from plotly.offline import get_plotlyjs
-    except ModuleNotFoundError:
-        raise ValueError("the report draws with plotly: pip install 'scaling[report]'") from None
+    except ModuleNotFoundError as error:
+        raise ValueError(missing_extra(error)) from None
     return get_plotlyjs()
 
 

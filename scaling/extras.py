@@ -1,0 +1,25 @@
+"""What a light installation leaves out: which extra of the distribution brings a missing module."""
+
+from __future__ import annotations
+
+EXTRAS = {
+    "accelerate": "models",
+    "open_clip": "judges",
+    "plotly": "report",
+    "timm": "judges",
+    "torch_fidelity": "judges",
+    "torchvision": "judges",
+    "transformers": "models",
+}
+
+
+def missing_extra(error: BaseException | None) -> str | None:
+    """What to install where an import failed, here or in what caused this error; None where no extra brings it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if name in EXTRAS:
+            return f"{name} is not installed: pip install 'scaling-study[{EXTRAS[name]}]'"
+        error = error.__cause__ or error.__context__
+    return None
