@@ -111,7 +111,9 @@ class NoiseSpace:
 
     @cached_property
     def _first_scale(self) -> float:
-        return float(np.hypot(self._alpha(1.0), self._sigma(1.0)))
+        """As the schedule says, where it has a `first_scale`: some of diffusers' begin without the data's variance."""
+        own = getattr(self.schedule, "first_scale", None)
+        return float(np.hypot(self._alpha(1.0), self._sigma(1.0)) if own is None else own)
 
     def _alpha(self, t: float) -> float:
         return float(self.schedule.alpha(torch.tensor(t, dtype=torch.float64)))

@@ -1,206 +1,192 @@
-"""Any text-to-image pipeline of diffusers by its id, through its public call: for searches that need whole solves only.
+"""Any text-to-image pipeline of diffusers by its id, step by step: for every search.
 
-What lies between noise and image is the pipeline's own business, so here a "clean sample" is the image itself, and time
-has no meaning between 1 and 0. `WholeSolve` is the sampler that goes with it.
+Latents are in the layout that the pipeline's own loop has (packed tokens, where it packs them).
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.loading.networks import pick_device
-from scaling.models.dit import DTYPES
-from scaling.models.repository import Repository
-from scaling.protocols import Condition, Denoise, Encoded, Prediction, Schedule
-from scaling.sampling import Solved
-from scaling.schedules import Flow
+from scaling.models import pipeline_check
+from scaling.models.open_call import OpenCall, grid_of
+from scaling.models.pipeline_base import PROBE, PipelineBase
+from scaling.models.scheduler_rule import DENSE, SchedulerRule, first_order, rule_of
+from scaling.models.vae import rows_at_once
+from scaling.protocols import Condition, Encoded, Prediction
+
+KEPT = 64  # calls that stay open, the least recently used closed first: a batch's prompts at least
 
 
-class WholeSolve:
-    """Hands whole trajectories over to a `Pipeline`; anything shorter is a ValueError."""
+@dataclass(kw_only=True, eq=False)
+class Pipeline(PipelineBase):
+    """A denoiser over a pipeline's own call, kept open; see `PipelineBase` for its arguments.
 
-    def steps(self, nfe: int) -> int:
-        if nfe < 1:
-            raise ValueError(f"a pipeline cannot spend nfe={nfe}; the least is 1")
-        return nfe
-
-    def nfe(self, times: Tensor, score: bool = True) -> int:
-        """One evaluation a step; a ValueError where the times are not those of a whole solve."""
-        if times.shape[-1] < 2 or bool((times[..., 0] != 1).any()) or bool((times[..., -1] != 0).any()):
-            shown = [round(float(t), 3) for t in times.reshape(-1, times.shape[-1])[0]]
-            raise ValueError(
-                f"model=pipeline solves from time 1 to 0 only, not along {shown[:3]}...{shown[-1:]}: take a search of "
-                f"whole solves (random, zero_order, evolutionary at time 1), or a model that has its own adapter"
-            )
-        return times.shape[-1] - 1
-
-    def advance(
-        self,
-        denoise: Denoise,
-        schedule: Schedule,
-        x: Tensor,
-        times: Float[Tensor, "n steps+1"],
-        score: bool,
-        probe: float | None = None,
-    ) -> Solved:
-        self.nfe(times, score)
-        if probe is not None:
-            raise ValueError("model=pipeline keeps nothing in passing: a verifier of the final sample alone is needed")
-        images = denoise(x, times).x0  # the whole grid is the time that it is asked at
-        return Solved(images, images, None)
-
-
-class Pipeline:
-    """`path` is the folder or hub id of any text-to-image pipeline whose call takes `latents`.
-
-    `scheduler` replaces its own by another of diffusers' classes; schedulers that draw noise draw the same for every
-    row. `forwards_per_call` is how many rows its network sees for one step of one image (None: 2 with guidance, 1
-    without), which every call checks. `options` are further arguments of the call.
+    Rows of one prompt and one time go together, those of different prompts apart: some pipelines answer differently
+    in company. Whole solves with Euler are the pipeline's own where its scheduler is deterministic and of first order;
+    another is replaced by the one of first order with the same table and spacing. When it is loaded it is held against
+    the pipeline's own call (`check=false` leaves that out).
     """
 
-    def __init__(
-        self,
-        *,
-        path: str,
-        guidance_scale: float = 5.0,
-        height: int | None = None,
-        width: int | None = None,
-        scheduler: str | None = None,
-        forwards_per_call: int | None = None,
-        options: Mapping[str, Any] | None = None,
-        variant: str | None = None,
-        dtype: str = "bfloat16",
-        device: str = "auto",
-    ) -> None:
-        if dtype not in DTYPES:
-            raise ValueError(f"model.dtype={dtype}: one of {', '.join(DTYPES)} is needed")
-        self.guidance_scale = float(guidance_scale)
-        self.forwards_per_call = forwards_per_call or (1 if self.guidance_scale == 1 else 2)
-        self.schedule: Schedule = Flow()
-        self.device = pick_device(device)
-        repository = Repository(path, variant)
-        pipe = repository.pipeline(None, DTYPES[dtype])
-        if lacking := {"prompt", "latents", "output_type"} - set(inspect.signature(type(pipe).__call__).parameters):
-            raise ValueError(
-                f"{type(pipe).__name__} takes no {', '.join(sorted(lacking))}: no whole solve can be asked"
-            )
-        if scheduler is not None:
-            pipe.scheduler = _scheduler(scheduler, pipe.scheduler.config)
-        pipe.set_progress_bar_config(disable=True)
-        self.pipe = pipe.to(self.device)
-        self.network: Any = getattr(pipe, "transformer", None) or pipe.unet
-        self._call = {"height": height, "width": width, "guidance_scale": self.guidance_scale, **dict(options or {})}
-        self._prompts: dict[int, str] = {}
-        self._identity = {
-            "class": "Pipeline",
-            "pipeline": type(pipe).__name__,
-            "weights": repository.digest(*repository.parts),
-            "scheduler": type(pipe.scheduler).__name__,
-            "call": self._call,
-            "dtype": dtype,
-        }
+    chunk: int | None = None
+    check: bool = True
 
-    @cached_property
-    def latent_shape(self) -> tuple[int, ...]:
-        """As one step of the pipeline leaves its latents, which is as it takes them."""
-        return tuple(self._run([""], None, 1, "latent").shape[1:])
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.pipe.scheduler = first_order(self.pipe.scheduler)
+        self._open: OrderedDict[tuple[int, int], OpenCall] = OrderedDict()
+        limit = self.pipe.scheduler.config.get("original_inference_steps")  # of LCM and TCD
+        self._declared = min(DENSE, limit or DENSE, int(self.pipe.scheduler.config.get("num_train_timesteps") or DENSE))
+        if self._declared < 4:
+            self._declared = DENSE  # OmniGen counts its training in one timestep
+        arguments, device = self.arguments, self.device  # no reference to this model, which would keep it alive
+        self.schedule = PipelineSchedule(self.pipe, lambda n: arguments(PROBE, 1, n, device), self._declared)
+        self.rule = self.schedule.rule
+        self._rows = self._remember()
+        self._identity |= {"steps": "open call", "solver": type(self.pipe.scheduler).__name__}
+        weakref.finalize(self, _close, self._open)
+        if self.check:
+            self._rows = min(self._rows, pipeline_check.check(self, PROBE) or self._rows)
+            _close(self._open)
 
-    def encode(self, conditions: Sequence[Condition]) -> Encoded:
-        """Numbers of the prompts: the pipeline encodes them itself, in every call."""
-        for condition in conditions:
-            if condition.prompt is None:
-                raise ValueError(f"condition {condition.class_label}: a text-to-image model needs a prompt")
-        numbers = []
-        known = {prompt: number for number, prompt in self._prompts.items()}
-        for condition in conditions:
-            number = known.setdefault(str(condition.prompt), len(known))
-            self._prompts[number] = str(condition.prompt)
-            numbers.append(number)
-        return {"prompt": torch.tensor(numbers)}
+    def prepare(self, conditions: Sequence[Condition]) -> None:
+        """Encodes all prompts of a study beforehand, so that the text encoders visit the device once."""
+        with self.memo.encoders():
+            for prompt in dict.fromkeys(str(c.prompt) for c in conditions if c.prompt is not None):
+                grid_of(self.pipe, self._call(prompt, 1, self._declared))
 
-    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, "n steps+1"], encoded: Encoded) -> Prediction:
-        """The images of a whole solve as `x0`; `t` is its whole grid, as `WholeSolve` gives it."""
-        if t.ndim != 2:
-            raise ValueError("model=pipeline predicts nothing at a single time: its sampler is WholeSolve")
-        prompts = [self._prompts[int(number)] for number in encoded["prompt"]]
-        steps = t.shape[1] - 1
-        with self._counted() as rows:
-            images = self._run(prompts, x, steps, "pt").float()
-        if sum(rows) != len(x) * steps * self.forwards_per_call:
-            raise ValueError(
-                f"{type(self.pipe).__name__} made {sum(rows) / len(x):g} forwards an image in {steps} steps, where "
-                f"{steps * self.forwards_per_call} were expected: set model.forwards_per_call, or a model.scheduler "
-                f"with one evaluation a step (DDIMScheduler, FlowMatchEulerDiscreteScheduler)"
-            )
-        return Prediction(images, x)
+    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
+        """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
+        if t.ndim != 1:
+            raise ValueError("model=pipeline is asked at a time a row: whole solves are WholePipeline's")
+        x = x.to(self.device, torch.float32)
+        groups = self._groups(list(zip(encoded["prompt"].tolist(), t.tolist(), strict=True)))
+        parts = [(key, rows[i : i + self._rows]) for key, rows in groups for i in range(0, len(rows), self._rows)]
+        answers = [self._ask(prompt, x[rows], time) for (prompt, time), rows in parts]
+        order = torch.tensor([row for _, rows in parts for row in rows], device=x.device).argsort()
+        return Prediction(*(torch.cat(values)[order] for values in zip(*answers, strict=True)))
 
-    def decode(self, x0: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """The images themselves."""
-        return x0.clamp(0, 1)
+    def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
+        """Images in [0, 1], float32, as the pipeline decodes them; no network of its loop runs."""
+        return torch.cat([self._decoded(part) for part in x0.to(self.device, torch.float32).split(self._at_once)])
 
-    def gflops(self) -> float:
-        """GFLOPs of one forward of one row (2 per multiply-add)."""
-        return self._gflops
+    def own_call(self, prompt: str, steps: int) -> dict[str, Any]:
+        """The arguments of the pipeline's own call for one row."""
+        return self._call(prompt, 1, steps)
 
-    @cached_property
-    def _gflops(self) -> float:
-        """Counted in a real forward, once (fused attention on the CPU counts nothing)."""
-        from torch.utils.flop_counter import FlopCounterMode
+    def own_noise(self) -> Float[Tensor, "1 *latent"]:
+        """What that call begins with."""
+        return self._latents.float() / self.rule.last_scale * self.rule.first_scale
 
-        counter = FlopCounterMode(display=False)
-        hooks = [
-            self.network.register_forward_pre_hook(lambda *_: (counter.__enter__(), None)[1]),
-            self.network.register_forward_hook(lambda *_: counter.__exit__(None, None, None)),
-        ]
+    def _call(self, prompt: str, rows: int, steps: int) -> dict[str, Any]:
+        return self.arguments(prompt, rows, steps, self.device)
+
+    def _ask(self, prompt: int, x: Tensor, t: float) -> Prediction:
+        call, before = self._opening(prompt, len(x)), self.networks.rows
         try:
-            with self._counted() as rows:
-                self._run([""], None, 1, "latent")
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return counter.get_total_flops() / rows[-1] / 1e9
+            output = call(self.rule.handed(x, t), self.rule.own_time(t).to(self.device))
+        except BaseException:
+            self._open.pop((prompt, len(x)), None)
+            raise
+        made = self.networks.rows - before
+        if made != len(x) * self.forwards_per_call:
+            raise ValueError(
+                f"{type(self.pipe).__name__} made {made} forwards at time {t:.3f} for {len(x)} rows, where "
+                f"{len(x) * self.forwards_per_call} were expected: its guidance changes with time; switch that off in "
+                f"model.options, or take scaling.models.whole_solve.WholePipeline"
+            )
+        return self.rule.predict(output.float(), x, t)
 
-    def identity(self) -> dict[str, Any]:
-        """All that decides the answers, as plain json."""
-        return self._identity
+    def _opening(self, prompt: int, rows: int) -> OpenCall:
+        """The open call for so many rows of a prompt, at a step."""
+        call = self._open.pop((prompt, rows), None)
+        if call is not None and call.evaluations >= self._declared - 1:  # as far as its own loop would go
+            call.close()
+            call = None
+        if call is None:
+            call = self._begun(self._prompts[prompt], rows)
+        self._open[prompt, rows] = call
+        while len(self._open) > KEPT:
+            self._open.popitem(last=False)[1].close()
+        return call
 
-    def _run(self, prompts: list[str], x: Tensor | None, steps: int, output: str) -> Tensor:
-        generators = [torch.Generator(self.device).manual_seed(0) for _ in prompts]
-        latents = None if x is None else x.to(self.device, self.network.dtype)
-        call = {name: value for name, value in self._call.items() if value is not None}
-        with torch.no_grad():
-            return self.pipe(
-                prompt=prompts,
-                latents=latents,
-                num_inference_steps=steps,
-                generator=generators,
-                output_type=output,
-                **call,
-            ).images
+    def _begun(self, prompt: str, rows: int) -> OpenCall:
+        call = OpenCall(self.pipe, self._call(prompt, rows, self._declared), self.networks)
+        with self.networks.answering(rows):
+            call.begin()
+        return call
 
-    @contextmanager
-    def _counted(self) -> Iterator[list[int]]:
-        """The rows of every forward of the network, as they are made."""
-        rows: list[int] = []
-        hook = self.network.register_forward_hook(lambda _, args, output: rows.append(len(output[0])))
+    def _decoded(self, x0: Tensor) -> Tensor:
+        parts = [self._begun(PROBE, len(part)).finish(part * self.rule.last_scale) for part in x0.split(self._rows)]
+        return torch.cat([self.images(part) for part in parts])
+
+    @property
+    def _at_once(self) -> int:
+        """Rows that are decoded at a time."""
+        if not hasattr(self, "_size"):
+            with torch.no_grad():
+                self._size = self._decoded(self._latents.float().clone())[0].shape[-2:]
+        return rows_at_once(self.chunk, *self._size)
+
+    def _remember(self) -> int:
+        """Hears one row and two rows of a first step; returns how many rows a call may have."""
+        one, two = self._probe(), None
+        call = OpenCall(self.pipe, self._call(PROBE, 2, 2), self.networks)
         try:
-            yield rows
-        finally:
-            hook.remove()
+            with self.networks.heard() as two:
+                call.begin()
+        except ValueError:
+            two = None  # some cannot take two prompts
+        call.close()
+        grows = two is not None and len(two) == len(one) and self.networks.remember(one, two)
+        if not grows:
+            self.networks.remember(one, None)
+        return DENSE if grows else 1
 
 
-def _scheduler(name: str, config: Mapping[str, Any]) -> Any:
-    import diffusers
+class PipelineSchedule:
+    """A scheduler's rule with the grids that the pipeline and its scheduler cut for whole solves."""
 
-    kind = getattr(diffusers, name, None)
-    if kind is None or not name.endswith("Scheduler"):
-        raise ValueError(f"model.scheduler={name}: a scheduler of diffusers is needed, as DDIMScheduler")
-    return kind.from_config(config)
+    def __init__(self, pipe: Any, call: Callable[[int], dict[str, Any]], declared: int) -> None:
+        """`call` gives the arguments for so many steps; the rule is read from the grid of `declared` ones."""
+        self._pipe, self._call = pipe, call
+        self.rule: SchedulerRule = rule_of(*grid_of(pipe, call(declared)))
+        self.first_scale = self.rule.first_scale
+        self._grids: dict[int, Tensor] = {}
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return self.rule.alpha(t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return self.rule.sigma(t)
+
+    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, "steps+1"]:
+        """Its own for a whole solve; a part is cut as the rule cuts.
+
+        A ValueError where its own does not fall strictly, or begins far under time 1.
+        """
+        if (start, stop) != (1.0, 0.0):
+            return self.rule.part(steps, start, stop)
+        if steps not in self._grids:
+            grid = self.rule.times(*grid_of(self._pipe, self._call(steps)))
+            covers = min(0.75, 1 - 2 / steps) <= float(grid[0]) < 1 + 1e-6
+            if len(grid) != steps + 1 or bool((grid.diff() >= 0).any()) or not covers:
+                shown = [round(float(t), 3) for t in grid[:3]]
+                raise ValueError(
+                    f"{type(self._pipe.scheduler).__name__} cuts {steps} steps into {len(grid) - 1} that begin with "
+                    f"{shown}: take another number, or model.scheduler_options.timestep_spacing=trailing"
+                )
+            self._grids[steps] = grid.clamp(max=1)
+        return self._grids[steps]
+
+
+def _close(calls: OrderedDict[tuple[int, int], OpenCall]) -> None:
+    while calls:
+        calls.popitem()[1].close()

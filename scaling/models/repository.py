@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ class Repository:
         if part not in self._parts:
             raise ValueError(f"{self.path} has no {part}; it has {', '.join(self._parts)}")
         library, kind = self._parts[part]
-        if "Tokenizer" in kind or part in ("scheduler", "feature_extractor"):
+        if not _is_network(library, kind):
             return (f"{part}/*",)
         stem = "diffusion_pytorch_model" if library == "diffusers" else "model"
         variant = f".{self.variant}" if self.variant else ""
@@ -102,3 +103,11 @@ class Repository:
 
 def _is_part(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(v is None or isinstance(v, str) for v in value)
+
+
+def _is_network(library: str, kind: str) -> bool:
+    """Whether a part has weights; what has none (tokenizers, processors, schedulers, guiders) is a folder of files."""
+    import diffusers
+
+    module = getattr(diffusers.pipelines, library, None) or importlib.import_module(library)
+    return isinstance(found := getattr(module, kind, None), type) and issubclass(found, nn.Module)

@@ -1,0 +1,116 @@
+"""The arguments of a pipeline's call: what it takes, by the names that it has for them."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+OURS = {  # names of the call that are not options, and what to say instead
+    "prompt": "conditions", "latents": "nothing: noise is the search's", "generator": "seed", "output_type": "nothing",
+    "num_inference_steps": "budget.nfes_per_iter", "timesteps": "model.scheduler", "sigmas": "model.scheduler",
+    "height": "model.height", "width": "model.width", "guidance_scale": "model.guidance_scale",
+    "true_cfg_scale": "model.guidance_scale", "negative_prompt": "model.negative_prompt", "return_dict": "nothing",
+    "num_images_per_prompt": "conditions.copies",
+}  # fmt: skip
+GUIDANCE = ("guidance_scale", "true_cfg_scale", "distilled_guidance_scale")
+_NULL_OF_TRUE_GUIDANCE = " "  # what Qwen-Image's authors lead away from
+
+
+class Arguments:
+    """Checks the options against the call's signature, and makes the call's arguments."""
+
+    def __init__(
+        self,
+        pipe: Any,
+        guidance_scale: float | None,
+        height: int | None,
+        width: int | None,
+        negative_prompt: str | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        self._name = type(pipe).__name__
+        self.takes = inspect.signature(type(pipe).__call__).parameters
+        if lacking := {"prompt", "num_inference_steps", "output_type"} - set(self.takes):
+            raise ValueError(f"{self._name} takes no {', '.join(sorted(lacking))}: it is no text-to-image pipeline")
+        self._check(options)
+        self.call: dict[str, Any] = {}
+        self._prompts = {}
+        for name, value in (("height", height), ("width", width)):
+            if value is not None:
+                self._need(name, f"model.{name}")
+                self.call[name] = value
+        self.guidance_name = self._guidance_name()
+        if guidance_scale is not None:
+            self._guide(float(guidance_scale))
+        elif "guidance_schedule" in self.takes:
+            raise ValueError(f"{self._name} changes its guidance from step to step: give model.guidance_scale, as 7")
+        guided = self.guidance_name
+        self.guidance_scale = float(self.call.get(guided, self.takes[guided].default) or 1.0) if guided else 1.0
+        if negative_prompt is None and self.guidance_name == "true_cfg_scale" and self.guidance_scale > 1:
+            negative_prompt = _NULL_OF_TRUE_GUIDANCE
+        if negative_prompt is not None:
+            self._need("negative_prompt", "model.negative_prompt")
+            self._prompts["negative_prompt"] = negative_prompt
+        self.call |= options
+
+    def identity(self) -> dict[str, Any]:
+        return {**self.call, **self._prompts}
+
+    def __call__(
+        self, prompt: str, rows: int, steps: int, device: torch.device, output_type: str = "pt"
+    ) -> dict[str, Any]:
+        """The call for so many rows of one prompt."""
+        call = {
+            "prompt": [prompt] * rows,
+            **{name: [text] * rows for name, text in self._prompts.items()},
+            "num_inference_steps": steps,
+            "output_type": output_type,
+            **self.call,
+        }
+        if "generator" in self.takes:
+            call["generator"] = torch.Generator(device).manual_seed(0)
+        if "intermediate_timesteps" in self.takes and steps != 2:
+            call.setdefault("intermediate_timesteps", None)  # SANA-Sprint's default is for two steps alone
+        return call
+
+    def warn(self, forwards: int, network: Any) -> None:
+        """Says that guidance was asked for and is not run."""
+        embedded = any(network.config.get(key) for key in ("guidance_embeds", "time_cond_proj_dim", "use_meanflow"))
+        if self.guidance_scale > 1 and forwards == 1 and not embedded:
+            warnings.warn(
+                f"{self._name} makes one forward a step: model.guidance_scale={self.guidance_scale} does nothing here",
+                stacklevel=2,
+            )
+
+    def _guidance_name(self) -> str | None:
+        takes = [name for name in GUIDANCE if name in self.takes]
+        if "true_cfg_scale" in takes and self.takes["guidance_scale"].default is None:
+            return "true_cfg_scale"  # Qwen-Image; FLUX's own is embedded
+        return takes[0] if takes else None
+
+    def _guide(self, scale: float) -> None:
+        if self.guidance_name is None:
+            if scale != 1:
+                raise ValueError(f"model.guidance_scale={scale}: {self._name} takes none; give null")
+            return
+        self.call[self.guidance_name] = scale
+        if "guidance_schedule" in self.takes:  # Ideogram's, which stands in for the scale
+            self.call["guidance_schedule"] = None
+
+    def _need(self, name: str, key: str) -> None:
+        if name not in self.takes:
+            raise ValueError(f"{key}: {self._name} takes no {name}")
+
+    def _check(self, options: Mapping[str, Any]) -> None:
+        plain = [name for name, p in self.takes.items() if p.kind is not p.VAR_KEYWORD and name != "self"]
+        for name in options:
+            if name in OURS:
+                raise ValueError(f"model.options.{name} is set elsewhere: {OURS[name]}")
+            if name not in plain:
+                nearest = difflib.get_close_matches(name, plain, 1, 0)
+                raise ValueError(f"model.options.{name}: {self._name} takes none; did you mean {nearest[0]}?")

@@ -1,0 +1,91 @@
+"""Whether an open call answers as the pipeline's own call does: asked of the real weights, before any search."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from scaling.models.open_call import said
+from scaling.models.pipeline_networks import LoopNetworks
+from scaling.models.scheduler_rule import DRAWS, SchedulerRule
+from scaling.protocols import Condition, Encoded, Prediction, Schedule
+from scaling.sampling import Euler
+
+STEPS = 4  # of the call that is compared: even, since DDIM's strides leave its grid where they do not divide it
+TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05, "float16": 0.05}  # mean difference of pixels in [0, 1]
+REPEATED = {"float32": 1e-4, "bfloat16": 0.02, "float16": 0.02}  # of a clean prediction, in its largest entry
+
+
+class Checked(Protocol):
+    """What is checked."""
+
+    pipe: Any
+    networks: LoopNetworks
+    rule: SchedulerRule
+    dtype: str
+    forwards_per_call: int
+
+    @property
+    def schedule(self) -> Schedule: ...
+    def encode(self, conditions: list[Condition]) -> Encoded: ...
+    def __call__(self, x: Tensor, t: Tensor, encoded: Encoded) -> Prediction: ...
+    def decode(self, x0: Tensor) -> Tensor: ...
+    def images(self, result: Any) -> Tensor: ...
+    def own_call(self, prompt: str, steps: int) -> dict[str, Any]: ...
+    def own_noise(self) -> Tensor: ...
+
+
+@torch.no_grad()
+def check(model: Checked, prompt: str) -> int | None:
+    """Holds a model against its pipeline's own call, itself a while later, and a row against the row in company.
+
+    Returns how many rows of a prompt may go together (None: any number). A ValueError names what else does not hold,
+    with the figure.
+    """
+    steps = 1 if type(model.pipe.scheduler).__name__ in DRAWS else STEPS
+    expected, forwards = _own(model, prompt, steps)
+    encoded, x = model.encode([Condition(prompt=prompt)]), model.own_noise()
+    times = model.schedule.grid(steps)[None]
+    first = model(x, times[:, 0].float(), encoded)
+    denoise = lambda x, t: model(x, t.cpu(), encoded)  # noqa: E731
+    images = model.decode(Euler().advance(denoise, model.schedule, x, times, True).x)
+    name, limit, repeated = type(model.pipe).__name__, TOLERANCE[model.dtype], REPEATED[model.dtype]
+    advice = "take model=whole_pipeline, which solves in the pipeline's own loop"
+    again = _difference(model(x, times[:, 0].float(), encoded), first)
+    if again > repeated:
+        raise ValueError(f"{name} answers the same question {again:.1g} apart after {steps} others: {advice}")
+    apart = float((images - expected).abs().mean())
+    if not apart <= limit:
+        raise ValueError(f"{name} solved step by step is {apart:.1g} from its own call (of 1 a pixel): {advice}")
+    if forwards != steps * model.forwards_per_call:
+        raise ValueError(
+            f"{name} made {forwards} forwards in {steps} steps, where {steps * model.forwards_per_call} were expected: "
+            f"{advice}"
+        )
+    both = {key: value.repeat(2) for key, value in encoded.items()}
+    company = model(torch.cat((x, -x)), times[:, 0].float().repeat(2), both)
+    return None if _difference(Prediction(company.x0[:1], company.eps[:1]), first) <= repeated else 1
+
+
+def _own(model: Checked, prompt: str, steps: int) -> tuple[Tensor, int]:
+    """The images of the pipeline's own call and the forwards that it made."""
+    scheduler, before = model.pipe.scheduler, model.networks.rows
+    clips = scheduler.config.get("clip_sample") or scheduler.config.get("thresholding")
+    if clips and type(scheduler).__name__ == "DDIMScheduler":
+        scheduler.step = functools.partial(scheduler.step, use_clipped_model_output=True)  # as DDPM's own posterior
+    try:
+        with model.networks.whole_call():
+            images = model.images(model.pipe(**model.own_call(prompt, steps)))
+    except Exception as error:
+        raise said(model.pipe, error) from error
+    finally:
+        scheduler.__dict__.pop("step", None)
+    return images, model.networks.rows - before
+
+
+def _difference(one: Prediction, two: Prediction) -> float:
+    """The largest difference of the clean predictions, in parts of the largest entry."""
+    return float((one.x0 - two.x0).abs().max() / two.x0.abs().max().clamp(min=1e-6))

@@ -1,0 +1,294 @@
+"""What x and t mean where a scheduler of diffusers steps, and what its network's output says there.
+
+Time is this project's: 1 is noise, 0 is clean, x = alpha(t) x0 + sigma(t) eps. Schedulers of the sigma-scaled kind
+(Euler, EDM) are taken in variance-preserving coordinates, which are those that their networks see.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scaling.protocols import Prediction
+from scaling.schedules import VariancePreserving
+
+DENSE = 1000  # steps of the grid that pairs of time and sigma are read from
+
+_DDIM, _EULER, _MULTISTEP = "DDIMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler"
+_FLOW, _EDM = "FlowMatchEulerDiscreteScheduler", "EDMEulerScheduler"
+_FIRST_ORDER = {
+    **{name: name for name in (_DDIM, _EULER, _FLOW, _EDM, "CogVideoXDDIMScheduler", "SCMScheduler", "LCMScheduler")},
+    **dict.fromkeys(("DDIMParallelScheduler", "DDPMScheduler", "DDPMParallelScheduler", "PNDMScheduler"), _DDIM),
+    **dict.fromkeys(("EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "LMSDiscreteScheduler"), _EULER),
+    **dict.fromkeys(("KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler"), _EULER),
+    **dict.fromkeys((_MULTISTEP, "DPMSolverSinglestepScheduler", "UniPCMultistepScheduler"), _MULTISTEP),
+    "DEISMultistepScheduler": _MULTISTEP,
+    "FlowMatchHeunDiscreteScheduler": _FLOW,
+    "EDMDPMSolverMultistepScheduler": _EDM,
+    "CogVideoXDPMScheduler": "CogVideoXDDIMScheduler",
+    "TCDScheduler": "TCDScheduler",
+}
+DRAWS = ("SCMScheduler", "LCMScheduler", "TCDScheduler")  # their own step draws noise
+
+
+def first_order(scheduler: Any) -> Any:
+    """The deterministic first-order scheduler with the same table and spacing: the searches' samplers do the stepping.
+
+    Raises a ValueError that names a class which is not known.
+    """
+    import diffusers
+
+    kind = type(scheduler).__name__
+    if kind not in _FIRST_ORDER:
+        raise ValueError(
+            f"model.scheduler: {kind} is not known here; known are {', '.join(sorted(_FIRST_ORDER))} (model.scheduler "
+            f"replaces it, and scaling.models.whole_solve.WholePipeline takes any)"
+        )
+    target, changes = _FIRST_ORDER[kind], dict[str, Any]()
+    if target == kind != _MULTISTEP:
+        return scheduler
+    if target == _DDIM:
+        if kind == "PNDMScheduler" or "clip_sample" not in scheduler.config:
+            changes["clip_sample"] = False  # DDIM's own default is to clip
+        if kind != "PNDMScheduler":
+            changes["set_alpha_to_one"] = True  # DDPM ends clean, whatever its file says
+    if target == _MULTISTEP:
+        changes = {"solver_order": 1, "algorithm_type": "dpmsolver++", "euler_at_final": False}
+    return _changed(scheduler, getattr(diffusers, target), changes)
+
+
+def _changed(scheduler: Any, kind: Any, changes: Mapping[str, Any]) -> Any:
+    """A scheduler of that class with this one's configuration; what diffusers takes for defaults stays so."""
+    config = {**scheduler.config, **changes}
+    config["_use_default_values"] = [k for k in config.get("_use_default_values", ()) if k not in changes]
+    return kind.from_config(config)
+
+
+class SchedulerRule(ABC):
+    """One scheduler, as a function of this project's time; `alpha` and `sigma` are elementwise, any shape."""
+
+    first_scale = 1.0  # what unit noise is multiplied by at the first time
+    last_scale = 1.0  # what a clean sample is multiplied by where the pipeline leaves its loop
+
+    @abstractmethod
+    def alpha(self, t: Tensor) -> Tensor: ...
+    @abstractmethod
+    def sigma(self, t: Tensor) -> Tensor: ...
+    @abstractmethod
+    def own_time(self, t: float) -> Tensor:
+        """The scheduler's name for a time, as its pipeline hands it on."""
+
+    @abstractmethod
+    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, "steps+1"]:
+        """The scheduler's grid after `set_timesteps`, of which the pipeline goes through the times `own`."""
+
+    @abstractmethod
+    def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
+        """What the guided output of the network says of x at time t."""
+
+    def part(self, steps: int, start: float, stop: float) -> Float[Tensor, "steps+1"]:
+        """A grid for a part of a solve: equal strides."""
+        return torch.linspace(start, stop, steps + 1, dtype=torch.float64)
+
+    def handed(self, x: Tensor, t: float) -> Tensor:
+        """The sample as the pipeline's loop has it, where the scheduler scales no input."""
+        return x
+
+
+class FlowRule(SchedulerRule):
+    """Straight paths: alpha = 1 - t, sigma = t; the scheduler's own time is read from pairs of its own dense grid."""
+
+    def __init__(self, scheduler: Any, own: Tensor) -> None:
+        self._inverted = bool(scheduler.config.get("invert_sigmas"))
+        pairs = sorted(zip(self.times(scheduler, own)[:-1].tolist(), own.double().tolist(), strict=True))
+        self._sigmas, self._times = map(np.array, zip(*pairs, strict=True))
+        self._dtype = own.dtype
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return 1 - t
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return t
+
+    def own_time(self, t: float) -> Tensor:
+        return torch.tensor(np.interp(t, self._sigmas, self._times)).to(self._dtype)
+
+    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, "steps+1"]:
+        sigmas = scheduler.sigmas[: len(own) + 1].double().cpu()
+        return 1 - sigmas if self._inverted else sigmas
+
+    def part(self, steps: int, start: float, stop: float) -> Float[Tensor, "steps+1"]:
+        """Equal strides of the scheduler's own grid, which bends time as its shift does."""
+        places = np.linspace(0, 1, len(self._sigmas) + 1)
+        known = np.concatenate(([0.0], self._sigmas))
+        ends = np.interp([start, stop], known, places)
+        grid = torch.from_numpy(np.interp(np.linspace(float(ends[0]), float(ends[1]), steps + 1), places, known))
+        grid[0], grid[-1] = start, stop
+        return grid
+
+    def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
+        velocity = -output if self._inverted else output
+        return Prediction(x - t * velocity, x + (1 - t) * velocity)
+
+
+class TableRule(SchedulerRule):
+    """A discrete variance-preserving table, predicting the noise, the sample or the velocity.
+
+    Own times are timesteps (t = (timestep + 1) / N). Clipping and thresholding act on x0, and the noise follows x0.
+    """
+
+    def __init__(self, scheduler: Any, own: Tensor) -> None:
+        config = scheduler.config
+        self._scheduler, self._config, self._integers = scheduler, config, not own.is_floating_point()
+        self._kind = config.get("prediction_type", "epsilon")
+        if self._kind not in ("epsilon", "sample", "v_prediction"):
+            raise ValueError(f"{type(scheduler).__name__} with prediction_type={self._kind} is not known here")
+        self._scaled = hasattr(scheduler, "sigmas")
+        self._clips = hasattr(scheduler, "_threshold_sample")  # CogVideoX's has the option and does nothing with it
+        table = scheduler.alphas_cumprod.double().tolist()
+        if self._kind == "epsilon" and table[-1] == 0:
+            raise ValueError("a terminal SNR of zero needs a network that predicts v or the sample, not the noise")
+        final = float(getattr(scheduler, "final_alpha_cumprod", 1.0))
+        if self._scaled:
+            final = table[0] if config.get("final_sigmas_type") == "sigma_min" else 1.0
+        self._schedule = VariancePreserving(table, final)
+        self._rounds = self._integers and any(config.get(f"use_{k}_sigmas") for k in ("karras", "exponential", "beta"))
+        if type(scheduler).__name__ == _EULER and config.get("timestep_spacing") in ("linspace", "trailing"):
+            self.first_scale = float(self.sigma(torch.tensor(1.0, dtype=torch.float64)))  # sigma alone, without data
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return self._schedule.alpha(t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return self._schedule.sigma(t)
+
+    def own_time(self, t: float) -> Tensor:
+        if self._config.get("timestep_type") == "continuous":
+            alpha, sigma = self._pair(t)
+            return torch.tensor(0.25 * math.log(sigma / alpha))
+        timestep = max(t * len(self._schedule.alphas_cumprod) - 1, 0.0)
+        if abs(timestep - round(timestep)) < 1e-3 or self._rounds:
+            return torch.tensor(round(timestep), dtype=torch.int64 if self._integers else torch.float32)
+        return torch.tensor(timestep, dtype=torch.float32)
+
+    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, "steps+1"]:
+        if self._scaled:
+            return torch.cat((self._at(scheduler.sigmas[: len(own)].double().cpu()), torch.zeros(1)))
+        grid = (own.double().cpu() + 1) / len(self._schedule.alphas_cumprod)
+        return torch.cat((grid, grid.new_zeros(1)))
+
+    def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
+        (alpha, sigma), out = self._pair(t), output[:, : x.shape[1]]  # a learned variance is dropped
+        if self._kind == "epsilon":
+            x0, eps = (x - sigma * out) / alpha, out
+        elif self._kind == "sample":
+            x0, eps = out, (x - alpha * out) / sigma
+        else:
+            x0, eps = alpha * x - sigma * out, sigma * x + alpha * out
+        changed = self._changed(x0, x, t)
+        return Prediction(x0, eps) if changed is x0 else Prediction(changed, (x - alpha * changed) / sigma)
+
+    def _changed(self, x0: Tensor, x: Tensor, t: float) -> Tensor:
+        """The clean prediction as the scheduler's options leave it."""
+        if self._config.get("thresholding") and hasattr(self._scheduler, "_threshold_sample"):
+            x0 = self._scheduler._threshold_sample(x0)
+        elif self._config.get("clip_sample") and self._clips:
+            limit = self._config.get("clip_sample_range", 1.0)
+            x0 = x0.clamp(-limit, limit)
+        if type(self._scheduler).__name__ == "LCMScheduler":  # Luo et al. 2310.04378, eq. 9
+            skip, out = self._scheduler.get_scalings_for_boundary_condition_discrete(self.own_time(t).double())
+            x0 = (skip * x + out * x0).to(x.dtype)
+        return x0
+
+    def _pair(self, t: float) -> tuple[float, float]:
+        time = torch.tensor(t, dtype=torch.float64)
+        return float(self.alpha(time)), float(self.sigma(time))
+
+    def _at(self, sigmas: Tensor) -> Tensor:
+        """The times of ratios sigma / alpha; the inverse of the table's interpolation."""
+        table = np.array(self._schedule.alphas_cumprod)
+        place = np.interp(np.log(sigmas.numpy()), np.log((1 - table) / table) / 2, np.arange(len(table)))
+        place = np.where(np.abs(place - place.round()) < 1e-3, place.round(), place)
+        return torch.from_numpy((place + 1) / len(table))
+
+
+class EDMRule(TableRule):
+    """Karras et al. 2206.00364, table 1: sigma from `sigma_max` to `sigma_min`, input and output preconditioned."""
+
+    def __init__(self, scheduler: Any, own: Tensor) -> None:
+        sigmas = scheduler.sigmas[: len(own)].double().cpu().flip(0)
+        self._scheduler, self._config, self._data = scheduler, scheduler.config, scheduler.config.sigma_data
+        self._integers = self._rounds = self._clips = False
+        final = float(scheduler.sigmas[-1])
+        self._schedule = VariancePreserving((1 / (1 + sigmas**2)).tolist(), 1 / (1 + final**2))
+        self._scaled = True
+
+    def own_time(self, t: float) -> Tensor:
+        alpha, sigma = self._pair(t)
+        return torch.tensor(0.25 * math.log(sigma / alpha), dtype=torch.float32)
+
+    def handed(self, x: Tensor, t: float) -> Tensor:
+        alpha, sigma = self._pair(t)
+        return x / math.sqrt(sigma**2 + (alpha * self._data) ** 2)
+
+    def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
+        alpha, sigma = self._pair(t)
+        x0 = self._scheduler.precondition_outputs(x / alpha, output, torch.tensor(sigma / alpha)).to(x.dtype)
+        return Prediction(x0, (x - alpha * x0) / sigma)
+
+
+class TrigRule(SchedulerRule):
+    """TrigFlow (Lu & Song 2410.11081): x = cos(angle) x0 + sin(angle) eps, velocity predicted; t is 2 angle / pi."""
+
+    def __init__(self, scheduler: Any, own: Tensor) -> None:
+        self.last_scale = float(scheduler.config.sigma_data)
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.cos(t * math.pi / 2)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return torch.sin(t * math.pi / 2)
+
+    def own_time(self, t: float) -> Tensor:
+        return torch.tensor(t * math.pi / 2, dtype=torch.float32)
+
+    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, "steps+1"]:
+        grid = (own.double().cpu() * 2 / math.pi).clamp(max=1)
+        return torch.cat((grid, grid.new_zeros(1)))
+
+    def handed(self, x: Tensor, t: float) -> Tensor:
+        return x * self.last_scale
+
+    def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
+        alpha, sigma = math.cos(t * math.pi / 2), math.sin(t * math.pi / 2)
+        velocity = output / self.last_scale
+        return Prediction(alpha * x - sigma * velocity, sigma * x + alpha * velocity)
+
+
+def rule_of(scheduler: Any, own: Tensor) -> SchedulerRule:
+    """The rule of a `first_order` scheduler whose timesteps are set to a dense grid, of which `own` are the times."""
+    kind = type(scheduler).__name__
+    if kind == "SCMScheduler":
+        return TrigRule(scheduler, own)
+    if kind == _EDM:
+        return EDMRule(scheduler, own)
+    if not hasattr(scheduler, "alphas_cumprod") or scheduler.config.get("use_flow_sigmas"):
+        return FlowRule(scheduler, own)
+    return TableRule(scheduler, own)
+
+
+def replaced(scheduler: Any, name: str | None, changes: Mapping[str, Any]) -> Any:
+    """The scheduler, as another class of diffusers (None: its own) and with some of its options changed."""
+    import diffusers
+
+    kind = type(scheduler) if name is None else getattr(diffusers, name, None)
+    if kind is None or not kind.__name__.endswith("Scheduler"):
+        raise ValueError(f"model.scheduler={name}: a scheduler of diffusers is needed, as DDIMScheduler")
+    return scheduler if name is None and not changes else _changed(scheduler, kind, changes)

@@ -1,0 +1,100 @@
+"""Whole solves through a pipeline's public call: for what depends on its own history, and solvers of diffusers' own.
+
+Here a "clean sample" is the image itself, and time has no meaning between 1 and 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scaling.models.open_call import said
+from scaling.models.pipeline_base import PipelineBase
+from scaling.protocols import Denoise, Encoded, Prediction, Schedule
+from scaling.sampling import Solved
+from scaling.schedules import Flow
+
+
+class WholeSolve:
+    """Hands whole trajectories over to a `WholePipeline`; anything shorter is a ValueError."""
+
+    def steps(self, nfe: int) -> int:
+        if nfe < 1:
+            raise ValueError(f"a pipeline cannot spend nfe={nfe}; the least is 1")
+        return nfe
+
+    def nfe(self, times: Tensor, score: bool = True) -> int:
+        """One evaluation a step; a ValueError where the times are not those of a whole solve."""
+        if times.shape[-1] < 2 or bool((times[..., 0] != 1).any()) or bool((times[..., -1] != 0).any()):
+            shown = [round(float(t), 3) for t in times.reshape(-1, times.shape[-1])[0]]
+            raise ValueError(
+                f"the sampler WholeSolve solves from time 1 to 0 only, not along {shown[:3]}...{shown[-1:]}: take a "
+                f"search of whole solves (random, zero_order, evolutionary at time 1), or model=pipeline as it is"
+            )
+        return times.shape[-1] - 1
+
+    def advance(
+        self,
+        denoise: Denoise,
+        schedule: Schedule,
+        x: Tensor,
+        times: Float[Tensor, "n steps+1"],
+        score: bool,
+        probe: float | None = None,
+    ) -> Solved:
+        self.nfe(times, score)
+        if probe is not None:
+            raise ValueError("whole solves keep nothing in passing: a verifier of the final sample alone is needed")
+        images = denoise(x, times).x0  # the whole grid is the time that it is asked at
+        return Solved(images, images, None)
+
+
+@dataclass(kw_only=True, eq=False)
+class WholePipeline(PipelineBase):
+    """As `Pipeline`, but solved by the pipeline's own loop with its own scheduler, which may be of any class.
+
+    Schedulers that draw noise draw the same for every row. `forwards_per_call` is how many rows the networks see for
+    one step of one image (None: as a first step was seen to make), which every call checks.
+    """
+
+    forwards_per_call: Any = None  # a number, once it is loaded
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.schedule: Schedule = Flow()
+        expected = self.forwards_per_call
+        self._probe()
+        self.forwards_per_call = expected or self.forwards_per_call
+
+    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, "n steps+1"], encoded: Encoded) -> Prediction:
+        """The images of whole solves as `x0`; `t` is the whole grid, as `WholeSolve` gives it."""
+        if t.ndim != 2:
+            raise ValueError("a WholePipeline predicts nothing at a single time: its sampler is WholeSolve")
+        groups = self._groups(encoded["prompt"].tolist())
+        images = [self._solve(prompt, x[rows], t.shape[1] - 1) for prompt, rows in groups]
+        order = torch.tensor([row for _, rows in groups for row in rows], device=images[0].device)
+        return Prediction(torch.cat(images)[order.argsort()], x)
+
+    def decode(self, x0: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """The images themselves."""
+        return x0.clamp(0, 1)
+
+    def _solve(self, prompt: Any, x: Tensor, steps: int) -> Tensor:
+        before, call = self.networks.rows, self.arguments(self._prompts[prompt], len(x), steps, self.device)
+        try:
+            with torch.no_grad(), self.networks.whole_call():
+                images = self.images(self.pipe(**call, latents=x.to(self.device, self._latents.dtype)))
+        except Exception as error:
+            raise said(self.pipe, error) from error
+        made = self.networks.rows - before
+        if made != len(x) * steps * self.forwards_per_call:
+            raise ValueError(
+                f"{type(self.pipe).__name__} made {made / len(x):g} forwards an image in {steps} steps, where "
+                f"{steps * self.forwards_per_call} were expected: set model.forwards_per_call, or a model.scheduler "
+                f"with one evaluation a step (DDIMScheduler, FlowMatchEulerDiscreteScheduler)"
+            )
+        return images
