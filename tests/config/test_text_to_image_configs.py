@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 CONF = Path(__file__).parents[2] / "conf"
 BUDGETS = {
     "flux_dev": 30, "flux_schnell": 4, "sd3": 28, "sd35": 28, "sdxl": 40, "sdxl_dpo": 40, "sdxl_turbo": 1,
-    "sd15": 50, "pixart_sigma": 30, "sana": 20, "qwen_image": 50, "pipeline": 30,
+    "sd15": 50, "pixart_sigma": 30, "sana": 20, "qwen_image": 50, "pipeline": 30, "whole_pipeline": 30,
 }  # fmt: skip
 VERIFIERS = {
     "clip_score": {}, "aesthetic": {}, "siglip": {}, "pickscore": {}, "hps_v2": {}, "image_reward": {},
@@ -30,7 +30,7 @@ def composed(*overrides: str) -> Any:
 
 @pytest.mark.parametrize("model", BUDGETS)
 def test_a_model_brings_conditions_verifier_metrics_and_budget(model: str) -> None:
-    extra = ["model.path=a/b"] if model == "pipeline" else []
+    extra = ["model.path=a/b"] if model.endswith("pipeline") else []
     config = composed(f"model={model}", *extra)
     assert config["conditions"]["path"] == "sayakpaul/drawbench"
     assert config["verifier"]["_target_"].endswith("ClipScore")
