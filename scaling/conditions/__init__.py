@@ -1,0 +1,1 @@
+"""What samples are conditioned on: class labels and prompts, wherever they come from."""

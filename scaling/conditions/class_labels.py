@@ -42,6 +42,7 @@ class ClassLabels:
     subset: Sequence[int | str] | int | str | None = None
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, **{"conditions.count": self.count, "conditions.classes": self.classes})
         checks.whole(**{"conditions.seed": self.seed})
         checks.one_of(("random", "balanced"), **{"conditions.order": self.order})

@@ -28,6 +28,7 @@ class One:
     copies: int = 1
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         if (self.class_label is None) == (self.prompt is None):
             given = "neither" if self.prompt is None else "both"
             raise ValueError(f"conditions=one takes conditions.class_label or conditions.prompt, not {given}")

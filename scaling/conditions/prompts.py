@@ -61,6 +61,7 @@ class Prompts:
     get: str | None = None
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.text(**{"conditions.path": self.path})
         for name in ("column", "encoding", "get"):
             if (value := getattr(self, name)) is not None:

@@ -39,6 +39,7 @@ class ShapesPrompts:
     skip: int = 0
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, **{"conditions.count": self.count})
         checks.whole_from(0, **{"conditions.skip": self.skip})
         checks.whole(**{"conditions.seed": self.seed})

@@ -17,11 +17,22 @@ from scaling.search import branching, particles
 
 @dataclass(frozen=True, kw_only=True)
 class Bfs:
-    """Gives each of `particles` round(particles x softmax(tau x score of its x0 prediction)) descendants.
+    """Gives each particle round(particles x softmax(tau x score of its x0 prediction)) descendants, without chance.
 
-    It does so at step `start` and each `every` after it (shares of all steps), without chance; the list is repeated or
-    cut to the number of particles. tau is constant, or (`increase`, the public code) follows (alpha_t / alpha_s)^2 of
-    each step around that mean. Cost: particles x steps.
+    The list of descendants is repeated or cut to the number of particles.
+
+    Args:
+        particles: at least 1; set by the budget.
+        tau: factor of the scores before the softmax, above 0.
+        schedule: of tau: `constant`, or `increase` (the public code), which follows (alpha_t / alpha_s)^2 of each step
+            around that mean.
+        start: share of the steps before the first weighing, in [0, 1].
+        every: share of the steps between weighings, in (0, 1].
+        eta: of the stochastic step, in (0, 1]; 1 is ancestral.
+
+    Cost: particles x steps.
+    Reads: x0, and the scores' differences.
+    Source: Zhang et al. 2505.23614, BFS.
     """
 
     size_parameter: ClassVar[str] = "particles"
@@ -36,15 +47,18 @@ class Bfs:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, particles=self.particles)
         checks.above(0, tau=self.tau, every=self.every, eta=self.eta)
         checks.one_of(("constant", "increase"), schedule=self.schedule)
         checks.within(0, 1, start=self.start, every=self.every, eta=self.eta)
 
     def cost(self, space: NoiseSpace) -> int:
+        """Search NFE of one condition."""
         return branching.cost(space, self.particles)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         times, last = space.times, len(space.times) - 2
         weighed = particles.weighing_steps(last + 1, self.start, self.every)
         tau = self._taus(space)

@@ -13,9 +13,18 @@ from scaling.search import branching
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """Samples `children` for `block` stochastic steps each, goes on with the best by its x0 prediction, and again.
+    """Samples children of one state for a block of stochastic steps each, goes on with the best, and again.
 
-    The first choice is among the initial noises. Cost: children x steps.
+    They are judged by their x0 prediction; the first choice is among the initial noises.
+
+    Args:
+        children: at least 1; set by the budget.
+        block: steps between choices, at least 1.
+        eta: of the stochastic step, in (0, 1]; 1 is ancestral.
+
+    Cost: children x steps.
+    Reads: x0, and the order of the scores.
+    Source: Singh et al. 2502.00968, CoDe.
     """
 
     size_parameter: ClassVar[str] = "children"
@@ -27,14 +36,17 @@ class Code:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, children=self.children, block=self.block)
         checks.within(0, 1, eta=self.eta)
         checks.above(0, eta=self.eta)
 
     def cost(self, space: NoiseSpace) -> int:
+        """Search NFE of one condition."""
         return branching.cost(space, self.children)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         return branching.branch(
             space,
             width=1,

@@ -18,12 +18,21 @@ from scaling.search import particles
 
 @dataclass(frozen=True, kw_only=True)
 class Dfs:
-    """Samples one noise after the other, and renoises `depth` of the steps up where a prediction is under `threshold`.
+    """Samples one noise after the other, and goes back up where a prediction falls short.
 
-    It looks at the x0 prediction at step `start` and each `every` after it (shares of all steps, as `depth`). When the
-    `backtracks` of a descent are spent, it goes on from the best that the descent saw at that step. A threshold of null
-    is the median of all that was seen at that step before. Anytime. Cost of a descent: steps, and depth x steps more
-    for each backtrack.
+    When the backtracks of a descent are spent, it goes on from the best that the descent saw at that step.
+
+    Args:
+        backtracks: of a descent, at least 0.
+        threshold: of the score of an x0 prediction. None: the median of all that was seen at that step before.
+        depth: share of the steps that a backtrack renoises, in (0, 1].
+        start: share of the steps before the first look, in [0, 1].
+        every: share of the steps between looks, in (0, 1].
+        eta: of the stochastic step, in [0, 1]; 1 is ancestral.
+
+    Cost of a descent: steps, and for each backtrack the steps it goes up and its look; anytime.
+    Reads: x0, and the order of the scores (with a threshold: the scores).
+    Source: Zhang et al. 2505.23614, DFS.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"x0"})
@@ -37,11 +46,13 @@ class Dfs:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(0, backtracks=self.backtracks)
         checks.within(0, 1, depth=self.depth, start=self.start, every=self.every, eta=self.eta)
         checks.above(0, depth=self.depth, every=self.every)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         seen: dict[int, list[float]] = defaultdict(list)
         for descent in count():
             yield from self._descend(space, descent, seen)

@@ -16,11 +16,22 @@ from scaling.protocols import Proposal, SearchRun
 
 @dataclass(frozen=True, kw_only=True)
 class EpsGreedy:
-    """Improves the noise of each step by `rounds` of `neighbors` candidates, judged by the child's x0 prediction.
+    """Improves the noise of each step, judged by the child's x0 prediction.
 
-    A candidate is fresh with probability `eps`, else the pivot plus U(0, `reach`) sqrt(2 d) times a random direction;
-    the round's best becomes the pivot, and the last round's best child is where the next step begins. (Ours is the
-    paper's move; `pivot="keep"` keeps the best of all rounds instead.) Cost: 1 + rounds x neighbors x (steps - 1).
+    A candidate is fresh with probability `eps`, else the pivot plus U(0, reach) sqrt(2 d) times a random direction. The
+    last round's best child is where the next step begins.
+
+    Args:
+        rounds: of each step, at least 1; set by the budget.
+        neighbors: candidates of a round, at least 1.
+        eps: chance of a fresh candidate, in [0, 1].
+        reach: largest distance to the pivot in units of sqrt(2 d), above 0.
+        pivot: `move` makes the round's best the pivot, as the paper; `keep` the best of all rounds.
+        eta: of the stochastic step, in (0, 1]; 1 is ancestral.
+
+    Cost: 1 + rounds x neighbors x (steps - 1).
+    Reads: x0, and the order of the scores.
+    Source: Ramesh and Mardani 2506.03164, noise-trajectory search.
     """
 
     size_parameter: ClassVar[str] = "rounds"
@@ -35,12 +46,14 @@ class EpsGreedy:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, rounds=self.rounds, neighbors=self.neighbors)
         checks.within(0, 1, eps=self.eps, eta=self.eta)
         checks.above(0, reach=self.reach, eta=self.eta)
         checks.one_of(("move", "keep"), pivot=self.pivot)
 
     def cost(self, space: NoiseSpace) -> int:
+        """Search NFE of one condition."""
         times = space.times
         if len(times) < 3:
             raise ValueError(
@@ -49,6 +62,7 @@ class EpsGreedy:
         return 1 + self.rounds * self.neighbors * (len(times) - 3 + space.nfe(times[-2:]))
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         times, last = space.times, len(space.times) - 2
         self.cost(space)
         x = space.start(space.draw("candidate", 0))

@@ -23,11 +23,20 @@ from scaling.search import branching
 class Evolutionary:
     """Solves a population to the end, keeps its elites and breeds the rest from parents that won a tournament.
 
-    A noise mutates to sqrt(1 - mutation^2) x + mutation eps. Generations begin at the times `schedule` one after the
-    other and stay at the last: below 1 the state there mutates to x + std eps, std as one ancestral step of the grid
-    would add. In each tournament the share `tournament` of the population takes part (0.9, the public code). Elites
-    keep their samples and scores at no cost. Anytime. Cost: population x nfes_per_iter, then for each generation
-    (population - elites) x what the grid spends below its time.
+    A noise mutates to sqrt(1 - mutation^2) x + mutation eps. Below time 1 the state there mutates to x + std eps, std
+    as one ancestral step of the grid would add. Elites keep their samples and scores at no cost.
+
+    Args:
+        population: at least 2.
+        elites: at least 0 and fewer than the population.
+        mutation: beta, in (0, 1].
+        tournament: share of the population in each tournament, in (0, 1]; 0.9 is the public code's.
+        schedule: times at which generations begin, from 1 downwards, the last one ever after.
+
+    Cost: population x nfes_per_iter, then a generation (population - elites) x what the grid spends below its time;
+        anytime.
+    Reads: x, and the order of the scores.
+    Source: He et al. 2505.17618, EvoSearch.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"x"})
@@ -39,6 +48,7 @@ class Evolutionary:
     schedule: Sequence[float] = (1.0,)
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(2, population=self.population)
         checks.whole_from(0, elites=self.elites)
         checks.within(0, self.population - 1, elites=self.elites)
@@ -49,6 +59,7 @@ class Evolutionary:
             raise ValueError(f"schedule={list(self.schedule)} must begin at 1 and fall")
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         stops = self._stops(space)
         pool = yield from _solve(space, space.start(space.draw("candidate", range(self.population))), None, stops)
         for generation in count(1):

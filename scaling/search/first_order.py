@@ -15,11 +15,18 @@ from scaling.search import ascent, geometry
 
 @dataclass(frozen=True, kw_only=True)
 class FirstOrder:
-    """Moves the noise by `step` times the gradient and rescales it to the typical Gaussian norm sqrt(d).
+    """Moves the noise along the score's gradient and rescales it to the typical Gaussian norm sqrt(d).
 
-    The plain step scales with the verifier; `normalized` moves by `step` times the noise's norm instead, so that the
-    cosine moved is 1 / sqrt(1 + step^2) where the gradient is orthogonal; what was moved is the
-    candidates' column `cosine`. Cost: 2 nfes_per_iter an iteration, backwards apart.
+    What was moved is the candidates' column `cosine`.
+
+    Args:
+        step: above 0; times the gradient, so that it scales with the verifier.
+        normalized: whether `step` is times the noise's norm instead: the cosine moved is then 1 / sqrt(1 + step^2)
+            where the gradient is orthogonal.
+
+    Cost: 2 nfes_per_iter an iteration, backwards apart; anytime.
+    Reads: the gradient.
+    Source: Ma et al. 2501.09732, section 3.2 and appendix.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"gradient"})
@@ -29,9 +36,11 @@ class FirstOrder:
     normalized: bool = False
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.above(0, step=self.step)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         return ascent.ascend(space, self._move)
 
     def _move(self, noise: Tensor, gradient: Tensor) -> Tensor:

@@ -19,11 +19,19 @@ from scaling.search import branching
 
 @dataclass(frozen=True, kw_only=True)
 class Halving:
-    """Solves `candidates` noises down to each of the times `rungs` and goes on with the best share `keep` of them.
+    """Solves many noises down to each of some times and goes on with the best share of them.
 
     A rung scores the x0 prediction there, which is one evaluation more; times are moved to the nearest of the grid.
     Candidate k is random search's, and with keep = 1 so is every sample.
+
+    Args:
+        candidates: at least 1; set by the budget.
+        rungs: falling times in [0, 1].
+        keep: share that goes on at each rung, in (0, 1].
+
     Cost: the sum over legs of the rows that are left x (nfe of the leg, and 1 where it ends at a rung).
+    Reads: x, and the order of the scores.
+    Source: successive halving (Jamieson and Talwalkar 1502.07943) over the trajectory, as TTSnap 2511.22242 prunes.
     """
 
     size_parameter: ClassVar[str] = "candidates"
@@ -34,6 +42,7 @@ class Halving:
     keep: float = 0.5
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, candidates=self.candidates)
         checks.within(0, 1, keep=self.keep, **{f"rungs[{i}]": t for i, t in enumerate(self.rungs)})
         checks.above(0, keep=self.keep)
@@ -41,9 +50,11 @@ class Halving:
             raise ValueError(f"rungs={list(self.rungs)} must fall")
 
     def cost(self, space: NoiseSpace) -> int:
+        """Search NFE of one condition."""
         return sum(rows * space.nfe(leg) for rows, leg in self._legs(space))
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         x, parents = space.start(space.draw("candidate", range(self.candidates))), None
         for rows, leg in self._legs(space):
             if parents is not None:

@@ -17,12 +17,24 @@ from scaling.protocols import Proposal, SearchRun
 
 @dataclass(frozen=True, kw_only=True)
 class Paths:
-    """Keeps `width` paths: each round renoises each `branches` times by `forward` and solves down by `backward`.
+    """Keeps some paths: each round renoises each of them several times, solves down and keeps the best.
 
     The paths begin with noises solved to time `start`, unscored. A round scores the x0 prediction where it ends (one
-    evaluation more) and keeps the best `width`, of all branches or of each path's own; the last round ends at 0.
-    Legs take their share of nfes_per_iter by time; `backward_nfe` sets that of the rounds instead.
+    evaluation more); the last round ends at 0. Legs take their share of nfes_per_iter by time.
+
+    Args:
+        width: paths, at least 1 (the paper's N).
+        branches: of each path in a round, at least 1 (the paper's M); set by the budget.
+        start: time of the first paths, above 0.
+        forward: how far a round renoises, in (0, 1 - start].
+        backward: how far it solves down, in [forward, 1].
+        rounds: at least 1.
+        selection: of all branches (`overall`) or of each path's own (`per_path`).
+        backward_nfe: NFE of a round's leg, at least 1. None: its share by time.
+
     Cost: width (nfe of the first leg + branches x the sum over rounds of (nfe of the leg + 1; the last without the 1)).
+    Reads: x, and the order of the scores.
+    Source: Ma et al. 2501.09732, section 3.2 and appendix.
     """
 
     size_parameter: ClassVar[str] = "branches"
@@ -38,6 +50,7 @@ class Paths:
     backward_nfe: int | None = None
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, width=self.width, branches=self.branches, rounds=self.rounds)
         checks.above(0, start=self.start, forward=self.forward)
         checks.within(0, 1 - self.start, forward=self.forward)
@@ -47,10 +60,12 @@ class Paths:
             checks.whole_from(1, backward_nfe=self.backward_nfe)
 
     def cost(self, space: NoiseSpace) -> int:
+        """Search NFE of one condition."""
         rounds = sum(space.nfe(leg) for _, leg in self._legs(space))
         return self.width * (space.nfe(self._first(space), score=False) + self.branches * rounds)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         scored = yield Proposal(
             space.start(space.draw("candidate", range(self.width))), self._first(space), score=False
         )

@@ -18,11 +18,20 @@ from scaling.protocols import Proposal, Scored, SearchRun
 class Rbf:
     """Tries one child after the other and goes on with the first whose x0 prediction beats the best so far.
 
-    `initial` noises are judged first (fewer where the budget is small); the rest of `budget` is shared equally by the
-    steps. What a step leaves over is the next one's; a step without a better child goes on with its best and leaves
-    nothing; the last step takes all that is left. The step is an SDE with g = `diffusion` t^2 and the marginals of the
-    ODE; with `convert`, a flow model takes the times, the scale and the g of a variance-preserving path (beta 0.1 to
-    20; other schedules have nothing to convert). Cost: `budget`, at least the steps.
+    The budget that the first noises leave is shared equally by the steps. What a step leaves over is the next one's; a
+    step without a better child goes on with its best and leaves nothing; the last step takes all that is left. The step
+    is an SDE with g = diffusion t^2 and the marginals of the ODE.
+
+    Args:
+        budget: NFE, at least 1; set by the budget.
+        initial: noises judged first, at least 1 (fewer where the budget is small).
+        diffusion: above 0.
+        convert: whether a flow model takes the times, the scale and the g of a variance-preserving path (beta 0.1 to
+            20); other schedules have nothing to convert.
+
+    Cost: budget, and at least the steps.
+    Reads: x0, and the order of the scores.
+    Source: Kim et al. 2503.19385, RBF.
     """
 
     size_parameter: ClassVar[str] = "budget"
@@ -35,16 +44,19 @@ class Rbf:
     convert: bool = True
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, budget=self.budget, initial=self.initial)
         checks.above(0, diffusion=self.diffusion)
 
     def cost(self, space: NoiseSpace) -> int:
+        """Search NFE of one condition."""
         steps = len(space.times) - 1
         if steps < 2:
             raise ValueError(f"rbf needs at least 2 steps; nfes_per_iter={space.nfes_per_iter} gives {steps}")
         return max(self.budget, steps)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         left, rounds = self.cost(space), len(space.times) - 2
         times, scales = self._grid(space)
         initial = min(self.initial, left - rounds)

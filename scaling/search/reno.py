@@ -17,10 +17,19 @@ from scaling.search import ascent
 
 @dataclass(frozen=True, kw_only=True)
 class Reno:
-    """Ascends score + `regularization` times the log density of the noise's norm, by clipped Nesterov steps.
+    """Ascends score + regularization x the log density of the noise's norm, by clipped Nesterov steps.
 
     The norm of a Gaussian of d entries follows a chi distribution: log p = (d - 1) log |x| - |x|^2 / 2 + a constant.
-    Cost: 2 nfes_per_iter an iteration, backwards apart.
+
+    Args:
+        step: above 0.
+        regularization: at least 0.
+        clip: largest norm of a gradient, above 0.
+        momentum: in [0, 1].
+
+    Cost: 2 nfes_per_iter an iteration, backwards apart; anytime.
+    Reads: the gradient.
+    Source: Eyring et al. 2406.04312, ReNO.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"gradient"})
@@ -32,11 +41,13 @@ class Reno:
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.above(0, step=self.step, clip=self.clip)
         checks.within(0, float("inf"), regularization=self.regularization)
         checks.within(0, 1, momentum=self.momentum)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         velocity = torch.zeros(1, *space.shape)
 
         def move(noise: Tensor, gradient: Tensor) -> Tensor:

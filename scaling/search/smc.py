@@ -29,15 +29,27 @@ class Population(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Smc:
-    """Weighs `particles` of a stochastic sampler by potentials of their x0 predictions, and resamples them.
+    """Weighs particles of a stochastic sampler by potentials of their x0 predictions, and resamples them.
 
-    They are weighed at step `start` and each `every` after it (shares of all steps) and at the last, by the prediction
-    that the step makes anyhow. The potential is exp(lambda (score - the score before)), or exp(lambda x the largest
-    score so far) or the sum so far, which the last weight sets right. Resampling waits until the effective sample
-    size is under `ess` x particles (null: never waits); till then weights are carried.
+    They are weighed at step `start` and each `every` after it and at the last, by the prediction that the step makes
+    anyhow. Till they are resampled weights are carried.
 
-    compat="fk_repo" is the public code: it drops the weights of a wait, starts scores at 0, keeps the max at the end
-    and resamples after the step, so that copies share its noise. Cost: particles x steps.
+    Args:
+        particles: at least 1; set by the budget.
+        potential: exp(lambda (score - the score before)) for `difference`, exp(lambda x the largest score so far) for
+            `max`, of the sum so far for `sum`; the last weight sets the latter two right.
+        lambda_: of the tilted law exp(lambda score).
+        start: share of the steps before the first weighing, in [0, 1].
+        every: share of the steps between weighings, in (0, 1].
+        resampling: `multinomial` or `systematic`.
+        ess: resample where the effective sample size is under this share of the particles, in [0, 1]. None: always.
+        eta: of the stochastic step, in (0, 1]; 1 is ancestral.
+        compat: `fk_repo` is the public code: it drops the weights of a wait, starts scores at 0, keeps the max at the
+            end and resamples after the step, so that copies share its noise.
+
+    Cost: particles x steps.
+    Reads: x0, and the scores' differences.
+    Source: Singhal et al. 2501.06848, FK steering.
     """
 
     size_parameter: ClassVar[str] = "particles"
@@ -55,6 +67,7 @@ class Smc:
     compat: str | None = None
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, particles=self.particles)
         checks.one_of(("difference", "max", "sum"), potential=self.potential)
         checks.one_of(("multinomial", "systematic"), resampling=self.resampling)
@@ -63,9 +76,11 @@ class Smc:
         checks.one_of(("fk_repo",), compat=self.compat or "fk_repo")
 
     def cost(self, space: NoiseSpace) -> int:
+        """Search NFE of one condition."""
         return branching.cost(space, self.particles)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         yield from self.run(space)
 
     def run(self, space: NoiseSpace) -> Generator[Proposal, Scored, Population]:

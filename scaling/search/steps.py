@@ -12,9 +12,14 @@ from scaling.protocols import Proposal, SearchRun
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """Solves draw 0 once, with `nfe` denoiser calls; the winner is the answer and is never solved again.
+    """Solves draw 0 once, with more denoiser calls; the winner is the answer and is never solved again.
 
-    Cost: the most that the sampler can spend of `nfe` (its least, where that is more).
+    Args:
+        nfe: at least 1; set by the budget.
+
+    Cost: the most that the sampler can spend of nfe (its least, where that is more); open-loop.
+    Reads: nothing.
+    Source: the baseline of Ma et al. 2501.09732, figure 1.
     """
 
     open_loop: ClassVar[bool] = True
@@ -25,11 +30,14 @@ class Steps:
     nfe: int = 50
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, nfe=self.nfe)
 
     def cost(self, space: NoiseSpace) -> int:
+        """Search NFE of one condition."""
         step = space.nfe(space.schedule.grid(1))
         return max(self.nfe // step, 1) * step
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         yield Proposal(space.start(space.draw("candidate", 0)), space.grid(self.cost(space)))

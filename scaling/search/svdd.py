@@ -17,10 +17,18 @@ from scaling.search import branching, particles
 
 @dataclass(frozen=True, kw_only=True)
 class Svdd:
-    """Takes `children` stochastic steps from one state and goes on with the best, or with one drawn by its score.
+    """Takes stochastic steps from one state and goes on with the best child, or with one drawn by its score.
 
-    A `temperature` above 0 draws the child from softmax(score / temperature). The initial noises are the first
-    children. Cost: children x steps, and no more.
+    They are judged by their x0 prediction; the initial noises are the first children.
+
+    Args:
+        children: at least 1; set by the budget.
+        temperature: 0 for the best; above 0 the child is drawn from softmax(score / temperature).
+        eta: of the stochastic step, in (0, 1]; 1 is ancestral.
+
+    Cost: children x steps.
+    Reads: x0, and the order of the scores (with a temperature: their differences).
+    Source: Li et al. 2408.08252, SVDD.
     """
 
     size_parameter: ClassVar[str] = "children"
@@ -32,15 +40,19 @@ class Svdd:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, children=self.children)
         checks.within(0, float("inf"), temperature=self.temperature)
         checks.within(0, 1, eta=self.eta)
         checks.above(0, eta=self.eta)
 
     def cost(self, space: NoiseSpace) -> int:
+        """Search NFE of one condition."""
         return branching.cost(space, self.children)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
+
         def choose(scores: Float[Tensor, " n"], step: int) -> Int[Tensor, " 1"]:
             if self.temperature == 0:
                 return branching.best(scores, 1)

@@ -14,10 +14,17 @@ from scaling.search import geometry
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroOrder:
-    """Solves `neighbors` noises at a fixed `cosine` to the pivot each round; the best becomes the pivot.
+    """Solves neighbors of a pivot noise each round; the best becomes the pivot.
 
-    Where no neighbor beats the pivot, `keep` holds on to it at no cost, `move` takes the round's best all the same, and
-    `restart` draws a fresh one (one more solve). Cost of K rounds: nfes_per_iter (1 + neighbors K), plus the restarts.
+    Args:
+        neighbors: of a round, at least 1.
+        cosine: of a neighbor to the pivot, in [-1, 1].
+        pivot: where no neighbor beats it, `keep` holds on to it at no cost, `move` takes the round's best all the same,
+            and `restart` draws a fresh one (one more solve).
+
+    Cost of K rounds: nfes_per_iter (1 + neighbors K), plus the restarts; anytime.
+    Reads: the order of the scores.
+    Source: Ma et al. 2501.09732, section 3.2.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset()
@@ -27,11 +34,13 @@ class ZeroOrder:
     pivot: str = "keep"
 
     def __post_init__(self) -> None:
+        """Checks the parameters."""
         checks.whole_from(1, neighbors=self.neighbors)
         checks.within(-1, 1, cosine=self.cosine)
         checks.one_of(("keep", "move", "restart"), pivot=self.pivot)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
+        """One run in this noise space."""
         fresh = count()
         pivot = None
         for round in count():

@@ -25,7 +25,8 @@ class Run:
     """What a search proposed and was told, and what that cost: as predicted (`nfe`) and as counted (`calls`)."""
 
     proposals: list[Proposal] = field(default_factory=list)
-    answers: list[Scored] = field(default_factory=list)
+    answers: list[Scored] = field(default_factory=list)  # as they were given
+    handed: list[Scored] = field(default_factory=list)  # the same, as the search has left them
     nfe: int = 0
     calls: int = 0
     ended: bool = False  # by itself, not closed by the cap
@@ -87,7 +88,8 @@ def drive(
             proposal = replace(proposal, x=proposal.x[:affordable])
         answer = _answer(denoiser, space, proposal, score, condition, run)
         run.proposals.append(proposal)
-        run.answers.append(answer)
+        run.answers.append(copied(answer))
+        run.handed.append(answer)
         run.nfe += price(space, proposal) * len(proposal.x)
         try:
             proposal = generator.send(answer)
@@ -95,6 +97,12 @@ def drive(
             proposal, run.ended, run.value = None, True, end.value
     generator.close()
     return run
+
+
+def copied(answer: Scored) -> Scored:
+    """The same answer in tensors of its own."""
+    gradient = None if answer.gradient is None else answer.gradient.clone()
+    return Scored(answer.x.clone(), answer.x0.clone(), answer.scores.clone(), answer.ids.clone(), gradient)
 
 
 def _answer(

@@ -1,16 +1,16 @@
 """What every search in conf/search must do, whatever its method."""
 
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from configs import built, options
-from driver import COARSE, drive, model, price, space_of
+from driver import COARSE, drive, model, price, space_of, target
 
-from scaling.protocols import Condition, Search, SearchTraits
+from scaling.protocols import Condition, Proposal, Search, SearchTraits
 from scaling.sampling import Euler, Heun
 from scaling.schedules import Flow
 
@@ -36,10 +36,43 @@ def samplers(search):
 
 
 def same(one, other):
+    """Whether two runs proposed the same and were told the same, scored or not."""
     return len(one.proposals) == len(other.proposals) and all(
-        torch.equal(p.x, q.x) and torch.equal(p.times, q.times) and torch.equal(a.scores, b.scores) if p.score else True
+        (p.score, p.gradient) == (q.score, q.gradient)
+        and equal(p.parents, q.parents)
+        and torch.equal(p.x, q.x)
+        and torch.equal(p.times, q.times)
+        and unchanged(a, b)
         for p, q, a, b in zip(one.proposals, other.proposals, one.answers, other.answers, strict=True)
     )
+
+
+def unchanged(one, other):
+    """Whether two answers are one, a score that was not asked for (NaN) too."""
+    return all(equal(getattr(one, each.name), getattr(other, each.name)) for each in fields(one))
+
+
+def equal(one, other):
+    return one is other or (one is not None and other is not None and torch.equal(told(one), told(other)))
+
+
+def told(tensor):
+    return tensor.nan_to_num(nan=-1e30) if tensor.is_floating_point() else tensor
+
+
+def test_runs_that_differ_where_nothing_is_scored_are_not_the_same():
+    space = space_of(model(), nfe=10)
+
+    def stops(shift):
+        def search(space):
+            x = space.start(space.draw("candidate", 0))
+            scored = yield Proposal(x + shift, space.times[:6], score=False)
+            yield Proposal(torch.zeros_like(scored.x), space.times[5:])
+
+        return search
+
+    assert same(drive(stops(0.0), space), drive(stops(0.0), space))
+    assert not same(drive(stops(0.0), space), drive(stops(0.1), space))
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -116,12 +149,20 @@ def test_the_global_random_states_are_untouched(search):
 
 
 def test_answers_are_not_written_to(search):
-    run = drive(search, space_of(model(), nfe=10), cap=200)
-    again = drive(search, space_of(model(), nfe=10), cap=200)
-    for a, b in zip(run.answers, again.answers, strict=True):
-        assert torch.equal(a.x, b.x)
-        assert torch.equal(a.x0, b.x0)
-        assert torch.equal(a.ids, b.ids)
+    assert untouched(drive(search, space_of(model(), nfe=10), cap=200))
+
+
+def untouched(run):
+    return all(unchanged(*pair) for pair in zip(run.answers, run.handed, strict=True))
+
+
+@pytest.mark.parametrize("name", ["x", "x0", "scores", "ids"])
+def test_a_write_to_an_answer_is_seen(name):
+    def writes(space):
+        scored = yield Proposal(space.start(space.draw("candidate", 0)), space.times)
+        getattr(scored, name).add_(1)
+
+    assert not untouched(drive(writes, space_of(model(), nfe=10)))
 
 
 def test_closes_cleanly_at_any_ordinal(search):
@@ -192,3 +233,29 @@ def test_is_in_the_documentations_table(search):
     assert ("open-loop" in row[4]) == SearchTraits.of(search).open_loop
     assert all(need in row[5] for need in SearchTraits.of(search).requires)
     assert f"`{SearchTraits.of(search).size_parameter}`" in row[6] or not sized(search)
+
+
+def test_it_asks_for_gradients_exactly_where_it_requires_them(search):
+    run = drive(search, space_of(model(), nfe=10), cap=200)
+    assert any(p.gradient for p in run.proposals) == ("gradient" in SearchTraits.of(search).requires)
+
+
+def test_it_steps_by_itself_exactly_where_it_requires_the_stochastic_sampler(search):
+    run = drive(search, space_of(model(), nfe=10), cap=200)
+    single = any(len(p.times) == 1 and float(p.times[0]) > 0 for p in run.proposals)
+    assert single == ("stochastic" in SearchTraits.of(search).requires)
+
+
+def test_only_their_order_matters_exactly_where_calibrated_scores_are_not_required(search):
+    requires = SearchTraits.of(search).requires
+    if "gradient" in requires:
+        return
+    runs = [drive(search, space_of(model(), nfe=10), score=score, cap=400) for score in (target, increasing)]
+    proposed = [[proposal.x for proposal in run.proposals] for run in runs]
+    alike = len(proposed[0]) == len(proposed[1]) and all(map(torch.equal, *proposed))
+    assert alike == ("calibrated" not in requires)
+
+
+def increasing(x0):
+    """Another scale of the same order."""
+    return -target(x0).square()  # distances grow, so that no two scores become one

@@ -15,21 +15,46 @@ def test_cost(rounds, neighbors, nfe):
     assert search.cost(space) == run.nfe == run.calls == 1 + rounds * neighbors * (nfe - 1)
 
 
-def test_candidates_are_near_the_pivot_or_fresh():
-    space, pivot = space_of(model()), torch.tensor([[0.5, -2.0]])
-    reach = 0.15 * math.sqrt(2 * 2)
-    names = [f"n{i}" for i in range(300)]
-    near = torch.cat([EpsGreedy(eps=0.0, neighbors=5)._candidates(space, name, pivot) for name in names])
-    distance = (near - pivot).norm(dim=1)
-    assert float(distance.max()) <= reach + 1e-6
-    assert float(distance.mean()) == pytest.approx(reach / 2, rel=0.1)
-    assert (near - pivot).mean(0).norm() < 4 * reach / math.sqrt(len(near))
-    fresh = EpsGreedy(eps=1.0, neighbors=5)._candidates(space, "n0", pivot)
-    assert torch.equal(fresh, space.draw("n0", range(5)))
-    mixed = torch.cat([EpsGreedy(neighbors=5)._candidates(space, name, pivot) for name in names])
-    draws = torch.cat([space.draw(name, range(5)) for name in names])
-    share = float((mixed == draws).all(1).float().mean())
-    assert abs(share - 0.4) < 4 * math.sqrt(0.24 / len(mixed))
+def noises(space, run, which):
+    """The noises behind the children of one round of the first step, from what was proposed."""
+    (x0, parent), child = (run.answers[0].x0, run.proposals[0].x), run.proposals[which]
+    t, s = float(run.proposals[0].times[0]), float(child.times[0])
+    nothing = torch.zeros(1, 2)
+    std = space.step(nothing, nothing, t, s, torch.ones(1, 2))
+    return (child.x - space.step(parent, x0, t, s, nothing)) / std
+
+
+def second_rounds(eps):
+    """Over many runs: the pivot that the first round of a step left, and the noises of its second round."""
+    pivots, tried = [], []
+    for seed in range(200):
+        space = space_of(model(), nfe=2, seed=seed)
+        run = drive(EpsGreedy(eps=eps, neighbors=5, rounds=2), space, stop_after=3)
+        best = int(run.answers[1].scores.argmax())
+        pivots.append(noises(space, run, 1)[best].expand(5, 2))
+        tried.append(noises(space, run, 2))
+    return torch.cat(pivots), torch.cat(tried)
+
+
+REACH = 0.15 * math.sqrt(2 * 2)
+
+
+def test_candidates_are_near_the_pivot():
+    pivots, near = second_rounds(eps=0.0)
+    distance = (near - pivots).norm(dim=1)
+    assert float(distance.max()) <= REACH + 1e-4
+    assert float(distance.mean()) == pytest.approx(REACH / 2, rel=0.1)
+    assert (near - pivots).mean(0).norm() < 4 * REACH / math.sqrt(len(near))
+
+
+def test_candidates_are_fresh_with_probability_eps():
+    pivots, fresh = second_rounds(eps=1.0)
+    assert float(fresh.mean().abs()) < 4 / math.sqrt(fresh.numel())
+    assert float(fresh.var()) == pytest.approx(1, abs=4 * math.sqrt(2 / fresh.numel()))
+    by_chance = float(((fresh - pivots).norm(dim=1) <= REACH).float().mean())  # fresh ones that happen to be near
+    pivots, mixed = second_rounds(eps=0.4)
+    far = float(((mixed - pivots).norm(dim=1) > REACH + 1e-4).float().mean())
+    assert abs(far - 0.4 * (1 - by_chance)) < 4 * math.sqrt(0.24 / len(mixed))
 
 
 @pytest.mark.parametrize("pivot", ["move", "keep"])

@@ -5,9 +5,10 @@ import torch
 from driver import COARSE, drive, model, space_of
 
 from scaling.noise import NoiseSpace
+from scaling.protocols import Scored
 from scaling.sampling import Euler
 from scaling.schedules import Flow
-from scaling.search.rbf import Rbf, _State
+from scaling.search.rbf import Rbf
 
 
 def rounds(run):
@@ -66,40 +67,65 @@ def test_small_budgets_shrink_the_first_choice():
     assert len(run.proposals[0].x) == 20 - 9
 
 
+def converted(steps):
+    """The times of a variance-preserving path, beta 0.1 to 20, and what flow calls them and the scale between both."""
+    r = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+    alpha = torch.exp(-(r**2) * 19.9 / 4 - 0.05 * r)
+    sigma = (1 - alpha**2).sqrt()
+    return r, sigma / (alpha + sigma), alpha + sigma
+
+
+def climb(search, space, answers):
+    """What it proposes where every child beats the best so far: one child a step; `answers` are its x0 predictions."""
+    run = search(space)
+    proposals, score = [next(run)], 0.0
+    while len(proposals[-1].times) == 1:
+        x, score = proposals[-1].x, score + 1
+        proposals.append(run.send(Scored(x, answers(x, proposals[-1].times), torch.tensor([score]), torch.tensor([0]))))
+    run.close()
+    return proposals
+
+
 @pytest.mark.parametrize("schedule", [Flow(), Flow(shift=3.0), COARSE])
 @pytest.mark.parametrize("convert", [True, False])
 @pytest.mark.parametrize("steps", [4, 15])
 def test_its_step_has_the_exact_marginals(schedule, convert, steps):
-    mean, std, n = 0.7, 0.5, 40000
-    rng, search = torch.Generator().manual_seed(0), Rbf(convert=convert)
-    space = NoiseSpace(0, "k", (1,), schedule, Euler(), steps)
-    times, scales = search._grid(space)
-    assert bool((times.diff() < 0).all())
-    assert (float(times[0]), float(times[-1])) == (1, 0)
-    for i in range(steps - 1):
-        t, s = times[i], times[i + 1]
-        state = object.__new__(_State)
-        state.x0 = mean + std * torch.randn(n, generator=rng)
-        state.x = schedule.alpha(t) * state.x0 + schedule.sigma(t) * torch.randn(n, generator=rng)
-        noise = torch.randn(n, generator=rng)
-        child = search._child(space, state, times[i : i + 2], scales[i : i + 2], noise)
-        variance = float((schedule.alpha(s) * std) ** 2 + schedule.sigma(s) ** 2)
-        assert abs(child.mean() - schedule.alpha(s) * mean) < 4 * (variance / n) ** 0.5
-        assert abs(child.var() - variance) < 4 * variance * (2 / n) ** 0.5
-        fresh = search.diffusion * scales[i, 0] ** 2 * (scales[i, 0] - scales[i + 1, 0]).sqrt() / scales[i + 1, 1]
-        added = (child - space.step(state.x, state.x0, float(t), float(s), eta=0.0)).var()
-        if fresh < 0.5 * schedule.sigma(s):
-            assert added > 0.9 * fresh**2
+    """Unit Gaussian data in very many dimensions, each answer drawn from the exact law of x0 given x."""
+    n, rng, told = 40000, torch.Generator().manual_seed(0), []
+    space = NoiseSpace(0, "k", (n,), schedule, Euler(), steps)
+
+    def posterior(x, times):
+        a, s = float(schedule.alpha(times)), float(schedule.sigma(times))
+        told.append((a * x + s * torch.randn(x.shape, generator=rng) * (a * a + s * s) ** 0.5) / (a * a + s * s))
+        return told[-1]
+
+    search = Rbf(budget=steps, initial=1, convert=convert)
+    proposals = climb(search, space, posterior)
+    assert len(proposals) == steps
+    is_flow = isinstance(schedule, Flow)
+    seen = converted(steps)[0] if convert and is_flow else space.times
+    scale = converted(steps)[2] if convert and is_flow else torch.ones(steps + 1)
+    for i, x0 in enumerate(told):
+        (x, child), (t, s) = (proposals[i].x, proposals[i + 1].x), (proposals[i].times[0], proposals[i + 1].times[0])
+        alpha, sigma = float(schedule.alpha(s)), float(schedule.sigma(s))
+        assert abs(float((child * x0).mean()) - alpha) < 6 / n**0.5
+        assert abs(float(child.var()) - (alpha**2 + sigma**2)) < 4 * (alpha**2 + sigma**2) * (2 / n) ** 0.5
+        fresh = min(float(search.diffusion * seen[i] ** 2 * (seen[i] - seen[i + 1]).sqrt() / scale[i + 1]), sigma)
+        eps = (x - float(schedule.alpha(t)) * x0) / float(schedule.sigma(t))
+        assert abs(float((child * eps).mean()) - (sigma**2 - fresh**2) ** 0.5) < 6 / n**0.5, "the rest of sigma is kept"
 
 
 def test_conversion_matches_signal_to_noise_of_the_variance_preserving_path():
-    space = space_of(model(), nfe=10)
-    times, scales = Rbf()._grid(space)
-    r = scales[1:-1, 0]
-    alpha = torch.exp(-(r**2) * 19.9 / 4 - 0.05 * r)
-    torch.testing.assert_close((1 - times[1:-1]) / times[1:-1], alpha / (1 - alpha**2).sqrt())
-    torch.testing.assert_close(scales[1:-1, 1] * times[1:-1], (1 - alpha**2).sqrt())
-    assert torch.equal(Rbf()._grid(space_of(model(COARSE), nfe=10))[0], space_of(model(COARSE), nfe=10).times)
+    def times(schedule):
+        space = NoiseSpace(0, "k", (1,), schedule, Euler(), 10)
+        proposals = climb(Rbf(budget=10, initial=1), space, lambda x, times: x)
+        return torch.cat([p.times for p in proposals]), space.times
+
+    flow, _ = times(Flow())
+    torch.testing.assert_close(flow[1:-1], converted(10)[1][1:-1])
+    assert (float(flow[0]), float(flow[-1])) == (1, 0)
+    coarse, own = times(COARSE)
+    assert torch.equal(coarse, own), "it has nothing to convert"
 
 
 def test_one_step_is_too_few():
