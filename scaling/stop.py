@@ -1,4 +1,7 @@
-"""Asked to stop, a run ends at the next batch boundary, where everything so far is in the journal."""
+"""Asked to stop, a run ends at the next batch boundary, where everything so far is in the journal.
+
+Code that comes to none, such as a search that never yields, is interrupted after a while.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # SIGUSR2 is submitit's own; SIGTERM is scancel's
+# SIGTERM is scancel's, SIGHUP a closed terminal's, SIGINT Ctrl-C's, SIGUSR2 submitit's own
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+GRACE = 20.0  # seconds for a batch to end; then whatever runs is interrupted, which loses that batch alone
 _asked: list[int] = []
 _before: dict[int, Any] = {}
 
@@ -26,11 +31,15 @@ def stopping_at_batches() -> Iterator[None]:
         yield
         return
     _asked.clear()
-    _before.update({number: signal.signal(number, _ask) for number in SIGNALS})
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup, and shells in the background, leave us alone
+            _before[number] = signal.signal(number, _ask)
+    _before[signal.SIGALRM] = signal.signal(signal.SIGALRM, _interrupt)
     try:
         yield
     finally:
         _restore()
+        _asked.clear()
 
 
 def asked_to_stop() -> int | None:
@@ -45,18 +54,34 @@ def check_stop() -> None:
     number, requeue = _asked[0], _before.get(signal.SIGUSR2)
     _restore()
     _asked.clear()
-    name = signal.Signals(number).name
-    print(f"stopped by {name}: all is kept so far, the same command goes on from here", file=sys.stderr, flush=True)
-    if number != signal.SIGTERM and callable(requeue):
+    _say(f"stopped by {signal.Signals(number).name}: all is kept so far, the same command goes on from here")
+    if number in (signal.SIGUSR1, signal.SIGUSR2) and callable(requeue):
         requeue(number, None)  # submitit's handler; after SIGTERM Slurm itself requeues what it preempted
     raise Stopped(128 + number)
 
 
 def _ask(number: int, frame: FrameType | None) -> None:
+    again = number == signal.SIGINT and number in _asked
     _asked.append(number)
+    if again:
+        check_stop()
+    if number == signal.SIGINT:
+        _say("stopping at the end of this batch; Ctrl-C once more stops at once")
+    if number not in (signal.SIGUSR1, signal.SIGUSR2):  # these come minutes before the end
+        signal.setitimer(signal.ITIMER_REAL, GRACE)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    check_stop()
+
+
+def _say(words: str) -> None:
+    with suppress(OSError):  # the terminal may be gone, which is why we stop
+        print(words, file=sys.stderr, flush=True)
 
 
 def _restore() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in _before.items():
         signal.signal(number, signal.SIG_DFL if handler is None else handler)
     _before.clear()

@@ -96,7 +96,8 @@ def visit(work: Work, path_of: Callable[[int], Path], make: Make) -> list[Path]:
     paths = [path_of(number) for number in left]
     pause, top = PAUSE[0], len(work.caps)
     title = study.run if study.order == "conditions" else f"{study.run}, rung {top}"
-    with Progress(title, len(study.conditions), study.progress) as progress:
+    nfe = sum(stage.cap for stage in work.stages)
+    with Progress(title, len(study.conditions), study.progress, nfe) as progress:
         while left:
             before = len(left)
             for number, conditions in list(left.items()):
@@ -106,7 +107,9 @@ def visit(work: Work, path_of: Callable[[int], Path], make: Make) -> list[Path]:
                     progress.block(len(left.pop(number)), _mean_score(path), not there)
             check_stop()
             pause = PAUSE[0] if len(left) < before else min(2 * pause, PAUSE[1], work.leases.patience / 10)
-            if left:
+            if left and len(left) == before:
+                folders = [stream.block_folder(number) for number in left for _, stream in streams]
+                progress.waiting(work.leases.waiting_for(folders))
                 time.sleep(pause)
     return paths
 

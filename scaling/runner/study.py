@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ from scaling.protocols import (
 from scaling.runner.blocks import Work, halved, run_blocks, spent
 from scaling.runner.calibration import Calibration, calibrate
 from scaling.runner.heartbeat import at_work
+from scaling.runner.progress import Waiting, print_error
 from scaling.runner.resolve import what_to_keep
 from scaling.runner.selection import select
 from scaling.sampling import Euler, Sampler
@@ -199,7 +199,7 @@ def execute(study: Study) -> Path:
         prepare(list(study.conditions))
     calibrate(study, execute)
     journal = Path(study.output_dir) / "journal"
-    leases = Leases(study.patience)
+    leases = Leases(study.patience, on_wait=Waiting(study.run, study.progress))
     residents = Residents(study.denoiser, study.scored, study.extractors) if study.phases else None
     if residents is not None:
         residents.bring(MODEL)
@@ -211,7 +211,7 @@ def execute(study: Study) -> Path:
     if study.phases and keep != "latents":
         raise ValueError(f"phases=true keeps all latents until they are scored: raise journal.limit_gb ({said})")
     if said and study.progress:
-        print(said, file=sys.stderr, flush=True)
+        print_error(said)
     with at_work(study.folder, study.patience):
         for ladder in climbs(study.stages(), study.order):
             _climb(Work(study, batches, journal, study.name("verifier"), keep, leases, ladder))

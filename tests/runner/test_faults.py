@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,12 @@ import torch
 from studies import Toward, mixture, study
 
 import scaling
+from scaling import stop
 from scaling.budget import Budget
 from scaling.engine.batches import Batches
 from scaling.search.random import Random
 from scaling.search.zero_order import ZeroOrder
-from scaling.stop import Stopped, stopping_at_batches
+from scaling.stop import Stopped, asked_to_stop, stopping_at_batches
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 
@@ -152,7 +154,7 @@ def test_a_row_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
         scaling.run(study(tmp_path, denoiser=Heavy(0)))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_stops_at_the_next_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     whole = curve(scaling.run(study(tmp_path / "whole")))
     begun = finished = 0
@@ -168,9 +170,9 @@ def test_a_signal_stops_at_the_next_batch(tmp_path: Path, monkeypatch: pytest.Mo
         return answers
 
     monkeypatch.setattr(Batches, "_solve", asked)
-    with pytest.raises(Stopped) as stop, stopping_at_batches():
+    with pytest.raises(Stopped) as stopped, stopping_at_batches():
         scaling.run(study(tmp_path / "stopped"))
-    assert stop.value.code == 128 + number
+    assert stopped.value.code == 128 + number
     assert begun == finished == 3
     assert curve(scaling.run(study(tmp_path / "stopped"))) == whole
     assert begun == 20 * 8 // 16  # nothing was paid twice
@@ -192,3 +194,46 @@ def test_a_user_signal_requeues_where_somebody_requeues(tmp_path: Path, monkeypa
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert asked == [signal.SIGUSR1]
+
+
+class Endless:
+    """A search that never proposes anything."""
+
+    def __call__(self, space: object) -> Iterator[object]:
+        while True:
+            time.sleep(0.001)
+        yield  # type: ignore[unreachable]
+
+
+def test_code_that_comes_to_no_batch_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop, "GRACE", 0.1)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped), stopping_at_batches():
+        timer.start()
+        next(Endless()(None))
+    timer.join()
+
+
+def test_ctrl_c_twice_stops_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Stopped) as stopped, stopping_at_batches():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert stopped.value.code == 130
+    asked, ended = capsys.readouterr().err.splitlines()
+    assert "Ctrl-C once more" in asked
+    assert ended.startswith("stopped by SIGINT: all is kept so far")
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_who_was_started_to_ignore_a_signal_goes_on_ignoring_it(number: int) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with stopping_at_batches():
+            os.kill(os.getpid(), number)
+            assert asked_to_stop() is None
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert asked_to_stop() == signal.SIGUSR1
+    finally:
+        signal.signal(number, before)
