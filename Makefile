@@ -7,7 +7,7 @@ FIG ?= fig03
 MARKERS ?= not slow and not slurm and not ray and not browser # `make test MARKERS=` runs everything
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check figures figure bench format clean
+.PHONY: docs help run test check figures figure bench format clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,10 @@ figures: $(VENV)/installed ## draw every embedded figure and table whose runs ar
 
 figure: $(VENV)/installed ## draw one: make figure FIG=fig06
 	$(BIN)/scaling-study figure $(FIG)
+
+docs: $(VENV)/installed-dev ## build the documentation into build/site
+	@$(BIN)/pip install --quiet 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.26'
+	$(BIN)/mkdocs build --strict
 
 bench: $(VENV)/installed ## speed as ratios, measured here
 	$(BIN)/python scripts/bench.py
