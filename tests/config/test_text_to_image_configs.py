@@ -13,8 +13,11 @@ from omegaconf import OmegaConf
 
 CONF = Path(__file__).parents[2] / "conf"
 BUDGETS = {
-    "flux_dev": 30, "flux_schnell": 4, "sd3": 28, "sd35": 28, "sdxl": 40, "sdxl_dpo": 40, "sdxl_turbo": 1,
-    "sd15": 50, "pixart_sigma": 30, "sana": 20, "qwen_image": 50, "pipeline": 30, "whole_pipeline": 30,
+    "flux_dev": 30, "flux_schnell": 4, "sd3": 28, "sd35": 28, "sdxl": 40, "sdxl_dpo": 40, "sdxl_turbo": 1, "sd15":
+    50, "pixart_sigma": 30, "sana": 20, "qwen_image": 50, "pipeline": 30, "whole_pipeline": 30, "flux2_dev": 50,
+    "flux2_klein": 4, "z_image": 50, "z_image_turbo": 8, "sana_sprint": 2, "lumina2": 50, "chroma": 40, "cogview4":
+    50, "hidream": 50, "krea2": 28, "hunyuan_image": 50, "kandinsky5": 50, "pixart_alpha": 20, "kolors": 50,
+    "playground_v25": 50,
 }  # fmt: skip
 VERIFIERS = {
     "clip_score": {}, "aesthetic": {}, "siglip": {}, "pickscore": {}, "hps_v2": {}, "image_reward": {},
@@ -30,7 +33,7 @@ def composed(*overrides: str) -> Any:
 
 @pytest.mark.parametrize("model", BUDGETS)
 def test_a_model_brings_conditions_verifier_metrics_and_budget(model: str) -> None:
-    extra = ["model.path=a/b"] if model.endswith("pipeline") else []
+    extra = ["model.path=a/b"] if model in ("pipeline", "whole_pipeline", "krea2") else []
     config = composed(f"model={model}", *extra)
     assert config["conditions"]["path"] == "sayakpaul/drawbench"
     assert config["verifier"]["_target_"].endswith("ClipScore")
