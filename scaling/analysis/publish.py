@@ -25,21 +25,10 @@ from urllib.parse import urlparse
 import numpy as np
 
 from scaling.analysis.runs.folder import Run, open_run
+from scaling.schema import COSTS, LABELS
 
 PROJECT = "scaling"
-COSTS = (
-    "candidates",
-    "search_nfe",
-    "final_nfe",
-    "nfe",
-    "forwards",
-    "backwards",
-    "decodes",
-    "verifier_calls",
-    "gflops",
-    "conditions",
-)
-IDENTITY = ("model", "verifier", "search", "guidance_scale", "seed")
+LOGGED = ("budget_nfe", *COSTS, "conditions")  # of every rung, beside its metrics
 LOW, HIGH = "_ci_low", "_ci_high"  # endings of the interval's columns
 
 
@@ -79,7 +68,7 @@ def history(run: Run) -> Iterator[dict[str, Any]]:
     """A row per rung as it is logged: every cost, and every metric with its interval."""
     by_rung: dict[int, dict[str, Any]] = {}
     for point in run.curve:
-        row = by_rung.setdefault(point.rung, {name: getattr(point, name) for name in COSTS})
+        row = by_rung.setdefault(point.rung, {name: getattr(point, name) for name in LOGGED})
         values = {point.metric: point.value, point.metric + LOW: point.ci_low, point.metric + HIGH: point.ci_high}
         row.update({name: value for name, value in values.items() if np.isfinite(value)})
     yield from (by_rung[rung] for rung in sorted(by_rung))
@@ -98,7 +87,7 @@ def _log(run: Run, settings: dict[str, Any], tags: Sequence[str], first: int, ti
         name=run.name,
         job_type=run.identity.search,
         tags=[tag[:64] for tag in dict.fromkeys(tags)],
-        config={**run.config, "identity": {name: getattr(run.identity, name) for name in IDENTITY}},
+        config={**run.config, "identity": {name: getattr(run.identity, name) for name in LABELS}},
         dir=str(run.path),
         settings=quiet,
     )

@@ -52,9 +52,6 @@ class Stream:
     def block(self, number: int, conditions: Sequence[Condition], lease: Lease | None = None) -> Block:
         return Block(self.block_folder(number), conditions, lease)
 
-    def candidates_path(self, number: int) -> Path:
-        return self.folder / "candidates" / f"part-{number:05d}.parquet"
-
 
 def blocks_of(conditions: Conditions, size: int) -> Iterator[tuple[int, list[Condition]]]:
     """The conditions in fixed runs of `size`, numbered; the last may be shorter."""

@@ -1,4 +1,4 @@
-"""The candidates of a block as a table for people and their tools, once per stream."""
+"""The candidates of a block as a table for people and their tools; each run writes its own."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ import numpy as np
 
 from scaling.engine.loop import Task
 from scaling.output.tables import write_parquet
+from scaling.schema import SEARCH, Candidate, names
+
+
+def candidates_path(folder: Path, number: int, budget_nfe: int | None = None) -> Path:
+    """Where a run keeps the candidates of a block; a search that is sized anew for a rung has a file for each."""
+    rung = "" if budget_nfe is None else f"{budget_nfe}-"
+    return folder / "candidates" / f"part-{rung}{number:05d}.parquet"
 
 
 def write_candidates(path: Path, task: Task, first: int) -> None:
-    """Writes one row a candidate with every score known under a name; an older table's other scores stay."""
-    block = task.block
-    keys = np.argwhere(~np.isnan(block.dense("spent")))
-    columns: dict[str, np.ndarray] = {"condition": first + keys[:, 0], "candidate": keys[:, 1]}
-    for name, column in (("parent", "parent"), ("round", "round"), ("nfe", "spent")):
-        columns[name] = block.get(column, keys).astype(np.int64)
-    for name in ("t", "cosine"):
-        columns[name] = block.dense(name)[keys[:, 0], keys[:, 1]]
-    for name, column in task.batches.score_columns.items():
-        columns[name] = block.dense(column)[keys[:, 0], keys[:, 1]]
-    if path.exists():
-        import pyarrow.parquet as pq
+    """Writes one row a candidate within the task's budget, with every score that the run asks for.
 
-        old = pq.read_table(path)
-        if old.num_rows == len(keys):
-            columns = {**{n: old[n].to_numpy() for n in old.column_names if n not in columns}, **columns}
-            if set(columns) == set(old.column_names):
-                return
-    write_parquet(path, columns)
+    `first` is the place of the block's first condition in the study.
+    """
+    block = task.block
+    keys = np.argwhere(block.dense("spent") <= task.cap)  # NaN where there is none
+    in_journal = {"parent": "parent", "round": "round", "spent_nfe": "spent", "t": "t", "cosine": "cosine"}
+    values = {name: block.dense(column)[keys[:, 0], keys[:, 1]] for name, column in in_journal.items()}
+    whole = {name: block.get(in_journal[name], keys).astype(np.int64) for name in ("parent", "round", "spent_nfe")}
+    columns = {"condition": first + keys[:, 0], "candidate": keys[:, 1], **values, **whole}
+    scores = {
+        SEARCH + name: block.dense(column)[keys[:, 0], keys[:, 1]]
+        for name, column in task.batches.score_columns.items()
+    }
+    write_parquet(path, {**{name: columns[name] for name in names(Candidate)}, **scores})

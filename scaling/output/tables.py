@@ -15,16 +15,11 @@ import torch
 from scaling.journal.stream import blocks_of, write_atomically
 from scaling.output.block_result import COSTS, load
 from scaling.protocols import Conditions, Metric
+from scaling.schema import SEARCH, Point, Replicate, Winner, names
 from scaling.statistics import jackknife_interval, mean_interval
 
 CHUNK = 1024  # rows that a metric is given at a time
 GROUPS = 20  # of the delete-group jackknife: condition index modulo this
-LABELS = ("model", "verifier", "search", "guidance_scale", "seed")
-HEADER = (
-    *LABELS,
-    *("candidates", "search_nfe", "final_nfe", "nfe", "forwards", "backwards", "decodes", "verifier_calls", "gflops"),
-    *("metric", "value", "ci_low", "ci_high", "conditions"),
-)
 
 
 @dataclass(frozen=True)
@@ -38,19 +33,25 @@ class Values:
 def write_curve(
     folder: Path,
     parts: Sequence[Path],
-    rungs: int,
+    caps: Sequence[int],
     labels: Mapping[str, Any],
     gflops: float,
     metrics: Mapping[str, Metric],
 ) -> None:
-    """Writes curve.csv and replicates.parquet; fewer conditions than the jackknife's groups have no set metrics."""
+    """Writes curve.csv and replicates.parquet; fewer conditions than the jackknife's groups have no set metrics.
+
+    `caps` are the search NFE of every rung, `labels` what the curve calls the run's parts (`scaling.schema.LABELS`),
+    `gflops` those of one forward pass.
+    """
     rows: list[dict[str, Any]] = []
-    replicates: dict[str, list[Any]] = {"rung": [], "metric": [], "group": [], "value": []}
-    for index in range(rungs):
+    replicates: dict[str, list[Any]] = {name: [] for name in names(Replicate)}
+    for index, cap in enumerate(caps):
         rung = rung_values(parts, index)
         cost = {name: float(rung.rung[name].mean()) for name in ("candidates", "final_nfe", *COSTS)}
         shared = {
             **labels,
+            "rung": index,
+            "budget_nfe": cap,
             **cost,
             "search_nfe": cost["nfe"] - cost["final_nfe"],
             "gflops": cost["forwards"] * gflops,
@@ -69,13 +70,14 @@ def write_curve(
             low, high = jackknife_interval(value, without)
             rows.append({**shared, "metric": name, "value": value, "ci_low": low, "ci_high": high})
             for group, replicate in enumerate(without):
-                for column, entry in zip(replicates, (index, name, group, float(replicate)), strict=True):
-                    replicates[column].append(entry)
+                row = {"rung": index, "metric": name, "group": group, "value": float(replicate)}
+                for column, entries in replicates.items():
+                    entries.append(row[column])
             metric.reset()
     out = StringIO()
-    writer = csv.DictWriter(out, HEADER, lineterminator="\n")
+    writer = csv.DictWriter(out, names(Point), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _text(row[name]) for name in HEADER} for row in rows)
+    writer.writerows({name: _text(row[name]) for name in names(Point)} for row in rows)
     write_parquet(folder / "replicates.parquet", replicates)
     write_atomically(folder / "curve.csv", out.getvalue().encode())
 
@@ -117,9 +119,12 @@ def feed(metric: Metric, parts: Sequence[Path], index: int) -> None:
 
 
 def write_winners(
-    folder: Path, parts: Sequence[Path], caps: Sequence[int], conditions: Conditions, block_size: int
+    folder: Path, parts: Sequence[Path], caps: Sequence[int], conditions: Conditions, block_size: int, guide: str
 ) -> None:
-    """Writes winners.parquet: who won at every rung for every condition, and what its final sample is worth."""
+    """Writes winners.parquet: who won at every rung for every condition, and what its final sample is worth.
+
+    `guide` is the verifier whose scores the search followed.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -131,16 +136,19 @@ def write_winners(
         mine = part["rung/index"] < len(caps)  # another worker may be at a later rung already
         slots, index, condition = (part[f"rung/{name}"][mine] for name in ("slot", "index", "condition"))
         whose = [run[int(i) - number * block_size] for i in condition]
+        keys = {
+            "rung": index,
+            "budget_nfe": np.asarray(caps)[index],
+            "condition": condition,
+            "class_label": pa.array([c.class_label for c in whose], pa.int64()),
+            "prompt": pa.array([c.prompt for c in whose], pa.string()),
+            "copy": pa.array([c.copy for c in whose], pa.int64()),
+            "candidate": part["rung/candidate"][mine],
+        }
         table = pa.table(
             {
-                "rung": index,
-                "nfe": np.asarray(caps)[index],
-                "condition": condition,
-                "class_label": pa.array([c.class_label for c in whose], pa.int64()),
-                "prompt": pa.array([c.prompt for c in whose], pa.string()),
-                "copy": pa.array([c.copy for c in whose], pa.int64()),
-                "candidate": part["rung/candidate"][mine],
-                "score": part["rung/score"][mine],
+                **{name: keys[name] for name in names(Winner)},
+                SEARCH + guide: part["rung/score"][mine],
                 **{n.removeprefix("value/"): part[n][slots] for n in part if n.startswith("value/")},
             }
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import resource
 import sys
 import time
@@ -24,7 +23,7 @@ from scaling.journal.block import Block
 from scaling.journal.lease import Lease, LeaseLost, Leases
 from scaling.journal.stream import Stream, blocks_of, write_atomically
 from scaling.output import block_result as collect
-from scaling.output.candidates import write_candidates
+from scaling.output.candidates import candidates_path, write_candidates
 from scaling.output.samples import write_samples
 from scaling.protocols import Condition, RankSelector, SearchTraits
 from scaling.runner.progress import Progress
@@ -201,21 +200,12 @@ def _part(work: Work, number: int, shares: list[Share], progress: Progress) -> c
         rungs = {index: winners(task, cap, work.chosen(index, first), ranks) for index, cap in stage.rungs}
         finals = Finals(task, study.budget.final)
         results.append(collect.collect(task, finals, rungs, study.per_sample, first))
-        write_candidates(share.stream.candidates_path(number), task, first)
         sized = SearchTraits.of(stage.search).size_parameter is not None
-        _link(study.folder / "candidates", share.stream, number, stage.rungs[0][1] if sized else None)
+        own = candidates_path(study.folder, number, stage.rungs[0][1] if sized else None)
+        write_candidates(own, task, first)
         fresh = {index: winner for index, winner in rungs.items() if index >= known}
         write_samples(study.folder, task, finals, fresh, dict(stage.rungs), first, study.samples)
     return collect.join(results)
-
-
-def _link(folder: Path, stream: Stream, number: int, cap: int | None) -> None:
-    """The stream's candidates as part of this run, without a second copy; a sized search has a stream for each cap."""
-    folder.mkdir(exist_ok=True)
-    rung = "" if cap is None else f"{cap}-"
-    link = folder / f"part-{rung}{number:05d}.parquet"
-    if not link.is_symlink():
-        link.symlink_to(os.path.relpath(stream.candidates_path(number), folder))
 
 
 def _mean_score(path: Path) -> float:

@@ -258,8 +258,8 @@ def _finish(work: Work, parts: list[Path]) -> None:
         "guidance_scale": study.denoiser.guidance_scale,
         "seed": study.seed,
     }
-    curve.write_winners(study.folder, parts, caps, study.conditions, study.block_size)
-    curve.write_curve(study.folder, parts, len(caps), labels, study.denoiser.gflops(), study.metrics)
+    curve.write_winners(study.folder, parts, caps, study.conditions, study.block_size, work.guiding)
+    curve.write_curve(study.folder, parts, caps, labels, study.denoiser.gflops(), study.metrics)
     paid, seconds, memory = spent([*parts, *sorted((study.folder / "features").glob("*.npz"))])
     cost = {
         "done": caps == caps_of(study.stages()),

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from scaling.analysis.runs.folder import WINNER_KEYS
 from scaling.journal.stream import write_atomically
-from scaling.output.tables import HEADER
+from scaling.schema import SEARCH, Winner, current_names, names
 from scaling.statistics import mean_interval
 
 Values = Mapping[str, Sequence[Float[np.ndarray, " conditions"]]]  # metric: its values at every rung
@@ -31,16 +30,19 @@ def read_back(run: Path, values: Values) -> None:
     table = pq.read_table(run / "winners.parquet")
     rung, condition = (table[name].to_numpy() for name in ("rung", "condition"))
     rows = list(csv.DictReader((run / "curve.csv").read_text().splitlines()))
+    present = dict(zip(table.column_names, current_names(Winner, table.column_names, "guide"), strict=True))
     for name, rungs in values.items():
-        if name in WINNER_KEYS or (name not in table.column_names and any(row["metric"] == name for row in rows)):
+        column = present.get(name, name)
+        key = column in names(Winner) or column.startswith(SEARCH)
+        if key or (name not in table.column_names and any(row["metric"] == name for row in rows)):
             raise ValueError(f"{run.name} has a {name} of its own, which is no score of single images: rename yours")
         shape = (int(rung.max()) + 1, int(condition.max()) + 1)
         if (len(rungs), *{len(each) for each in rungs}) != shape:
             raise ValueError(f"{name} has another number of rungs or conditions than {run.name}'s {shape}")
-        column = pa.array(np.stack(rungs)[rung, condition])
+        entries = pa.array(np.stack(rungs)[rung, condition])
         if name in table.column_names:
             table = table.drop_columns(name)
-        table = table.append_column(name, column)
+        table = table.append_column(name, entries)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     write_atomically(run / "winners.parquet", sink.getvalue().to_pybytes())
@@ -59,7 +61,7 @@ def _curve(rows: Sequence[dict[str, Any]], values: Values) -> str:
                 interval = {"value": mean, "ci_low": low, "ci_high": high, "conditions": len(applies)}
                 kept.append({**cost, "metric": name, **interval})
     out = StringIO()
-    writer = csv.DictWriter(out, HEADER, lineterminator="\n")
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(kept)
     return out.getvalue()

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.protocols import Condition, Verifier
+from scaling.schema import recorded
 
 
 class MeanRank:
@@ -90,14 +91,15 @@ def calibrate(run: Path, names: Sequence[str]) -> dict[str, tuple[float, float]]
     if not files:
         raise ValueError(f"verifier.calibration={run} has no candidates/part-*.parquet: the folder of a run is needed")
     table = pa.concat_tables([parquet.read_table(file) for file in files])
-    for name in names:
-        if name not in table.column_names:
+    columns = {name: recorded(table.column_names, name) for name in names}
+    for name, column in columns.items():
+        if column not in table.column_names:
             raise ValueError(f"{run} did not record {name}; it has {', '.join(table.column_names)}")
     clean = np.asarray(table["t"]) == 0
     _, condition = np.unique(np.asarray(table["condition"])[clean], return_inverse=True)
     result = {}
     for name in names:
-        values = np.asarray(table[name], dtype=np.float64)[clean]
+        values = np.asarray(table[columns[name]], dtype=np.float64)[clean]
         there = np.isfinite(values)
         values, group = values[there], condition[there]
         means = np.bincount(group, values) / np.maximum(np.bincount(group), 1)

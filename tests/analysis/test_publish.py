@@ -6,7 +6,6 @@ import pytest
 from folders import make_run
 
 from scaling.analysis.publish import main, publish
-from scaling.analysis.rebuild import from_api, from_offline
 from scaling.analysis.runs.folder import open_run
 
 
@@ -106,38 +105,3 @@ def test_failures_are_one_line_and_touch_no_result(folder, monkeypatch, capsys):
 def test_a_folder_that_is_no_run_is_named(tmp_path, capsys):
     assert main([str(tmp_path / "none")]) == 1
     assert "there is no folder" in capsys.readouterr().err
-
-
-def test_an_offline_record_rebuilds_the_curve(folder, tmp_path):
-    state = publish(folder)
-    rebuilt = from_offline(folder / state["path"], tmp_path / "rebuilt")
-    run = open_run(folder)
-    assert set(rebuilt.curve) == set(run.curve)
-    assert rebuilt.config == run.config
-
-
-class Api:
-    """Answers as wandb's public API does, from offline records."""
-
-    def __init__(self, records):
-        self.records = records
-
-    def runs(self, path, filters):
-        head = next(record["run"] for record in self.records if record["type"] == "run")
-        return [ApiRun(head, history(self.records))] if filters == {"group": head["run_group"]} else []
-
-
-class ApiRun:
-    def __init__(self, head, rows):
-        self.name, self.config, self.rows = head["display_name"], head["config"]["update"], rows
-
-    def scan_history(self):
-        return iter(self.rows)
-
-
-def test_the_api_rebuilds_the_curve(folder, tmp_path):
-    api = Api(read(folder / publish(folder)["path"]))
-    (rebuilt,) = from_api(api, "me/scaling", "study", tmp_path / "rebuilt")
-    assert set(rebuilt.curve) == set(open_run(folder).curve)
-    with pytest.raises(ValueError, match="no run in the group 'other'"):
-        from_api(api, "me/scaling", "other", tmp_path / "rebuilt")

@@ -74,7 +74,7 @@ def test_batch_shapes_agree_within_a_tolerance(tmp_path: Path) -> None:
     tables = {}
     for size in (1, 7, 64):
         folder = fashion(tmp_path / str(size), size)
-        tables[size] = np.asarray(pq.read_table(folder / "candidates")["classifier"])
+        tables[size] = np.asarray(pq.read_table(folder / "candidates")["search/classifier"])
     assert np.abs(tables[1] - tables[64]).max() < 1e-4
     assert np.abs(tables[7] - tables[64]).max() < 1e-4
     best = {size: scores.reshape(6, 8).argmax(1) for size, scores in tables.items()}

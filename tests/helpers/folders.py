@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
+from scaling.schema import Point, names
 from scaling.statistics import jackknife_interval, mean_interval
 
 GROUPS = 20
@@ -21,11 +22,6 @@ NFE = 20
 SIZE = {"fashion_s": 0.0, "fashion_m": 0.3, "fashion_l": 0.5}
 GFLOPS = {"fashion_s": 0.003, "fashion_m": 0.01, "fashion_l": 0.03}
 INFORMED = {"oracle": 0.9, "self_supervised": 0.4, "control": 0.0}
-COLUMNS = [
-    *("model", "verifier", "search", "guidance_scale", "seed", "candidates", "search_nfe", "final_nfe", "nfe"),
-    *("forwards", "backwards", "decodes", "verifier_calls", "gflops", "metric", "value", "ci_low", "ci_high"),
-    "conditions",
-]
 
 
 def fid(features: np.ndarray) -> float:
@@ -81,7 +77,7 @@ def make_run(
         q = strength * quality[rows, pick] + SIZE.get(model, 0.3) + gain + 0.1 * guidance
         chosen = features[rows, pick] - gain / 4
         samples = {each: 5 + q + 0.3 * jitter[each] for each in scores} | {"accuracy": (q > -0.8).astype(float)}
-        winners.append(_winners(rung, size, pick, score[rows, pick], samples))
+        winners.append(_winners(rung, size, pick, {f"search/{verifier}": score[rows, pick], **samples}))
         metrics = {}
         for each in sets:
             kept = [rows % GROUPS != group for group in range(GROUPS)]
@@ -93,7 +89,9 @@ def make_run(
         nfe = size * NFE
         calls = 1 if search == "steps" else size
         costs = (calls, nfe, 0, nfe, 2 * nfe, 0, calls, calls, 2 * nfe * GFLOPS.get(model, 0.01))
-        curve += [(model, verifier, search, guidance, seed, *costs, m, *v, conditions) for m, v in metrics.items()]
+        curve += [
+            (model, verifier, search, guidance, seed, rung, nfe, *costs, m, *v, conditions) for m, v in metrics.items()
+        ]
     _write_tables(path, winners, curve, replicates, score, quality)
     _write_text(path, folder.name, name, search, verifier, model, seed, ladder, settings or {})
     if images:
@@ -109,19 +107,18 @@ def make_study(folder: Path, **options: Any) -> Path:
     return folder
 
 
-def _winners(rung, size, pick, score, samples) -> pa.Table:
+def _winners(rung, size, pick, scores) -> pa.Table:
     count = len(pick)
     return pa.table(
         {
             "rung": np.full(count, rung),
-            "nfe": np.full(count, size * NFE),
+            "budget_nfe": np.full(count, size * NFE),
             "condition": np.arange(count),
             "class_label": np.arange(count) % 10,
             "prompt": pa.array([None] * count, pa.string()),
             "copy": np.arange(count) // 10,
             "candidate": pick,
-            "score": score,
-            **samples,
+            **scores,
         }
     )
 
@@ -130,7 +127,7 @@ def _write_tables(path, winners, curve, replicates, score, quality) -> None:
     pq.write_table(pa.concat_tables(winners), path / "winners.parquet")
     pq.write_table(pa.Table.from_pylist(replicates), path / "replicates.parquet")
     with (path / "curve.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *curve])
+        csv.writer(file).writerows([names(Point), *curve])
     count, pool = score.shape
     index = np.tile(np.arange(pool), count)
     table = {
@@ -138,10 +135,10 @@ def _write_tables(path, winners, curve, replicates, score, quality) -> None:
         "candidate": index,
         "parent": np.full(score.size, -1),
         "round": index,
-        "nfe": (index + 1) * NFE,
+        "spent_nfe": (index + 1) * NFE,
         "t": np.zeros(score.size),
-        "classifier": score.ravel(),
-        "oracle": quality.ravel(),
+        "search/classifier": score.ravel(),
+        "search/oracle": quality.ravel(),
     }
     pq.write_table(pa.table(table), path / "candidates" / "part-00000.parquet")
 

@@ -21,6 +21,7 @@ import torch
 from scaling.config.build import study_of
 from scaling.config.compose import grid
 from scaling.runner.study import execute
+from scaling.schema import SEARCH
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "runs.json.gz"
 WORLDS = {
@@ -76,19 +77,32 @@ def run(world: str, search: str, output_dir: Path) -> Iterator[tuple[str, Path]]
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """Everything that a run says, as json: tables column by column, and the streams that it read."""
+    """Everything that a run says, as json: tables column by column, and the streams that it read.
+
+    Under the names that columns had when the results were pinned; `rung` and `budget_nfe` of the curve came later and
+    are held by those of the winners.
+    """
     with open(folder / "curve.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     curve = {name: [row[name] if name in TEXT else float(row[name]) for row in rows] for name in rows[0]}
-    candidates = [pq.read_table(path) for path in sorted((folder / "candidates").glob("*.parquet"))]
+    candidates = [pq.read_table(path).to_pydict() for path in sorted((folder / "candidates").glob("*.parquet"))]
+    winners = pq.read_table(folder / "winners.parquet").to_pydict()
+    rungs = set(zip(curve.pop("rung"), curve.pop("budget_nfe"), strict=True))
+    assert rungs == set(zip(winners["rung"], winners["budget_nfe"], strict=True))
     streams = json.loads((folder / "environment.json").read_text())["identities"]["streams"]
     return {
         "name": folder.name,
         "streams": sorted(hashlib.sha256(json.dumps(s, sort_keys=True).encode()).hexdigest() for s in streams.values()),
         "curve": curve,
-        "winners": pq.read_table(folder / "winners.parquet").to_pydict(),
-        "candidates": [table.to_pydict() for table in candidates],
+        "winners": _former(winners, {"budget_nfe": "nfe"}, "score"),
+        "candidates": [_former(table, {"spent_nfe": "nfe"}, None) for table in candidates],
     }
+
+
+def _former(table: dict[str, list[Any]], names: dict[str, str], score: str | None) -> dict[str, list[Any]]:
+    """A table under former names: scores of the search under `score`, or under their verifiers' names."""
+    search = {name: score or name.removeprefix(SEARCH) for name in table if name.startswith(SEARCH)}
+    return {{**names, **search}.get(name, name): values for name, values in table.items()}
 
 
 def journal(output_dir: Path) -> list[str]:

@@ -36,8 +36,8 @@ def test_ranks_are_taken_anew_within_every_budget(tmp_path: Path) -> None:
     folder = scaling.run(study(tmp_path, scorers={"dark": Toward(0.1)}, selector=MeanRank()))
     table = pq.read_table(folder / "candidates").to_pylist()
     for won in pq.read_table(folder / "winners.parquet").to_pylist():
-        pool = [row for row in table if row["condition"] == won["condition"] and row["nfe"] <= won["nfe"]]
-        ranks = sum(rankdata([-row[name] for row in pool]) for name in ("toward", "dark"))
+        pool = [row for row in table if row["condition"] == won["condition"] and row["spent_nfe"] <= won["budget_nfe"]]
+        ranks = sum(rankdata([-row[f"search/{name}"] for row in pool]) for name in ("toward", "dark"))
         assert won["candidate"] == pool[int(np.argmin(ranks))]["candidate"]
 
 

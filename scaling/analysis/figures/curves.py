@@ -11,9 +11,10 @@ from scaling.analysis.figures.curve_plot import draw_panel, finish, new_figure
 from scaling.analysis.figures.specs import Figure
 from scaling.analysis.figures.style import family, lower_is_better, pretty, rank
 from scaling.analysis.runs.costs import cost
-from scaling.analysis.runs.folder import Point, Run
+from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.lines import Line, make_lines
 from scaling.analysis.runs.names import NO_SEARCH, Names
+from scaling.schema import Point
 
 PAPER_AXES = {"nfe": ("nfe", "paper_nfe", "search_nfe"), "gflops": ("gflops", "paper_gflops")}
 

@@ -85,10 +85,8 @@ def sorted_runs(figure: Figure, runs: Sequence[Run]) -> tuple[Run, list[Run]]:
 
 
 def ladder(run: Run) -> tuple[int, ...]:
-    """The search NFE that each of a run's rungs may spend; those too low for its search have no point."""
-    budget = run.config.get("budget") or {}
-    caps = budget.get("nfe") or [count * budget["nfes_per_iter"] for count in budget.get("candidates") or []]
-    return tuple(caps)[-len(run.series(run.identity.metric)) :]
+    """The search NFE that each of a run's rungs may spend."""
+    return tuple(point.budget_nfe for point in run.series(run.identity.metric))
 
 
 def difference(run: Run, base: Run, metric: str, cap: int) -> Interval:

@@ -10,8 +10,9 @@ import numpy as np
 
 from scaling.analysis.figures.style import lower_is_better, pretty
 from scaling.analysis.runs.costs import cost
-from scaling.analysis.runs.folder import Point, Run
+from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import NO_SEARCH, Names, key_of, settings_of
+from scaling.schema import Point
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def alarms(run: Run) -> tuple[Alarm, ...]:
     guide, scores = _guide(run)
     found = []
     for metric in run.per_sample_metrics:
-        if metric not in (guide, "score"):
+        if metric != guide:
             sign = -1 if lower_is_better(metric) else 1
             values = sign * run.per_sample(metric)
             found.append(_alarm("over-optimized", run, metric, values.mean(axis=1), _paired(values), guide, scores))
@@ -69,12 +69,7 @@ def alarms(run: Run) -> tuple[Alarm, ...]:
 def _guide(run: Run) -> tuple[str, NDArray]:
     """The guiding score of the final samples, or at search time where it is not recorded of them."""
     verifier = run.identity.verifier
-    return verifier, run.per_sample(verifier) if verifier in run.per_sample_metrics else _search_scores(run)
-
-
-def _search_scores(run: Run) -> NDArray:
-    rungs = len(run.series(run.identity.metric))
-    return run.winners["score"].to_numpy().reshape(rungs, -1)
+    return verifier, run.per_sample(verifier) if verifier in run.per_sample_metrics else run.search_scores
 
 
 def _alarm(kind: str, run: Run, metric: str, values: NDArray, test: Test, guide: str, scores: NDArray) -> Alarm | None:

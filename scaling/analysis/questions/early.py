@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from scaling.analysis.runs.folder import Run
+from scaling.schema import SEARCH
 from scaling.statistics import Array, Interval, mean_interval
 
 KEPT = (0.25, 0.5)  # shares that a proposal tries
@@ -94,8 +95,8 @@ class Early:
 def early_scores(run: Run) -> Early:
     """The guide's scores along every trajectory of a run; a ValueError where candidates were dropped on the way."""
     table = run.candidates
-    columns = {name: table[name].to_numpy() for name in ("condition", "candidate", "parent", "t", "nfe")}
-    score = table[run.identity.verifier].to_numpy().astype(np.float64)
+    columns = {name: table[name].to_numpy() for name in ("condition", "candidate", "parent", "t", "spent_nfe")}
+    score = table[SEARCH + run.identity.verifier].to_numpy().astype(np.float64)
     times = tuple(np.unique(columns["t"])[::-1].tolist())
     conditions = len(np.unique(columns["condition"]))
     pool = int((columns["t"] == 0).sum()) // conditions
@@ -105,7 +106,7 @@ def early_scores(run: Run) -> Early:
             f"{run.path} did not follow every candidate to its end; make such a run: scaling -m experiment=rungs"
         )
     shape = (conditions, len(times), pool)  # rows are sorted: a proposal holds all candidates at one time
-    spent = columns["nfe"].reshape(shape)[0, :, 0]
+    spent = columns["spent_nfe"].reshape(shape)[0, :, 0]
     paid = np.diff(spent, prepend=0) // pool
     legs = tuple(int(nfe) - (time > 0) for nfe, time in zip(paid, times, strict=True))
     return Early(times, legs, score.reshape(shape).transpose(0, 2, 1))

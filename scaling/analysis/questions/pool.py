@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from scaling.analysis.questions.best_of_n import best_of_n, powers_of_two, rank_ensemble, set_metric
-from scaling.analysis.runs.folder import CANDIDATE_KEYS, Run
+from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import settings_of
+from scaling.schema import SEARCH, Candidate, names
 from scaling.statistics import Array, Interval, mean_interval
 
 if TYPE_CHECKING:
@@ -145,8 +146,8 @@ def _pool(table: pa.Table, where: str) -> Pool:
     import pyarrow as pa
 
     table = table.filter(table["t"].to_numpy() == 0) if "t" in table.column_names else table
-    names = [name for name in table.column_names if name not in CANDIDATE_KEYS]
-    if not table.num_rows or not names:
+    found = [name for name in table.column_names if name not in names(Candidate)]
+    if not table.num_rows or not found:
         raise ValueError(f"{where} holds no scored candidate")
     conditions = np.unique(table["condition"].to_numpy(zero_copy_only=False), return_inverse=True)[1]
     counts = np.bincount(conditions)
@@ -155,13 +156,13 @@ def _pool(table: pa.Table, where: str) -> Pool:
     kept = place < size
     scores: dict[str, Array] = {}
     features: dict[str, Array] = {}
-    for name in names:
-        kind = table.schema.field(name).type
+    for column_name in found:
+        name, kind = column_name.removeprefix(SEARCH), table.schema.field(column_name).type
         if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-            column: Any = table[name].to_numpy(zero_copy_only=False).astype(np.float64)
+            column: Any = table[column_name].to_numpy(zero_copy_only=False).astype(np.float64)
             scores[name] = column[kept].reshape(len(counts), size)
         elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
-            column = np.stack(table[name].to_numpy(zero_copy_only=False))
+            column = np.stack(table[column_name].to_numpy(zero_copy_only=False))
             features[name] = column[kept].reshape(len(counts), size, -1).astype(np.float64)
     if not scores:
         raise ValueError(f"{where} has no column of numbers that could be a score")

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from scaling.analysis.runs.folder import Point, Run
+from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import NO_SEARCH, settings_of
+from scaling.schema import COSTS, Point
 
-COUNTED = (
-    "nfe",
-    "search_nfe",
-    "forwards",
-    "backwards",
-    "gflops",
-    "candidates",
-    "decodes",
-    "verifier_calls",
-)
+COUNTED = ("nfe", *(name for name in COSTS if name not in ("nfe", "final_nfe")))
 DERIVED = ("seconds", "paper_nfe", "paper_gflops")
 AXES = (*COUNTED, *DERIVED)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -14,38 +14,12 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from scaling.schema import SEARCH, Candidate, Point, Winner, current_names, names
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it was built
-WINNER_KEYS = ("rung", "nfe", "condition", "class_label", "prompt", "copy", "candidate", "score")
-CANDIDATE_KEYS = ("condition", "candidate", "parent", "round", "nfe", "t", "cosine")
-
-
-@dataclass(frozen=True)
-class Point:
-    """One row of `curve.csv`: a metric at a rung; costs are means per condition, of what that rung alone costs."""
-
-    rung: int  # 0 is the smallest budget
-    model: str
-    verifier: str
-    search: str
-    guidance_scale: float
-    seed: int
-    candidates: float
-    search_nfe: float
-    final_nfe: float
-    nfe: float
-    forwards: float
-    backwards: float
-    decodes: float
-    verifier_calls: float
-    gflops: float
-    metric: str
-    value: float
-    ci_low: float
-    ci_high: float
-    conditions: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +61,7 @@ class Run:
     @cached_property
     def curve(self) -> tuple[Point, ...]:
         """Every rung and metric, rungs rising."""
-        return _read_curve(self.path / "curve.csv", self._text("curve.csv"))
+        return _read_curve(self.path / "curve.csv", self._text("curve.csv"), self._budgets)
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -115,12 +89,20 @@ class Run:
     @cached_property
     def winners(self) -> pa.Table:
         """A row per rung and condition, sorted by both."""
-        return self._table("winners.parquet").sort_by([("rung", "ascending"), ("condition", "ascending")])
+        table = self._renamed(self._raw_winners, Winner)
+        return table.sort_by([("rung", "ascending"), ("condition", "ascending")])
 
     @property
     def per_sample_metrics(self) -> tuple[str, ...]:
         """Names of the scores that each final sample carries."""
-        return tuple(name for name in self.winners.column_names if name not in WINNER_KEYS)
+        known = names(Winner)
+        return tuple(n for n in self.winners.column_names if n not in known and not n.startswith(SEARCH))
+
+    @property
+    def search_scores(self) -> NDArray[np.float64]:
+        """The guide's scores of the winners during the search, as rungs by conditions."""
+        (column,) = (name for name in self.winners.column_names if name.startswith(SEARCH))
+        return _by_rung(self.winners, self.path / "winners.parquet", column)
 
     def per_sample(self, metric: str, rungs: Sequence[int] | None = None) -> NDArray[np.float64]:
         """One score of the final samples at some rungs (None: all), as rungs by conditions.
@@ -162,7 +144,8 @@ class Run:
         parts = sorted((self.path / "candidates").glob("part-*.parquet"))
         if not parts:
             raise ValueError(f"{self.path / 'candidates'} holds no part-*.parquet")
-        table = pa.concat_tables([pq.read_table(part) for part in parts], promote_options="default")
+        tables = [self._renamed(pq.read_table(part), Candidate) for part in parts]
+        table = pa.concat_tables(tables, promote_options="default")
         return table.sort_by([("condition", "ascending"), ("candidate", "ascending")])
 
     @cached_property
@@ -176,6 +159,21 @@ class Run:
         """The winners' images of each rung by its NFE, rising, in the order of the conditions."""
         folders = {int(path.name): path for path in (self.path / "samples").glob("[0-9]*") if path.is_dir()}
         return {nfe: sorted(folders[nfe].glob("*.png")) for nfe in sorted(folders)}
+
+    def _budgets(self) -> list[int]:
+        """Search NFE of every rung of a run whose curve was written before it said so."""
+        rungs = np.unique(np.stack([self._raw_winners["rung"], self._raw_winners["nfe"]], axis=1), axis=0)
+        return [int(nfe) for _, nfe in rungs]
+
+    @cached_property
+    def _raw_winners(self) -> pa.Table:
+        """The table as it lies there."""
+        return self._table("winners.parquet")
+
+    def _renamed(self, table: pa.Table, row: type) -> pa.Table:
+        """A table under the names of today."""
+        guide = self.identity.verifier if row is Winner else ""
+        return table.rename_columns(current_names(row, table.column_names, guide))
 
     def _text(self, name: str) -> str:
         try:
@@ -235,19 +233,23 @@ def _is_run(folder: Path) -> bool:
     return (folder / "config.yaml").exists()
 
 
-def _read_curve(path: Path, text: str) -> tuple[Point, ...]:
+def _read_curve(path: Path, text: str, former_budgets: Callable[[], list[int]]) -> tuple[Point, ...]:
+    """The points of a curve; `former_budgets` are asked for where it does not say those of its rungs."""
     hints = get_type_hints(Point)
-    names = [field.name for field in fields(Point) if field.name != "rung"]
     reader = csv.DictReader(text.splitlines())
-    missing = sorted(set(names) - set(reader.fieldnames or ()))
+    later = {"rung", "budget_nfe"} - set(reader.fieldnames or ())  # not in folders of the first form
+    missing = sorted(set(hints) - set(reader.fieldnames or ()) - (later if len(later) == 2 else set()))
     if missing:
         raise ValueError(f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}")
     seen: dict[str, int] = {}
+    budgets = former_budgets() if later else []
     points = []
     for row in reader:
-        rung = seen[row["metric"]] = seen.get(row["metric"], -1) + 1
+        if later:
+            rung = seen[row["metric"]] = seen.get(row["metric"], -1) + 1
+            row |= {"rung": str(rung), "budget_nfe": str(budgets[rung])}
         try:
-            points.append(Point(rung=rung, **{name: _parse(row[name], hints[name]) for name in names}))
+            points.append(Point(**{name: _parse(row[name], hint) for name, hint in hints.items()}))
         except ValueError as error:
             raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
     return tuple(sorted(points, key=lambda point: point.rung))

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.analysis.runs.folder import Point, Run
+from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import key_of
+from scaling.schema import Point
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -5,6 +7,7 @@ import pytest
 from folders import make_run, make_study
 
 from scaling.analysis.runs.folder import open_run, open_study, shared_conditions
+from scaling.schema import Candidate, Winner, names
 
 
 def test_a_run_reads_back(tmp_path):
@@ -53,6 +56,20 @@ def test_runs_without_a_curve_yet_are_passed_over(tmp_path):
     young.mkdir()
     (young / "config.yaml").write_text("seed: 0\n")
     assert [run.name for run in open_study(tmp_path / "quick").runs] == ["random"]
+
+
+def test_a_folder_of_the_first_form_reads_as_one_of_today():
+    """Written before the curve had rungs and budgets, and before scores of the search had a name of their own."""
+    run = open_run(Path(__file__).parents[2] / "golden" / "run_of_first_form")
+    assert [(point.rung, point.budget_nfe, point.nfe) for point in run.curve] == [(0, 10, 10), (1, 20, 10), (2, 30, 30)]
+    assert run.per_sample_metrics == ("control",)
+    assert set(names(Winner)) < set(run.winners.column_names)
+    assert run.winners["budget_nfe"].to_pylist() == [10] * 24 + [20] * 24 + [30] * 24
+    assert run.winners.column_names[len(names(Candidate)) :] == ["search/control", "control"]
+    assert run.candidates.column_names == [*names(Candidate), "search/control"]
+    assert run.candidates["spent_nfe"].to_pylist()[:3] == [10, 30, 30]
+    best = run.candidates["search/control"].to_numpy().reshape(24, 3).max(axis=1)
+    assert run.search_scores[-1].tolist() == best.tolist()
 
 
 def test_what_is_missing_is_named(tmp_path):
