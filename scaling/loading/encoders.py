@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
+from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import digest, find_folder
-from scaling.loading.networks import pick_device, weights_folder
+from scaling.loading.weights_file import weights_folder
 
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -32,18 +34,15 @@ class Preprocess:
     interpolation: str = "bicubic"
 
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 crop crop"]:
-        height, width = images.shape[-2:]
-        size = (self.crop, self.crop)
-        if self.resize is not None:
-            short = min(height, width)
-            size = (self.resize * height // short, self.resize * width // short)
-        pixels = images.float()
-        if size != (height, width):
-            pixels = F.interpolate(pixels, size, mode=self.interpolation, antialias=True)
-        top, left = (round((side - self.crop) / 2) for side in size)
-        pixels = pixels[..., top : top + self.crop, left : left + self.crop].clamp(0, 1)
-        mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
-        return (pixels - mean) / std
+        """The images as the encoder takes them, float32; their gradient is kept."""
+        from torchvision.transforms import v2
+
+        mode = v2.InterpolationMode(self.interpolation)
+        size = [self.crop, self.crop] if self.resize is None else [self.resize]
+        pixels = v2.functional.resize(images.float(), size, mode, antialias=True)
+        return v2.functional.normalize(
+            v2.functional.center_crop(pixels, [self.crop, self.crop]).clamp(0, 1), list(self.mean), list(self.std)
+        )
 
 
 class Dino:
@@ -137,18 +136,34 @@ class OpenClip:
 
     def texts(self, prompts: list[str]) -> Float[Tensor, "n d"]:
         """Text embeddings, not normalized."""
+        return self.network.encode_text(self._tokenizer(prompts).to(self.device)).float()
+
+    @property
+    def longest(self) -> int:
+        """The most tokens of a text that are read."""
+        return int(self._tokenizer.context_length)
+
+    def tokens(self, prompt: str) -> int:
+        """How many tokens a text is, uncut."""
+        return open_clip_tokens(self._tokenizer, prompt)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
         import open_clip
 
-        tokens = open_clip.get_tokenizer(f"local-dir:{self.folder}")(prompts).to(self.device)
-        return self.network.encode_text(tokens).float()
+        return open_clip.get_tokenizer(f"local-dir:{self.folder}")
 
     def identity(self) -> dict[str, Any]:
         return {"encoder": "OpenClip", "weights": self.weights, "dtype": self._dtype}
 
 
+def open_clip_tokens(tokenizer: Any, prompt: str) -> int:
+    """How many tokens a text is to one of open_clip's tokenizers, uncut, with those at its ends."""
+    if hasattr(tokenizer, "tokenizer"):  # one of transformers
+        return len(tokenizer.tokenizer(tokenizer.clean_fn(prompt), verbose=False).input_ids)
+    return len(tokenizer.encode(prompt)) + 2
+
+
 def _freeze(network: Any, dtype: str, device: str) -> tuple[Any, torch.device, torch.dtype]:
-    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype not in kinds:
-        raise ValueError(f"encoder dtype={dtype}: one of {', '.join(kinds)} is needed")
-    place = pick_device(device)
-    return network.to(place, kinds[dtype]).eval().requires_grad_(False), place, kinds[dtype]
+    kind, place = dtype_of(dtype, "encoder dtype"), pick_device(device)
+    return network.to(place, kind).eval().requires_grad_(False), place, kind

@@ -6,20 +6,17 @@ Everything that can go wrong is one ValueError line with the command that would 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 Kind = Literal["model", "dataset"]
-LARGE = 16 * 2**20  # bytes from which on a digest is kept on disk
-SETTLED = 2 * 10**9  # nanoseconds for which a file has not been touched
-_digests: dict[Path, tuple[list[int], str]] = {}  # of this process
+LARGE = 2**20  # bytes from which on a digest is remembered
+_digests: dict[Path, tuple[tuple[int, ...], str]] = {}
+_SHA256 = re.compile("[0-9a-f]{64}")
 _ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w.-]+))?(/(?P<file>[^/].*))?")
 
 
@@ -116,48 +113,21 @@ def digest(path: Path, files: Sequence[str] = ("*",)) -> str:
 
 
 def _file_digest(path: Path) -> str:
-    """Of a large file it is kept on disk, for as long as nothing about the file has changed.
+    """The hub's cache names a large file by its sha256; another large one is hashed once a process, unless it changes.
 
-    A change within a tick of the file system's clock would go unseen: a file that was touched just now is not kept.
+    A small one is hashed each time, since it may change within a tick of the file system's clock.
     """
-    begun, state = time.time_ns(), _state(path)
-    if (known := _digests.get(path) or _read_kept(path)) and known[0] == state:
-        _digests[path] = known
+    if path.parent.name == "blobs" and _SHA256.fullmatch(path.name):
+        return path.name
+    stat = path.stat()
+    state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    if (known := _digests.get(path)) and known[0] == state:
         return known[1]
     with path.open("rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if _state(path) == state and begun - max(state[-2:]) > SETTLED:
+    if stat.st_size >= LARGE:
         _digests[path] = state, found
-        if state[2] >= LARGE:
-            _keep(path, state, found)
     return found
-
-
-def _state(path: Path) -> list[int]:
-    """All that the file system says of a file's content: device, inode, size, and when content and inode changed."""
-    stat = path.stat()
-    return [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
-
-
-def _kept_at(path: Path) -> Path:
-    return cache_folder() / "digests" / f"{hashlib.sha256(bytes(path)).hexdigest()[:32]}.json"
-
-
-def _read_kept(path: Path) -> tuple[list[int], str] | None:
-    try:
-        state, found = json.loads(_kept_at(path).read_text())
-        return state, found
-    except (OSError, ValueError, TypeError):  # none, or not whole: it is made again
-        return None
-
-
-def _keep(path: Path, state: list[int], found: str) -> None:
-    kept = _kept_at(path)
-    with suppress(OSError):  # a cache that cannot be written to costs time, nothing else
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}.partial")
-        part.write_text(json.dumps([state, found]))
-        part.replace(kept)
 
 
 def _in_folder(folder: Path, file: str | None) -> Path:

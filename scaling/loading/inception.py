@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from scaling.loading.devices import pick_device
 from scaling.loading.hub import digest
-from scaling.loading.networks import pick_device, weights_folder
+from scaling.loading.weights_file import weights_folder
 
 
 class Inception:

@@ -11,13 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.loading.checkpoints import load_transformers
-from scaling.loading.encoders import Preprocess
+from scaling.loading.devices import pick_device
+from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess
 from scaling.loading.hub import digest, find_folder
-from scaling.loading.networks import pick_device
 from scaling.metrics.benchmark_export import category_of
 from scaling.protocols import Condition
 
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 FILES = ("config.json", "model.safetensors", "tokenizer*.json")
 MOST_PHRASES, MOST_TOKENS = 8, 35
 JUDGED = ("color", "shape", "texture")  # the categories that the benchmark judges so

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.loading.networks import pick_device
+from scaling.loading.devices import pick_device
 from scaling.metrics.files import state_digest
 from scaling.protocols import Condition
 

@@ -32,22 +32,6 @@ class Value:
         return values[:, 0].double()
 
 
-@dataclass(frozen=True)
-class LogOdds:
-    """log p / (1 - p) of a sample's label under its logits; NaN where it has no label (-1).
-
-    Still moves where accuracy and probability are exhausted; a fall while the guiding score rises is over-optimization.
-    """
-
-    reads: str
-    name: str = "log_odds"
-
-    def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        logits, column = values.double(), _checked(labels, values).clamp(min=0)[:, None]
-        others = logits.scatter(1, column, -float("inf")).logsumexp(1)
-        return (logits.gather(1, column)[:, 0] - others).where(labels >= 0, float("nan"))
-
-
 def _checked(labels: Tensor, values: Tensor) -> Tensor:
     labels = labels.to(values.device)
     if len(labels) and int(labels.max()) >= values.shape[1]:

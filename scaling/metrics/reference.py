@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.loading.networks import weights_folder
+from scaling.loading.weights_file import weights_folder
 from scaling.metrics.unpickle import load_arrays
 
 

@@ -1,7 +1,7 @@
-"""What the metrics of a set share: torchmetrics' states and merging, and the groups of the jackknife.
+"""What the metrics of a set share: torchmetrics' states, and the groups of the jackknife.
 
-A torchmetrics Metric brings reset, synchronization between processes and `merge_state` between workers. Conditions
-fall into groups by index mod `groups`, the same in every run, so that two runs can be compared group by group.
+Conditions fall into groups by index mod `groups`, the same in every run, so that two runs can be compared group by
+group.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class SetMetric(Metric):
     is_differentiable = False
 
     def __init__(self, reads: str) -> None:
-        super().__init__(compute_with_cache=False)  # merge_state does not clear the cache
+        super().__init__(compute_with_cache=False)
         self.reads = reads
 
     @abstractmethod
@@ -32,11 +32,6 @@ class SetMetric(Metric):
     @abstractmethod
     def replicates(self, groups: int) -> Float[Tensor, " groups"]:
         """The metric without the conditions of each group (index mod groups)."""
-
-    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
-        """Adds another worker's state to this one's."""
-        super().merge_state(incoming_state)
-        self._update_count += 1  # else torchmetrics warns that nothing was ever updated
 
 
 class GroupedMetric(SetMetric):

@@ -15,12 +15,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from scaling.loading.devices import DTYPES
 from scaling.loading.networks import class_labels, load_weights, pick_device, weights_path
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow
 
 Labeled = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x, t, labels) -> the network's own output, fp32
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _KIND = "DiTTransformer2DModel"
 
 

@@ -1,25 +1,33 @@
-"""A classifier's logit of the label: the supervised verifier of the embedded models."""
+"""Classifiers of the embedded models as verifiers: a supervised one, and the evaluator itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from scaling.loading.networks import class_labels, load_network
+from scaling.loading.labels import class_labels
+from scaling.loading.networks import load_network
 from scaling.protocols import Condition
 
 
 class Classifier:
-    """Scores an image by the raw logit of its condition's label; unbounded, and not saturated as a probability is."""
+    """Scores an image by the raw logit of its condition's label; unbounded, and not saturated as a probability is.
+
+    Args:
+        path: a bundled name or a weights file of a `PlainCNN`.
+        device: auto, or torch's name of one.
+    """
 
     differentiable = True
     probe: float | None = None
+    kind: ClassVar[str] = "PlainCNN"
 
     def __init__(self, *, path: str = "fashion_classifier", device: str = "auto") -> None:
-        self.network, self._identity = load_network(path, "PlainCNN", device)
+        self.network, self._identity = load_network(path, self.kind, device)
 
     def __call__(
         self,
@@ -27,11 +35,44 @@ class Classifier:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        """The scores on the network's device; a ValueError names a condition without a label."""
         device = next(self.network.parameters()).device
-        logits = self.network(images.to(device))
-        labels = class_labels(conditions, logits.shape[1]).to(device)
-        return logits.gather(1, labels[:, None]).squeeze(1)
+        logits = self.logits(images.to(device))
+        return self.score(logits, class_labels(conditions, logits.shape[1]).to(device)[:, None])
 
     def identity(self) -> dict[str, Any]:
         """Class, architecture and the weights' hash."""
-        return {"class": "Classifier", **self._identity}
+        return {"class": type(self).__name__, **self._identity}
+
+    def logits(self, images: Float[Tensor, "n 3 28 28"]) -> Float[Tensor, "n classes"]:
+        """The network's logits."""
+        return self.network(images)
+
+    def score(self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, "n 1"]) -> Float[Tensor, " n"]:
+        """The logit of the label."""
+        return logits.gather(1, labels).squeeze(1)
+
+
+class Oracle(Classifier):
+    """Scores by the evaluator's log-odds of the label, log p - log(1 - p), exact at any size.
+
+    An upper bound of what search can do for the evaluator's accuracy (not for FID).
+
+    Args:
+        path: a bundled name or a weights file of a `ConvNeXt`.
+        device: auto, or torch's name of one.
+    """
+
+    kind: ClassVar[str] = "ConvNeXt"
+
+    def __init__(self, *, path: str = "fashion_evaluator", device: str = "auto") -> None:
+        super().__init__(path=path, device=device)
+
+    def logits(self, images: Float[Tensor, "n 3 28 28"]) -> Float[Tensor, "n classes"]:
+        """The network's logits, its features left aside."""
+        return self.network(images)[1]
+
+    def score(self, logits: Float[Tensor, "n classes"], labels: Int[Tensor, "n 1"]) -> Float[Tensor, " n"]:
+        """The log-odds of the label."""
+        others = logits.scatter(1, labels, -torch.inf).logsumexp(dim=1)
+        return super().score(logits, labels) - others

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from scaling.loading.encoders import OpenClip
 from scaling.loading.hub import cache_folder
-from scaling.loading.networks import class_labels
+from scaling.loading.labels import class_labels
 from scaling.protocols import Condition
 
 

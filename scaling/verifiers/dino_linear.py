@@ -13,7 +13,7 @@ from torch import Tensor
 
 from scaling.loading.encoders import Dino
 from scaling.loading.hub import digest
-from scaling.loading.networks import class_labels
+from scaling.loading.labels import class_labels
 from scaling.protocols import Condition
 
 _URL = "https://dl.fbaipublicfiles.com/dinov2/dinov2_{size}14/dinov2_{size}14_linear4_head.pth"

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.stats import rankdata
 from torch import Tensor
 
 from scaling.protocols import Condition, Verifier
@@ -34,7 +35,7 @@ class MeanRank:
         for name in names:
             if name not in scores:
                 raise ValueError(f"the ensemble wants the scores of {name}; there are {', '.join(scores)}")
-        return int(np.argmin(np.mean([_ranks(np.asarray(scores[name])) for name in names], axis=0)))
+        return int(np.argmin(np.mean([rankdata(-np.asarray(scores[name])) for name in names], axis=0)))
 
     def __repr__(self) -> str:
         return f"MeanRank(names={self.names})"
@@ -108,10 +109,3 @@ def calibrate(run: Path, names: Sequence[str]) -> dict[str, tuple[float, float]]
             raise ValueError(f"{run} scored no condition twice under {name}: no deviation can be told")
         result[name] = float(values.mean()), float(np.sqrt(((values - means[group]) ** 2).sum() / free))
     return result
-
-
-def _ranks(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Ranks from 1, the best; equal scores share the mean of theirs."""
-    above = (scores[None, :] > scores[:, None]).sum(axis=1)
-    equal = (scores[None, :] == scores[:, None]).sum(axis=1)
-    return above + (equal + 1) / 2

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.loading.checkpoints import fit, read_state
-from scaling.loading.encoders import Preprocess
+from scaling.loading.devices import pick_device
+from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess, open_clip_tokens
 from scaling.loading.hub import digest, find_file
-from scaling.loading.networks import pick_device
-from scaling.protocols import Condition
-from scaling.verifiers.pickscore import CLIP_MEAN, CLIP_STD
-from scaling.verifiers.prompted import PerPrompt
+from scaling.verifiers.prompted import PerPrompt, PromptCosine, TokenLimit
 
 
-class HPSv2:
-    """Scores the cosine of image and prompt, about 0.2 to 0.35; `path` is the checkpoint of v2 or v2.1.
+class HPSv2(PromptCosine):
+    """Scores the cosine of image and prompt, about 0.2 to 0.35.
 
-    `architecture` is open_clip's name of the network.
+    Args:
+        path: the checkpoint of v2 or v2.1, a file or a hub id.
+        architecture: open_clip's name of the network.
+        device: auto, or torch's name of one.
     """
-
-    differentiable = True
-    probe: float | None = None
 
     def __init__(
         self,
@@ -47,20 +42,12 @@ class HPSv2:
         size = network.visual.image_size
         side = size if isinstance(size, int) else size[0]
         self.preprocess = Preprocess(side, side, CLIP_MEAN, CLIP_STD)
-        self._texts = PerPrompt(
-            lambda prompts: F.normalize(network.encode_text(tokenizer(prompts).to(self.device)), dim=1)
+        texts = PerPrompt(
+            lambda prompts: F.normalize(network.encode_text(tokenizer(prompts).to(self.device)), dim=1),
+            TokenLimit("HPSv2", tokenizer.context_length, lambda prompt: open_clip_tokens(tokenizer, prompt)),
         )
-        self._identity = {"class": "HPSv2", "architecture": architecture, "weights": digest(file)}
+        super().__init__(texts, {"architecture": architecture, "weights": digest(file)})
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
-        features = self.network.encode_image(self.preprocess(images.to(self.device)))
-        return (F.normalize(features, dim=1) * self._texts(conditions)).sum(dim=1)
-
-    def identity(self) -> dict[str, Any]:
-        """Class, architecture and the hash of the weights."""
-        return dict(self._identity)
+    def embed(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """The images' embeddings."""
+        return self.network.encode_image(self.preprocess(images.to(self.device)))

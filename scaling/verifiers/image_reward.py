@@ -12,13 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.loading.checkpoints import fit, read_state
-from scaling.loading.encoders import Preprocess
+from scaling.loading.devices import pick_device
+from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess
 from scaling.loading.hub import digest, find_file, find_folder
-from scaling.loading.networks import pick_device
 from scaling.protocols import Condition
 from scaling.verifiers.linear_head import load_head
-from scaling.verifiers.pickscore import CLIP_MEAN, CLIP_STD
-from scaling.verifiers.prompted import prompts_of
+from scaling.verifiers.prompted import TokenLimit, prompts_of
 
 MEAN, DEVIATION = 0.16717362830052426, 1.0333394966054072  # of the reward on the training data
 TOKENS = 35
@@ -71,6 +70,9 @@ class ImageReward:
             network.to(self.device).eval().requires_grad_(False)
         size = self.vision.config.image_size
         self.preprocess = Preprocess(size, size, CLIP_MEAN, CLIP_STD)
+        self._limit = TokenLimit(
+            "ImageReward", TOKENS, lambda text: len(self._tokenizer(text, verbose=False).input_ids)
+        )
         self._identity = {"class": "ImageReward", "weights": digest(file)}
 
     def __call__(
@@ -79,8 +81,10 @@ class ImageReward:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        prompts = prompts_of(conditions)
+        self._limit.check(prompts)
         tokens = self._tokenizer(
-            prompts_of(conditions), padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
+            prompts, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
         ).to(self.device)
         seen = self.vision(self.preprocess(images.to(self.device))).last_hidden_state
         read = self.text(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.loading.inception import Inception, inception_nodes
-from scaling.loading.networks import class_labels
+from scaling.loading.labels import class_labels
 from scaling.protocols import Condition
 
 

@@ -10,13 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.loading.checkpoints import load_transformers
+from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import digest, find_folder
-from scaling.loading.networks import pick_device
 from scaling.stop import check_stop
 from scaling.verifiers.pictures import opened
 from scaling.verifiers.questions import Check, NoGrade, Question
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 FILES = ("config.json", "*.json", "model*.safetensors")
 
 
@@ -26,13 +25,12 @@ class LocalVLM:
     def __init__(
         self, *, path: str = "Qwen/Qwen2.5-VL-7B-Instruct", dtype: str = "bfloat16", device: str = "auto"
     ) -> None:
-        if dtype not in _DTYPES:
-            raise ValueError(f"vlm dtype={dtype}: one of {', '.join(_DTYPES)} is needed")
+        kind = dtype_of(dtype, "vlm dtype")
         folder = find_folder(path, FILES)
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         self.device = pick_device(device)
-        self.network = load_transformers(AutoModelForImageTextToText, folder, _DTYPES[dtype]).to(self.device)
+        self.network = load_transformers(AutoModelForImageTextToText, folder, kind).to(self.device)
         self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
         self._identity = {"vlm": type(self.network).__name__, "weights": digest(folder, FILES), "dtype": dtype}
 

@@ -1,13 +1,17 @@
-"""Prompts of conditions, and what is computed once for each of them."""
+"""Prompts of conditions, what is computed once for each of them, and what judges share that compare with them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
+from scaling.notices import notice
 from scaling.protocols import Condition
 
 
@@ -19,16 +23,78 @@ def prompts_of(conditions: Sequence[Condition]) -> list[str]:
     return [str(condition.prompt) for condition in conditions]
 
 
-class PerPrompt:
-    """Text embeddings, computed once a prompt and kept on their device."""
+class TokenLimit:
+    """Says at the end of a command how many prompts a judge did not read to their end.
 
-    def __init__(self, embed: Callable[[list[str]], Float[Tensor, "n d"]]) -> None:
-        self._embed = embed
+    Args:
+        judge: its name.
+        most: tokens that it reads, its own marks included.
+        tokens: how many tokens a prompt is, uncut, with those marks.
+    """
+
+    def __init__(self, judge: str, most: int, tokens: Callable[[str], int]) -> None:
+        self._judge, self._most, self._tokens = judge, most, tokens
+        self._cut: dict[str, bool] = {}
+
+    def check(self, prompts: Sequence[str]) -> None:
+        """Counts those of the prompts that are cut, each time anew."""
+        for prompt in prompts:
+            if prompt not in self._cut:
+                self._cut[prompt] = self._tokens(prompt) > self._most
+        cut = [prompt for prompt in prompts if self._cut[prompt]]
+        notice(f"{{n}} prompts were cut: {self._judge} reads {self._most} tokens, and they have more", cut)
+
+
+class PerPrompt:
+    """Text embeddings, computed once a prompt and kept on their device; prompts that are cut are counted."""
+
+    def __init__(self, embed: Callable[[list[str]], Float[Tensor, "n d"]], limit: TokenLimit | None = None) -> None:
+        self._embed, self._limit = embed, limit
         self._known: dict[str, Tensor] = {}
 
     def __call__(self, conditions: Sequence[Condition]) -> Float[Tensor, "n d"]:
+        """The embeddings of the conditions' prompts; a ValueError names a condition without one."""
         prompts = prompts_of(conditions)
+        if self._limit is not None:
+            self._limit.check(prompts)
         if missing := [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known]:
             with torch.inference_mode(False), torch.no_grad():
                 self._known.update(zip(missing, self._embed(missing), strict=True))
         return torch.stack([self._known[prompt] for prompt in prompts])
+
+
+class PromptCosine(ABC):
+    """A verifier that compares the embedding of an image with that of its prompt, by their cosine.
+
+    Args:
+        texts: the prompts' embeddings, normalized.
+        identity: all that decides the scores beside the class.
+    """
+
+    differentiable = True
+    probe: float | None = None
+
+    def __init__(self, texts: PerPrompt, identity: Mapping[str, Any]) -> None:
+        self._texts, self._identity = texts, {"class": type(self).__name__, **identity}
+
+    def __call__(
+        self,
+        images: Float[Tensor, "n 3 h w"],
+        conditions: Sequence[Condition],
+        probes: Float[Tensor, "n 3 h w"] | None = None,
+    ) -> Float[Tensor, " n"]:
+        """The scores, on the network's device, with a gradient to the images, which are in [0, 1]."""
+        embedded = F.normalize(self.embed(images), dim=1)
+        return self.scaled((embedded * self._texts(conditions)).sum(dim=1))
+
+    def identity(self) -> dict[str, Any]:
+        """Class, options and the hashes of the weights."""
+        return dict(self._identity)
+
+    @abstractmethod
+    def embed(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """The images' embeddings, of any length."""
+
+    def scaled(self, cosine: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The score of a cosine."""
+        return cosine

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scaling.loading.encoders import OpenClip
-from scaling.loading.networks import load_weights, weights_path
+from scaling.loading.weights_file import load_weights, weights_path
 from scaling.protocols import Condition
 
 _KIND = "ShapesAesthetic"

@@ -121,66 +121,48 @@ def test_digests_follow_content_not_names(tmp_path):
     assert digest(tmp_path / "one" / "w.bin") != digest(tmp_path / "two" / "w.bin")
 
 
-class TestDigestsOfLargeFiles:
-    """They are kept on disk, and never for a file that may have changed."""
+def counted(monkeypatch):
+    """How many files were read for their digests, as a list that grows."""
+    reads, whole = [], hashlib.file_digest
 
-    @pytest.fixture(autouse=True)
-    def kept(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        monkeypatch.setattr(hub_module, "LARGE", 4)
-        monkeypatch.setattr(hub_module, "SETTLED", -1)
-        self.path = tmp_path / "weights.bin"
-        self.path.write_bytes(b"weights")
-        self.monkeypatch = monkeypatch
-        self.folder = tmp_path / "cache" / "scaling" / "digests"
+    def file_digest(*arguments):
+        reads.append(arguments)
+        return whole(*arguments)
 
-    def hashed(self):
-        """What a new process says, and how many files it read for it."""
-        self.monkeypatch.setattr(hub_module, "_digests", {})
-        reads = []
+    monkeypatch.setattr(hashlib, "file_digest", file_digest)
+    return reads
 
-        def file_digest(*arguments):
-            reads.append(arguments)
-            return whole(*arguments)
 
-        whole = hashlib.file_digest
-        with self.monkeypatch.context() as patch:
-            patch.setattr(hashlib, "file_digest", file_digest)
-            said = digest(self.path)
-        assert said == hashlib.sha256(self.path.read_bytes()).hexdigest()
-        return len(reads)
+def test_a_large_file_is_hashed_once_a_process_unless_it_changes(tmp_path, monkeypatch):
+    path, reads = tmp_path / "weights.bin", counted(monkeypatch)
+    content = bytearray(hub_module.LARGE)
+    path.write_bytes(content)
+    assert digest(path) == digest(path) == hashlib.sha256(content).hexdigest()
+    assert len(reads) == 1
+    before = path.stat()
+    content[0] = 1
+    other = tmp_path / "other.bin"
+    other.write_bytes(content)
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)  # of equal size and time
+    assert digest(path) == hashlib.sha256(content).hexdigest()
 
-    def test_another_process_reads_it_once(self):
-        assert [self.hashed() for _ in range(3)] == [1, 0, 0]
 
-    def test_equal_size_and_a_time_set_back_do_not_deceive_it(self):
-        before = self.path.stat()
-        assert self.hashed() == 1
-        self.path.write_bytes(b"WEIGHTS")
-        os.utime(self.path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert self.path.stat().st_mtime_ns == before.st_mtime_ns
-        assert self.hashed() == 1
-        other = self.path.with_name("other.bin")
-        other.write_bytes(b"another")
-        os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
-        other.replace(self.path)
-        assert self.hashed() == 1
+def test_a_small_file_is_hashed_each_time(tmp_path, monkeypatch):
+    path, reads = tmp_path / "judge.py", counted(monkeypatch)
+    path.write_bytes(b"1")
+    assert digest(path) == digest(path)
+    assert len(reads) == 2
 
-    def test_what_was_just_touched_is_not_kept(self):
-        self.monkeypatch.setattr(hub_module, "SETTLED", 10**15)
-        assert [self.hashed() for _ in range(2)] == [1, 1]
-        assert not self.folder.exists()
 
-    def test_small_files_leave_nothing_on_disk(self):
-        self.monkeypatch.setattr(hub_module, "LARGE", 1000)
-        assert self.hashed() == 1
-        assert not self.folder.exists()
-
-    def test_a_damaged_or_forbidden_cache_costs_only_time(self):
-        assert self.hashed() == 1
-        (file,) = self.folder.iterdir()
-        file.write_text(file.read_text()[:-5])
-        assert [self.hashed() for _ in range(2)] == [1, 0]
-        self.folder.rename(self.folder.with_name("moved"))
-        self.folder.write_text("no folder")
-        assert self.hashed() == 1
+def test_the_hubs_cache_says_the_digest(tmp_path, monkeypatch):
+    reads, content = counted(monkeypatch), b"weights"
+    name = hashlib.sha256(content).hexdigest()
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / name).write_bytes(content)
+    (tmp_path / "model.safetensors").symlink_to(tmp_path / "blobs" / name)
+    (tmp_path / "blobs" / name[:40]).write_bytes(b"{}")  # small files are named by git's sha1
+    (tmp_path / "config.json").symlink_to(tmp_path / "blobs" / name[:40])
+    assert digest(tmp_path / "model.safetensors") == name
+    assert not reads
+    assert digest(tmp_path / "config.json") == hashlib.sha256(b"{}").hexdigest()

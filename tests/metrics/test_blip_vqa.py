@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from scaling.metrics.blip_vqa import CLIP_MEAN, CLIP_STD, BlipVqa, noun_phrases
+from scaling.loading.encoders import CLIP_MEAN, CLIP_STD
+from scaling.metrics.blip_vqa import BlipVqa, noun_phrases
 from scaling.metrics.per_sample import Value
 from scaling.protocols import Condition
 

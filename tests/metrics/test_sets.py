@@ -1,8 +1,7 @@
-"""What holds for every metric of a set: merging, order, replicates, reset, no touch of the global random state."""
+"""What holds for every metric of a set: order, replicates, reset, no touch of the global random state."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,43 +10,22 @@ import torch
 from metric_rows import correlated, fill, write_reference
 from torchmetrics import Metric
 
-from scaling.metrics.fid import FID, FIDInfinity
+from scaling.metrics.fid import FID
 from scaling.metrics.inception_score import InceptionScore
 from scaling.metrics.kid import KID
 from scaling.metrics.precision_recall import Precision, Recall
 
 N, D = 243, 6
-METRICS = ("fid", "fid_infinity", "kid", "inception_score", "precision", "recall")
+METRICS = ("fid", "kid", "inception_score", "precision", "recall")
 
 
 @pytest.fixture(params=METRICS)
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Metric]:
     reference = write_reference(tmp_path, correlated(200, D, seed=1))
-    kinds = {"fid": FID, "fid_infinity": FIDInfinity, "kid": KID, "precision": Precision, "recall": Recall}
+    kinds = {"fid": FID, "kid": KID, "precision": Precision, "recall": Recall}
     if request.param == "inception_score":
         return lambda: InceptionScore(classes=D, reads="evaluator.logits", minimum=20)
     return lambda: kinds[request.param](reference=reference, reads="evaluator.features")
-
-
-def test_workers_merge_to_the_value_of_one(make: Callable[[], Metric]) -> None:
-    values, index = 2 * correlated(N, D, seed=2), torch.arange(N)
-    one, merged = fill(make(), values), make()
-    for worker in range(3):
-        mine = index % 3 == worker
-        merged.merge_state(fill(make(), values[mine], index=index[mine]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        warnings.filterwarnings("ignore", "FID")
-        assert float(merged.compute()) == pytest.approx(float(one.compute()), rel=1e-9)
-    torch.testing.assert_close(merged.replicates(20), one.replicates(20), rtol=1e-9, atol=1e-12)
-
-
-def test_merging_after_compute_is_seen(make: Callable[[], Metric]) -> None:
-    values, index = correlated(N, D, seed=2), torch.arange(N)
-    metric = fill(make(), values[:120], index=index[:120])
-    metric.compute()
-    metric.merge_state(fill(make(), values[120:], index=index[120:]))
-    assert float(metric.compute()) == pytest.approx(float(fill(make(), values).compute()), rel=1e-9)
 
 
 def test_order_and_batches_of_updates_do_not_matter(make: Callable[[], Metric]) -> None:
@@ -64,8 +42,6 @@ def test_replicates_are_the_metric_without_the_group(make: Callable[[], Metric],
     for group in range(groups):
         kept = index % groups != group
         direct = fill(make(), values[kept], index=index[kept])
-        if isinstance(direct, FIDInfinity) and groups < 20:  # its halves and quarters follow the groups that are left
-            continue
         assert float(replicates[group]) == pytest.approx(float(_same_splits(direct, N)), rel=1e-8, abs=1e-12)
 
 
@@ -74,9 +50,6 @@ def _same_splits(metric: Metric, count: int) -> torch.Tensor:
     if isinstance(metric, InceptionScore):
         metric.minimum = 0
         assert count >= 20 * metric.splits
-    if isinstance(metric, FIDInfinity):
-        empty = int((metric.count == 0).nonzero()[0])
-        return metric._intercept([r for r in range(metric.residues) if r != empty])
     return metric.compute()
 
 

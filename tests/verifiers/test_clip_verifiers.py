@@ -12,12 +12,13 @@ import torch
 from tiny_encoders import tiny_open_clip
 from tiny_pipelines import clip_tokenizer
 
-from scaling.loading.encoders import OpenClip
+from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, OpenClip
+from scaling.notices import take_notices
 from scaling.protocols import Condition
 from scaling.verifiers.aesthetic import Aesthetic
 from scaling.verifiers.clip_score import ClipScore
 from scaling.verifiers.hps_v2 import HPSv2
-from scaling.verifiers.pickscore import CLIP_MEAN, CLIP_STD, PickScore
+from scaling.verifiers.pickscore import PickScore
 from scaling.verifiers.siglip import SigLip
 
 PROMPTS = ["a red cat", "two small dogs, photo", "a red cat"]
@@ -73,6 +74,15 @@ def test_a_prompt_is_embedded_once(clip: OpenClip, monkeypatch: pytest.MonkeyPat
     assert asked == ["A photo depicts a red cat", "A photo depicts two small dogs, photo"]
     with pytest.raises(ValueError, match="condition 7"):
         verifier(images(), [Condition(class_label=7)] * 3)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_prompt_that_is_cut_is_counted_also_when_it_is_known(clip: OpenClip, again: bool) -> None:
+    verifier, most = ClipScore(encoder=clip, prefix=""), [Condition(prompt=" ".join(["cat"] * n)) for n in (75, 76, 90)]
+    for _ in range(1 + again):
+        take_notices()
+        verifier(images(), most)
+    assert take_notices() == ["2 prompts were cut: CLIPScore reads 77 tokens, and they have more"]
 
 
 def head_state(width: int = 16) -> dict[str, torch.Tensor]:

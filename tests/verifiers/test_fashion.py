@@ -64,7 +64,7 @@ def test_self_supervision_is_one_where_nothing_changed_and_needs_probes() -> Non
     assert (verifier(images(), CONDITIONS, torch.zeros(4, 3, 28, 28)) < 0.999).all()
     with pytest.raises(ValueError, match=r"sigma 0\.4"):
         verifier(images(), CONDITIONS)
-    with pytest.raises(ValueError, match="probe 1"):
+    with pytest.raises(ValueError, match="probe=1"):
         SelfSupervised(probe=1.0, device="cpu")
 
 

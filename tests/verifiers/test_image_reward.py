@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.loading.encoders import CLIP_MEAN, CLIP_STD
 from scaling.protocols import Condition
 from scaling.verifiers.image_reward import TOKENS, ImageReward
-from scaling.verifiers.pickscore import CLIP_MEAN, CLIP_STD
 
 SEEN, READ, LAYERS, PATCH, SIDE, HEADS = 128, 128, 2, 8, 16, 2
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "red", "cat", "two", "dogs"]

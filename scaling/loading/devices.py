@@ -1,0 +1,21 @@
+"""Where networks compute, and in which floating-point type."""
+
+from __future__ import annotations
+
+import torch
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def dtype_of(name: str, option: str = "dtype") -> torch.dtype:
+    """torch's type of a name; a ValueError names the option and what it may be."""
+    if name not in DTYPES:
+        raise ValueError(f"{option}={name}: one of {', '.join(DTYPES)} is needed")
+    return DTYPES[name]
+
+
+def pick_device(device: str | torch.device) -> torch.device:
+    """`auto` is the GPU where there is one and the CPU elsewhere; anything else is torch's own name."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
