@@ -8,7 +8,6 @@ import importlib.metadata
 import inspect
 import sys
 import sysconfig
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -130,7 +129,8 @@ def _imports_by_name(node: ast.Call) -> str | None:
     return node.args[0].value if isinstance(node.args[0].value, str) else None
 
 
-def _files(path: Path, level: int, name: str, roots: tuple[Path, ...]) -> Iterator[Path]:
+@cache
+def _files(path: Path, level: int, name: str, roots: tuple[Path, ...]) -> tuple[Path, ...]:
     """The files of a dotted name: its packages' `__init__.py` on the way, and the module itself."""
     parts = [part for part in name.split(".") if part]
     starts = roots if level == 0 else (path.parents[min(level, len(path.parents)) - 1],)
@@ -142,5 +142,5 @@ def _files(path: Path, level: int, name: str, roots: tuple[Path, ...]) -> Iterat
         if level and (start / "__init__.py").is_file():
             here.append(start / "__init__.py")
         if here:
-            yield from (file.resolve() for file in here)
-            return
+            return tuple(file.resolve() for file in here)
+    return ()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from scaling.identity import identity_of
 from scaling.journal.stream import digest, write_atomically
 from scaling.protocols import Condition, Denoiser
 
@@ -28,7 +29,7 @@ Timer = Callable[[float], float]
 def batch_shape(denoiser: Denoiser, condition: Condition, kept: Path, block_size: int = BLOCK) -> int:
     """The kept shape for this model and device, or the one measured now (a few seconds)."""
     device = torch.cuda.get_device_name() if denoiser.device.type == "cuda" else denoiser.device.type
-    key = digest({"denoiser": dict(denoiser.identity()), "device": device})
+    key = digest({"denoiser": identity_of(denoiser), "device": device})
     shapes: dict[str, int] = json.loads(kept.read_text()) if kept.exists() else {}
     if key not in shapes:
         shapes[key] = measure(denoiser, condition, block_size=block_size)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from scaling.engine.placement import DECODER, MODEL, Residents, extractor_part, scorer_part
+from scaling.identity import identity_of
 from scaling.journal.stream import digest
 from scaling.protocols import Condition, Denoiser, Encoded, Features, Prediction, Verifier
 from scaling.sampling import Sampler
@@ -77,7 +78,7 @@ class Batches:
         self.shape = size  # rows that really go at a time: halved where the memory ends,
         self.judged = size  # and apart from it, since images need more: rows that are decoded and judged at a time
         self.scorers, self.extractors = dict(scorers), dict(extractors)
-        self.score_columns = {name: f"score/{digest(v.identity())}" for name, v in self.scorers.items()}
+        self.score_columns = {name: f"score/{digest(identity_of(v))}" for name, v in self.scorers.items()}
         probes = {v.probe for v in self.scorers.values() if v.probe is not None}
         if len(probes) > 1:
             raise ValueError(f"verifiers of one run must look at one noise level, not at {sorted(probes)}")

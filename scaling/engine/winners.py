@@ -11,6 +11,7 @@ from scaling.budget import Cost
 from scaling.engine.batches import Row
 from scaling.engine.ladder import solves_again
 from scaling.engine.loop import Task, starts
+from scaling.identity import identity_of
 from scaling.journal.block import Keys
 from scaling.journal.stream import digest
 from scaling.protocols import RankSelector
@@ -121,7 +122,7 @@ class Finals:
         batches = self.task.batches
         if not batches.extractors:
             return {}
-        tag = self._tag + "features/" + digest({n: dict(e.identity()) for n, e in batches.extractors.items()}) + "/"
+        tag = self._tag + "features/" + digest({n: identity_of(e) for n, e in batches.extractors.items()}) + "/"
         missing = rows[~self.block.has(tag, rows)]
         for start in range(0, len(missing), batches.reach):
             part = missing[start : start + batches.reach]

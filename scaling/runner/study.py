@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from scaling.engine.batches import Batches
 from scaling.engine.ladder import ORDERS, Stage, caps_of, climbs, stages
 from scaling.engine.placement import MODEL, Residents
 from scaling.engine.retention import KEEP
+from scaling.identity import digest_of, identity_of
 from scaling.journal.lease import Leases
 from scaling.noise import NoiseSpace
 from scaling.output import tables as curve
@@ -35,11 +37,14 @@ from scaling.protocols import (
 )
 from scaling.runner.blocks import Work, halved, run_blocks, spent
 from scaling.runner.calibration import Calibration, calibrate
+from scaling.runner.claim import claim, recorded_batch
 from scaling.runner.heartbeat import at_work
 from scaling.runner.progress import Waiting, print_error
 from scaling.runner.resolve import what_to_keep
 from scaling.runner.selection import select
 from scaling.sampling import Euler, Sampler
+from scaling.schedules import VariancePreserving
+from scaling.source import is_ours
 
 
 @dataclass(frozen=True)
@@ -159,16 +164,16 @@ class Study:
 
     def identity(self, search: Search, batch_size: int) -> dict[str, Any]:
         """All that decides the answers of a search process; the budget is not in it."""
-        guides = {} if SearchTraits.of(search).open_loop else {"verifier": dict(self.verifier.identity())}
-        kind = type(search)
-        parameters: dict[str, Any] = dataclasses.asdict(search) if dataclasses.is_dataclass(search) else {}
+        schedule = self.denoiser.schedule
+        guides = {} if SearchTraits.of(search).open_loop else {"verifier": identity_of(self.verifier)}
         return {
-            "denoiser": dict(self.denoiser.identity()),
-            "sampler": type(self.sampler).__name__,
-            "schedule": repr(self.denoiser.schedule)[:2000],
+            "denoiser": identity_of(self.denoiser),
+            "sampler": _by_class(self.sampler),
+            "schedule": repr(schedule)[:2000] if is_ours(type(schedule)) else identity_of(schedule),
+            **_beyond(schedule),
             "nfes_per_iter": self.budget.nfes_per_iter,
-            "search": {"name": f"{kind.__module__}.{kind.__qualname__}", **parameters},
-            "conditions": dict(self.conditions.identity()),
+            "search": identity_of(search),
+            "conditions": identity_of(self.conditions),
             "seed": self.seed,
             "batch_size": batch_size,
             "block_size": self.block_size,
@@ -177,41 +182,70 @@ class Study:
 
     def identities(self, batch_size: int) -> dict[str, Any]:
         """All that decides the results of the run, by part."""
+        selector = self.selector
         return {
             "streams": {str(stage.cap): self.identity(stage.search, batch_size) for stage in self.stages()},
-            "verifiers": {name: dict(verifier.identity()) for name, verifier in self.scored.items()},
-            "extractors": {name: dict(extractor.identity()) for name, extractor in self.extractors.items()},
-            "selector": repr(self.selector),
+            "verifiers": {name: identity_of(verifier) for name, verifier in self.scored.items()},
+            "extractors": {name: identity_of(extractor) for name, extractor in self.extractors.items()},
+            "selector": repr(selector) if _speaks(selector) else identity_of(selector),
             "metrics": sorted([*self.metrics, *self.per_sample]),
             "rungs": list(self.budget.rungs),
             "final_nfe": self.budget.final,
             "conditions": len(self.conditions),
         }
 
+    def judges(self) -> dict[str, Any]:
+        """What decides what metrics and selector make of the samples."""
+        judges: dict[str, Any] = {**self.metrics, **self.per_sample}
+        if self.selector is not None:
+            judges["selector"] = self.selector
+        return {name: identity_of(judge) for name, judge in judges.items()}
 
-def execute(study: Study) -> Path:
+
+def _speaks(selector: Any) -> bool:
+    """Whether a selector's repr says what it is, not where it lies in memory."""
+    return selector is None or (is_ours(type(selector)) and type(selector).__repr__ is not object.__repr__)
+
+
+def _by_class(sampler: Sampler) -> Any:
+    """One of ours without parameters by its class alone, as streams have always been called."""
+    identity = identity_of(sampler)
+    return type(sampler).__name__ if is_ours(type(sampler)) and set(identity) == {"name"} else identity
+
+
+def _beyond(schedule: Any) -> dict[str, str]:
+    """What a cut description of a schedule leaves out, where that is not DDPM's own."""
+    cut = is_ours(type(schedule)) and len(repr(schedule)) > 2000 and schedule != VariancePreserving.linear_betas()
+    return {"whole_schedule": digest_of(schedule)} if cut else {}
+
+
+def execute(study: Study, renew: bool = False) -> Path:
     """Runs a study to its end and returns its folder; what is already there is read, not computed again.
 
     Any number of processes may do so at once, on machines that share the folder: blocks go to who is free, and one
-    process does the last steps.
+    process does the last steps. Where the folder holds results that other parts made, a ValueError names the
+    differences; with `renew` those results are made anew.
     """
     if prepare := getattr(study.denoiser, "prepare", None):  # text encoders are loaded once a study, then freed
         prepare(list(study.conditions))
-    calibrate(study, execute)
+    calibrate(study, partial(execute, renew=True))
     journal = Path(study.output_dir) / "journal"
     leases = Leases(study.patience, on_wait=Waiting(study.run, study.progress))
     residents = Residents(study.denoiser, study.scored, study.extractors) if study.phases else None
     if residents is not None:
         residents.bring(MODEL)
-    size = study.batch_size or _batch_shape(study, journal, leases)
+    size = study.batch_size or recorded_batch(study.folder) or _batch_shape(study, journal, leases)
     probe = study.probe if SearchTraits.of(study.search).open_loop else None
     batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe, residents)
-    _claim(study, size)
-    keep, said = what_to_keep(study)
+    identities = {**study.identities(size), "judges": study.judges()}
+    with leases.wait(study.folder / ".claim"):
+        said = environment(study.denoiser.device, identities)
+        claim(study.folder, {**said, "caps": caps_of(study.stages())}, renew)
+    keep, why = what_to_keep(study)
     if study.phases and keep != "latents":
-        raise ValueError(f"phases=true keeps all latents until they are scored: raise journal.limit_gb ({said})")
-    if said and study.progress:
-        print_error(said)
+        raise ValueError(f"phases=true keeps all latents until they are scored: raise journal.limit_gb ({why})")
+    if why and study.progress:
+        print_error(why)
     with at_work(study.folder, study.patience):
         for ladder in climbs(study.stages(), study.order):
             _climb(Work(study, batches, journal, study.name("verifier"), keep, leases, ladder))
@@ -271,15 +305,3 @@ def _finish(work: Work, parts: list[Path]) -> None:
         "tier": "c" if halved(work.streams) else "b",  # c: some batches had to be smaller, equal within rounding
     }
     write_json(study.folder / "cost.json", cost)
-
-
-def _claim(study: Study, size: int) -> None:
-    """Describes the run in its folder; a ValueError where the folder holds another run's results."""
-    identities = study.identities(size)
-    path = study.folder / "environment.json"
-    said = environment(study.denoiser.device, identities)
-    if path.exists() and json.loads(path.read_text())["identities"] != json.loads(json.dumps(identities)):
-        raise ValueError(
-            f"{study.folder} holds another run (see its environment.json); choose another name for this one"
-        )
-    write_json(path, said | {"caps": caps_of(study.stages())})

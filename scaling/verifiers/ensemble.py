@@ -16,6 +16,7 @@ from jaxtyping import Float
 from scipy.stats import rankdata
 from torch import Tensor
 
+from scaling.identity import identity_of
 from scaling.protocols import Condition, Verifier
 from scaling.schema import recorded
 
@@ -78,7 +79,7 @@ class Ensemble:
 
     def identity(self) -> dict[str, Any]:
         """Class, calibration and the members' identities."""
-        members = {name: dict(member.identity()) for name, member in self.members.items()}
+        members = {name: identity_of(member) for name, member in self.members.items()}
         calibration = {name: list(values) for name, values in self.calibration.items()}
         return {"class": "Ensemble", "members": members, "calibration": calibration}
 

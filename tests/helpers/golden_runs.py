@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import gzip
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +38,24 @@ LADDERS = {"random": [1, 2, 4], "zero_order": [1, 3, 5], "smc": [2, 4], "dfs": [
 TEXT = ("model", "verifier", "search", "metric", "prompt")
 
 
-class Killing:
-    """A denoiser that dies at one of its calls, as a process does that is killed."""
+@contextmanager
+def killing(denoiser: Any, at: int) -> Iterator[None]:
+    """Dies at one of the denoiser's calls, as a process does that is killed."""
+    kind, left = type(denoiser), at
+    call = kind.__call__
 
-    def __init__(self, denoiser: Any, at: int) -> None:
-        self._denoiser, self._left = denoiser, at
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._denoiser, name)
-
-    def __call__(self, *arguments: Any) -> Any:
-        self._left -= 1
-        if self._left == 0:
+    def dying(self: Any, *arguments: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0:
             raise KeyboardInterrupt
-        return self._denoiser(*arguments)
+        return call(self, *arguments)
+
+    kind.__call__ = dying
+    try:
+        yield
+    finally:
+        kind.__call__ = call
 
 
 def run(world: str, search: str, output_dir: Path) -> Iterator[tuple[str, Path]]:
@@ -68,7 +72,8 @@ def run(world: str, search: str, output_dir: Path) -> Iterator[tuple[str, Path]]
         study = study_of(config, overrides)
         if name == "first":
             try:
-                execute(dataclasses.replace(study, denoiser=Killing(study.denoiser, at=9)))
+                with killing(study.denoiser, at=9):
+                    execute(study)
             except KeyboardInterrupt:
                 pass
             else:

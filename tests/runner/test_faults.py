@@ -96,6 +96,8 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.
 class Heavy:
     """The mixture on a device that holds so many rows."""
 
+    execution_only = frozenset({"rows"})
+
     def __init__(self, rows: int) -> None:
         self._inner, self._rows = mixture(), rows
 
@@ -117,7 +119,7 @@ def test_out_of_memory_halves_the_batch_and_says_so_once(tmp_path: Path, capsys:
     assert [cost["tier"] for cost in costs] == ["b", "c"]
     assert [cost["paid"]["nfe"] for cost in costs] == [20 * 8 * 4] * 2
     assert curve(folder) == curve(whole)  # the mixture rounds alike at every batch
-    later = scaling.run(study(tmp_path / "heavy", run="later", verifier=Toward(0.1)))
+    later = scaling.run(study(tmp_path / "heavy", run="later", verifier=Toward(0.1), denoiser=Heavy(20)))
     assert json.loads((later / "cost.json").read_text())["tier"] == "c"  # it reads what the smaller batches made
 
 

@@ -1,0 +1,93 @@
+"""Whose results a run's folder holds: those of this run, or of another whose differences are named, key by key."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scaling.identity import differences
+from scaling.output.run_folder import write_json
+
+FORMAT = 2  # of identities: 1 did not know samplers' parameters, whole schedules, metrics and others' code
+STAYS = ("config.yaml", "error.txt", "inputs.json", "wandb")  # of a folder whose results are made anew; logs stay, too
+
+
+def claim(folder: Path, description: Mapping[str, Any], renew: bool) -> None:
+    """Writes what describes a run (with its `identities`) into its folder.
+
+    Where the folder holds the results of another run, those are removed with `renew`; else a ValueError names what
+    differs. What was paid for them stays in the journal. An older description that lacks a key cannot be compared
+    there, which is said once.
+    """
+    new = json.loads(json.dumps(description))
+    old = recorded(folder)
+    if old is not None and (differing := _differing(folder, old, new)):
+        if not renew:
+            raise ValueError(
+                f"{folder} holds another run: {'; '.join(differing)}. Choose another name for this one, or delete "
+                "that folder to compute it anew (what was paid stays in the journal)"
+            )
+        _say(f"{folder}: {'; '.join(differing)}. Its results are computed anew")
+        remove_results(folder)
+    write_json(folder / "environment.json", {**description, "format": FORMAT})
+
+
+def recorded(folder: Path) -> dict[str, Any] | None:
+    """What a folder says of its run; None where it says nothing that can be read."""
+    try:
+        said = json.loads((folder / "environment.json").read_text())
+        return said if isinstance(said.get("identities"), dict) else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def recorded_batch(folder: Path) -> int | None:
+    """The batch size that a folder's results were begun with, on whatever device; None where there are none."""
+    streams = (recorded(folder) or {}).get("identities", {}).get("streams", {})
+    return next((stream.get("batch_size") for stream in streams.values()), None)
+
+
+def remove_results(folder: Path) -> None:
+    """Removes what a run's folder shows, first what says that it is done; its description comes last."""
+    for path in sorted(folder.iterdir(), key=lambda path: (path.name != "cost.json", path.name == "environment.json")):
+        if path.name in STAYS or path.suffix == ".log" or path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _differing(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs, in words; of an older format what it does not know is passed over, with a word."""
+    before, now = old["identities"], new["identities"]
+    if old.get("format", 1) >= FORMAT:
+        found = differences(before, now, strict=True)
+    else:
+        found = differences(before, now)
+        if unknown := sorted({path[-1] for path in set(differences(before, now, strict=True)) - set(found)}):
+            _say(
+                f"{folder}: made before {', '.join(unknown)} was recorded, which cannot be compared: taken for the same"
+            )
+    return list(dict.fromkeys(_word(path, before, now) for path in found))
+
+
+def _word(path: tuple[str, ...], before: Any, now: Any) -> str:
+    """A difference as a person reads it, with the values where they are short."""
+    for key in path:
+        before, now = ((each or {}).get(key) for each in (before, now))
+    shown = path[2:] if path[0] == "streams" and len(path) > 2 else path  # there is one for each rung, all alike
+    name = ".".join(key for key in shown if key not in ("made_by", "code"))
+    if path[-1] == "code":
+        return f"the code of {name} has changed"
+    if any(isinstance(value, Mapping | list) or len(str(value)) > 40 for value in (before, now)):
+        return f"{name} has changed"
+    return f"{name} was {before}, now {now}"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
