@@ -11,19 +11,21 @@ from scaling.sampling import Sampler
 
 @dataclass(frozen=True)
 class Cost:
-    """Charges per condition; `nfe` counts guidance once, `forwards` as run (recomputed ones included)."""
+    """What was computed; `nfe` counts guidance once, `forwards` as run (recomputed ones included).
+
+    Of a condition it is what its search would cost alone; of a process it has padding in it, and the rows.
+    """
 
     nfe: int = 0
     forwards: int = 0
     backwards: int = 0
     decodes: int = 0
     verifier_calls: int = 0
+    padded_rows: int = 0  # that filled a batch up
+    rows: int = 0  # that were denoised, without padding
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-    def __mul__(self, rows: int) -> Cost:
-        return Cost(*(getattr(self, f.name) * rows for f in fields(self)))
 
 
 @dataclass(frozen=True)

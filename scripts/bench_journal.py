@@ -7,6 +7,7 @@ Each step in a process of its own: seconds, size on disk, and how much its highe
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import sys
@@ -90,27 +91,30 @@ def write(study: Any) -> None:
     from scaling.journal.lease import Leases
     from scaling.journal.stream import Stream, blocks_of, digest
 
-    (stage,) = study.stages()
-    stream = Stream(study.output_dir / "journal", study.identity(stage.search, BATCH), study.block_size)
+    (fitted,) = study.searches()
+    stream = Stream(study.output_dir / "journal", study.identity(fitted.search, BATCH), study.block_size)
     score = f"score/{digest(study.verifier.identity())}"
     draws = np.random.default_rng(0)
     for number, conditions in blocks_of(study.conditions, study.block_size):
         with Leases().wait(stream.block_folder(number)) as lease:
             block = stream.block(number, conditions, lease)
             places = np.arange(len(conditions))
-            for row in range(stage.cap // NFE):
+            for row in range(fitted.nfe // NFE):
                 keys = np.stack([places, np.full_like(places, row)], axis=1)
                 block.write(keys, {**charges(row, len(keys)), **answers(draws, score, len(keys))})
-            ends = np.stack([places, np.full_like(places, stage.cap // NFE)], axis=1)
+            ends = np.stack([places, np.full_like(places, fitted.nfe // NFE)], axis=1)
             block.write(ends, {"next": np.full(len(ends), NFE)})
             block.sync()
 
 
 def charges(row: int, count: int) -> dict[str, np.ndarray]:
-    from scaling.engine.episode import RECORD
+    from scaling.engine.requests import Charge
 
-    said = {"spent": (row + 1) * NFE, "nfe": NFE, "round": row, "parent": -1, "cosine": np.nan, "scored": 1}
-    return {name: np.full(count, said.get(name, 0), dtype) for name, dtype in RECORD.items()}
+    values = {"spent": (row + 1) * NFE, "nfe": NFE, "round": row, "parent": -1, "cosine": np.nan, "scored": 1}
+    return {
+        each.name: np.full(count, values.get(each.name, 0), each.metadata["dtype"])
+        for each in dataclasses.fields(Charge)
+    }
 
 
 def answers(draws: np.random.Generator, score: str, count: int) -> dict[str, np.ndarray]:

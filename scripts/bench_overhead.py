@@ -13,7 +13,7 @@ from bench_tools import Took, median, now, paid, parts, scratch, timed
 from scaling.budget import Budget
 from scaling.engine.batch_size import measure
 from scaling.engine.batches import Batches
-from scaling.engine.episode import Life
+from scaling.engine.episode import Episode
 from scaling.journal.block import Block
 from scaling.protocols import Denoiser, Verifier
 from scaling.runner.study import Study
@@ -119,7 +119,7 @@ def clocks(denoiser: Denoiser) -> Iterator[dict[str, float]]:
     parts: dict[str, tuple[type, str]] = {
         "forwards": (type(denoiser), "__call__"),
         "decoding and scoring": (Batches, "_scores"),
-        "searches": (Life, "advance"),
+        "searches": (Episode, "advance"),
         "journal": (Block, "write"),
         "encoding": (type(denoiser), "encode"),
     }

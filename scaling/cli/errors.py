@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scaling.extras import missing_extra
 
+_GONE = {"phases": "model.offload=model moves network, decoder and judges on and off the device, under any search"}
 _FAILURES = "SCALING_FAILURES"  # a file that the jobs of this command share, whatever process they run in
 
 
@@ -26,6 +27,8 @@ def one_line(error: BaseException, conf: Path | None = None) -> str:
         group, _, name = str(missing).rpartition("/")
         return f"{group}={name} is not there; {_nearest(name, options)}"
     if found := re.search(r"Could not override '([^']+)'", text):
+        if found[1] in _GONE:
+            return f"{found[1]} is gone: {_GONE[found[1]]}"
         return f"{found[1]} is no key of the configuration; {_nearest(found[1], _siblings(found[1], _keys(conf)))}"
     if cause is not None and not isinstance(error, ValueError):
         text = f"{text} ({' '.join(str(cause).split())})"

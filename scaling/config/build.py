@@ -76,13 +76,13 @@ def study_of(config: Config, overrides: list[str]) -> Any:
     conditions = build("conditions", config["conditions"])
     calibration = _calibration(config, len(conditions))
     output_dir = writable(Path(config["output_dir"]))
-    metrics, turns = config["metrics"], config.get("phases", False)
+    metrics, shared = config["metrics"], shares_device(config)
     parts = {
-        kind: {name: build(f"metrics.{kind}.{name}", node, turns) for name, node in (metrics[kind] or {}).items()}
+        kind: {name: build(f"metrics.{kind}.{name}", node, shared) for name, node in (metrics[kind] or {}).items()}
         for kind in ("set", "per_sample", "extractors")
     }
     verifier, scorers, selector, names = _verifiers(config)
-    denoiser = build("model", config["model"], turns)
+    denoiser = build("model", config["model"])
 
     from scaling.runner.study import Study
 
@@ -101,9 +101,18 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         names=names,
         output_dir=output_dir,
         calibration=calibration,
-        phases=turns,
         **_settings(config, overrides),
     )
+
+
+def shares_device(config: Config) -> bool:
+    """Whether the model takes turns on the device with its judges; a ValueError where `phases` still asks for it."""
+    if config.get("phases"):
+        raise ValueError(
+            "phases=true is gone: model.offload=model moves network, decoder and judges on and off the device in "
+            "turns, under any search"
+        )
+    return config["model"].get("offload", "none") != "none"
 
 
 def _settings(config: Config, overrides: list[str]) -> dict[str, Any]:
@@ -157,7 +166,6 @@ def outline_of(config: Config, overrides: list[str]) -> Any:
         names=names,
         output_dir=Path(os.path.abspath(config["output_dir"])),
         calibration=_calibration(config, len(conditions)),
-        phases=config.get("phases", False),
         **_settings(config, overrides),
     )
 
@@ -208,9 +216,9 @@ def _calibration(config: Config, conditions: int) -> Any:
 
 def _verifiers(config: Config) -> tuple[Verifier, dict[str, Verifier], Any, dict[str, str]]:
     """What guides, what is recorded beside it, what picks afterwards (or None), and how the curve calls the parts."""
-    turns = config.get("phases", False)
-    verifier = build("verifier", config["verifier"], turns)
-    scorers = {name: build(f"scorers.{name}", node, turns) for name, node in config["scorers"].items()}
+    shared = shares_device(config)
+    verifier = build("verifier", config["verifier"], shared)
+    scorers = {name: build(f"scorers.{name}", node, shared) for name, node in config["scorers"].items()}
     names = {part: config["choices"][part] for part in ("model", "verifier", "search")}
     if not isinstance(verifier, RankSelector | SetSelector):
         return verifier, scorers, None, names
@@ -223,19 +231,19 @@ def _verifiers(config: Config) -> tuple[Verifier, dict[str, Verifier], Any, dict
     return scorers.pop(first), scorers, verifier, {**names, "verifier": first, "selector": names["verifier"]}
 
 
-def build(where: str, node: Any, turns: bool = False) -> Any:
+def build(where: str, node: Any, off_device: bool = False) -> Any:
     """Instantiates a node once per process; equal nodes are one object, so that a multirun loads a model once.
 
-    With `turns`, where networks take turns on the device, what was built is taken off it for the next one.
+    With `off_device` its networks leave the device until they are used, for a model that shares it with its judges.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
-    key = json.dumps([node, turns], sort_keys=True, default=str)
+    key = json.dumps([node, off_device], sort_keys=True, default=str)
     if key not in _built:
         try:
             _built[key] = instantiate(node, _convert_="all")
-            if turns:
+            if off_device:
                 _take_off(_built[key])
         except InstantiationException as error:
             cause = error.__cause__ or error
@@ -246,9 +254,9 @@ def build(where: str, node: Any, turns: bool = False) -> Any:
 
 
 def _take_off(part: Any) -> None:
-    from scaling.engine.placement import release
+    from scaling.engine.placement import take_off
 
-    release(part)
+    take_off(part)
 
 
 def writable(folder: Path) -> Path:

@@ -1,39 +1,29 @@
-"""A search under way for one condition: it proposes, the journal answers, and what is missing is asked for."""
+"""One search on one condition: it proposes, the journal answers, and what is missing there is asked for."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from scaling.engine.batches import Row
+from scaling.engine import checks
+from scaling.engine.requests import Charge, Request
 from scaling.journal.block import Block, Keys
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, Scored, Search, SearchTraits
 from scaling.search.geometry import cosine
 
-RECORD = {  # what the journal says of every row beside the answers
-    "spent": np.int64,  # search NFE of the condition once this row's proposal was answered
-    "nfe": np.int32,  # of which this row alone (a gradient runs every call twice)
-    "backward": np.int32,  # denoiser calls of this row that a gradient went back through
-    "round": np.int32,  # the number of its proposal
-    "parent": np.int32,  # the row that it came from, -1 = none
-    "t": np.float64,  # where it ended; 0 = a clean sample
-    "cosine": np.float32,  # of its start to its parent's, where the two began at one time in successive proposals
-    "scored": np.uint8,
-    "digest": np.uint64,  # of the proposal, so that a changed search is noticed
-}
-
 
 @dataclass(frozen=True)
-class Needs:
-    """Which columns of the journal an answered row must have."""
+class AnswerColumns:
+    """Which columns of the journal an answered candidate must have."""
 
-    guiding: str  # the column of the score that the search is told
+    guide: str  # of the score that the search is told
     scores: tuple[str, ...]  # all score columns that are recorded
     reads: frozenset[str]  # of {"x", "x0", "gradient"}: what the search reads besides
 
@@ -48,22 +38,22 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What all rows of proposals along one grid have in common, worked out once for them."""
+class Leg:
+    """What all proposals along one grid of times have in common, worked out once for them."""
 
     grid: Tensor  # as proposed
     score: bool
     gradient: bool
     times: Tensor  # the same on the CPU, in float64
     nfe: int  # of one row
-    mark: bytes  # of the digest
+    digested: bytes  # its part of a proposal's digest
     end: float  # the last time
 
     @classmethod
-    def of(cls, proposal: Proposal, space: NoiseSpace) -> Kind:
-        times, score, gradient = proposal.times.double().cpu(), proposal.score, proposal.gradient
-        mark = times.numpy().tobytes() + bytes([score, gradient])
-        return cls(proposal.times, score, gradient, times, row_nfe(space, proposal), mark, times[-1].item())
+    def of(cls, proposal: Proposal, times: Tensor, space: NoiseSpace) -> Leg:
+        score, gradient = proposal.score, proposal.gradient
+        digested = times.numpy().tobytes() + bytes([score, gradient])
+        return cls(proposal.times, score, gradient, times, row_nfe(space, proposal), digested, times[-1].item())
 
     def has(self, proposal: Proposal) -> bool:
         return proposal.times is self.grid and proposal.score == self.score and proposal.gradient == self.gradient
@@ -74,25 +64,42 @@ def row_nfe(space: NoiseSpace, proposal: Proposal) -> int:
     return space.nfe(proposal.times, proposal.score) * (2 if proposal.gradient else 1)
 
 
-class Life:
-    """Runs one search until it waits for rows that the journal lacks; the journal is the only way to an answer."""
+class Episode:
+    """Runs one search until it waits for candidates that the journal lacks, its only way to an answer."""
 
-    def __init__(self, place: int, search: Search, space: NoiseSpace, block: Block, needs: Needs, cap: int) -> None:
-        self.place, self.space, self.block, self.needs, self.cap = place, space, block, needs, cap
+    def __init__(
+        self,
+        search: Search,
+        space: NoiseSpace,
+        table: Block,
+        columns: AnswerColumns,
+        condition_index: int,
+        nfe: int,
+        name: str = "",
+    ) -> None:
+        """`nfe` is what the search may spend; `name` is that of the condition, for errors."""
+        self.condition_index, self.space, self.table, self.columns, self.nfe = (
+            condition_index,
+            space,
+            table,
+            columns,
+            nfe,
+        )
         self.open_loop = SearchTraits.of(search).open_loop
-        self.waiting = 0  # rows asked for and not yet written
+        self.waiting = 0  # candidates that were asked for and are not yet written
         self.closed = False
         self.next_nfe = -1  # when closed: what the next proposal would have cost, -1 where the search ended by itself
-        self.rows = 0  # of all proposals, the current one included
+        self.candidates = 0  # of all proposals, the current one included
         self.spent = 0  # search NFE of the same
         self._rounds = 0
+        self._search, self._name = getattr(search, "__qualname__", type(search).__qualname__), name
         self._run = search(space)
         self._proposal: Proposal | None = None
-        self._kind: Kind | None = None  # of the last proposal
+        self._leg: Leg | None = None  # of the last proposal
         self._before: Proposal | None = None  # the one before, for what moved since
 
-    def advance(self) -> list[Row]:
-        """Takes the search on as far as the journal answers and returns the rows to compute next."""
+    def advance(self) -> list[Request]:
+        """Takes the search on as far as the journal answers and returns the candidates to compute next."""
         while not self.closed:
             proposal = self._next()
             if proposal is not None and (missing := self._missing(proposal)):
@@ -100,76 +107,97 @@ class Life:
                 return missing
         return []
 
-    def find(self, numbers: set[int]) -> dict[int, tuple[Tensor, Tensor]]:
-        """The starts (x, times) of some answered rows, by running the search again on the journal's answers."""
-        found: dict[int, tuple[Tensor, Tensor]] = {}
-        while numbers - found.keys():
+    def replay(self, candidate_ids: set[int]) -> dict[int, Request]:
+        """Requests for some answered candidates, by running the search again on the journal's answers."""
+        requests: dict[int, Request] = {}
+        while candidate_ids - requests.keys():
             proposal = self._next()
             assert proposal is not None, "the search ended before its winner"
-            self._known(self._keys(proposal), self._digests(proposal))
-            first = self.rows - len(proposal)
-            for number in numbers & set(range(first, self.rows)):
-                found[number] = proposal.x[number - first], proposal.times
+            self._answered(self._keys(proposal), self._digests(proposal))
+            first, times = self.candidates - len(proposal), self._leg_of(proposal).times
+            for number in candidate_ids & set(range(first, self.candidates)):
+                requests[number] = Request(self.condition_index, number, proposal.x[number - first], times)
         self._run.close()
-        return found
+        return requests
 
     def _next(self) -> Proposal | None:
+        """The next proposal that is within the budget; None where the search has ended or was closed."""
         try:
             if self._proposal is None or self.open_loop:  # an open-loop search is told nothing
-                proposal = next(self._run)
+                yielded = next(self._run)
             else:
-                proposal = self._run.send(self._answer(self._proposal))
+                yielded = self._run.send(self._answer(self._proposal))
         except StopIteration:
             self.closed = True
             return None
-        cost = self._kind_of(proposal).nfe * len(proposal)
-        if self.spent + cost > self.cap:
+        proposal = checks.proposal(self._search, yielded, self.space.shape, self.candidates, self._name)
+        cost = self._leg_of(proposal).nfe * len(proposal)
+        if self.spent + cost > self.nfe:
             self.closed, self.next_nfe = True, cost
             self._run.close()
             return None
         self._before, self._proposal = self._proposal, proposal
-        self.rows += len(proposal)
+        self.candidates += len(proposal)
         self.spent += cost
         self._rounds += 1
         return proposal
 
-    def _kind_of(self, proposal: Proposal) -> Kind:
-        if self._kind is None or not self._kind.has(proposal):
-            self._kind = Kind.of(proposal, self.space)
-        return self._kind
+    def _leg_of(self, proposal: Proposal) -> Leg:
+        if self._leg is None or not self._leg.has(proposal):
+            times = checks.times(self._search, proposal, f"{self._name}, candidate {self.candidates}")
+            self._leg = Leg.of(proposal, times, self.space)
+        return self._leg
 
     def _keys(self, proposal: Proposal) -> Keys:
         keys = np.empty((len(proposal), 2), np.int64)
-        keys[:, 0], keys[:, 1] = self.place, range(self.rows - len(proposal), self.rows)
+        keys[:, 0], keys[:, 1] = self.condition_index, range(self.candidates - len(proposal), self.candidates)
         return keys
 
-    def _missing(self, proposal: Proposal) -> list[Row]:
+    def _missing(self, proposal: Proposal) -> list[Request]:
         keys, digests = self._keys(proposal), self._digests(proposal)
-        there = self._known(keys, digests)
-        for column in self.needs.of(proposal) if there.any() else ():
-            there &= self.block.has(column, keys)
-        kind = self._kind_of(proposal)
-        parents = [-1] * len(keys) if proposal.parents is None else proposal.parents.tolist()
-        shared = (self.spent, kind.nfe, kind.nfe // 2 * kind.gradient, self._rounds - 1)
-        moved = self._cosines(proposal)
+        answered = self._answered(keys, digests)
+        for column in self.columns.of(proposal) if answered.any() else ():
+            answered &= self.table.has(column, keys)
+        missing = np.flatnonzero(~answered).tolist()
+        if not missing:
+            return []
+        leg, charges = self._leg_of(proposal), self._charges(proposal, digests)
         return [
-            Row(
-                place=self.place,
-                number=int(keys[i, 1]),
-                x=proposal.x[i],
-                times=kind.times,
-                score=kind.score,
-                gradient=kind.gradient,
-                record=(*shared, parents[i], kind.end, moved[i], int(kind.score), int(digests[i])),
+            Request(
+                condition_index=self.condition_index,
+                candidate_id=int(keys[i, 1]),
+                x=proposal.x[i].detach(),
+                times=leg.times,
+                score=leg.score,
+                gradient=leg.gradient,
+                charge=charges[i],
             )
-            for i in np.flatnonzero(~there)
+            for i in missing
         ]
 
-    def _cosines(self, proposal: Proposal) -> list[float]:
+    def _charges(self, proposal: Proposal, digests: np.ndarray) -> list[Charge]:
+        leg = self._leg_of(proposal)
+        parents = [-1] * len(proposal) if proposal.parents is None else proposal.parents.tolist()
+        return [
+            Charge(
+                spent=self.spent,
+                nfe=leg.nfe,
+                backward=leg.nfe // 2 * leg.gradient,
+                round=self._rounds - 1,
+                parent=parent,
+                t=leg.end,
+                cosine=moved,
+                scored=int(leg.score),
+                digest=int(digest),
+            )
+            for parent, moved, digest in zip(parents, self._cosines(proposal), digests, strict=True)
+        ]
+
+    def _cosines(self, proposal: Proposal) -> Sequence[float]:
         before = self._before
         if before is None or proposal.parents is None or before.times[0] != proposal.times[0]:
             return [math.nan] * len(proposal)
-        places = proposal.parents - (self.rows - len(proposal) - len(before))
+        places = proposal.parents - (self.candidates - len(proposal) - len(before))
         inside = places >= 0  # an older parent's start is no longer at hand
         moved = cosine(proposal.x, before.x[places.clamp(min=0)])
         return moved.where(inside, torch.nan).tolist()
@@ -178,15 +206,15 @@ class Life:
         keys = self._keys(proposal)
 
         def read(name: str) -> Tensor | None:
-            if name not in self.needs.reads:
+            if name not in self.columns.reads:
                 return None
-            return torch.from_numpy(self.block.get(self.needs.source(name, proposal), keys))
+            return torch.from_numpy(self.table.get(self.columns.source(name, proposal), keys))
 
         unread = torch.empty(len(keys), 0)
         x, x0 = read("x"), read("x0")
         scores = torch.full((len(keys),), torch.nan)
         if proposal.score:
-            scores = torch.from_numpy(self.block.get(self.needs.guiding, keys))
+            scores = torch.from_numpy(self.table.get(self.columns.guide, keys))
         return Scored(
             x=unread if x is None else x,
             x0=unread if x0 is None else x0,
@@ -196,19 +224,19 @@ class Life:
         )
 
     def _digests(self, proposal: Proposal) -> np.ndarray:
-        mark = self._kind_of(proposal).mark
+        digested = self._leg_of(proposal).digested
         rows = proposal.x.detach().cpu().contiguous().numpy()
-        sums = [hashlib.blake2b(row.tobytes() + mark, digest_size=8).digest() for row in rows]
+        sums = [hashlib.blake2b(row.tobytes() + digested, digest_size=8).digest() for row in rows]
         return np.frombuffer(b"".join(sums), np.uint64)
 
-    def _known(self, keys: Keys, digests: np.ndarray) -> np.ndarray:
-        """Which rows the journal knows, [n] bool; a ValueError where they were proposed otherwise."""
-        if self.rows - len(keys) >= self.block.rows:  # new rows, as most are
+    def _answered(self, keys: Keys, digests: np.ndarray) -> np.ndarray:
+        """Which candidates the journal has, [n] bool; a ValueError where they were proposed otherwise."""
+        if self.candidates - len(keys) >= self.table.rows:  # new ones, as most are
             return np.zeros(len(keys), bool)
-        known = self.block.has("digest", keys)
-        if known.any() and (self.block.get("digest", keys[known]) != digests[known]).any():
+        answered = self.table.has("digest", keys)
+        if answered.any() and (self.table.get("digest", keys[answered]) != digests[answered]).any():
             raise ValueError(
-                "the search proposes something else than the journal holds for the same stream; "
-                "if its code changed, start a new study"
+                f"search {self._search} proposes something else than the journal holds of it: it draws from what is "
+                f"not keyed, or its code changed unnoticed; to compute it anew, delete {self.table.folder.parent}"
             )
-        return known
+        return answered

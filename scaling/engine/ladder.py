@@ -1,4 +1,4 @@
-"""From a ladder to the searches that climb it: one for all rungs, or for each rung the largest that fits."""
+"""From a budget's rungs to the searches that climb them: one for all rungs, or for each the largest that fits."""
 
 from __future__ import annotations
 
@@ -14,40 +14,53 @@ from scaling.protocols import Search, SearchTraits
 ORDERS = ("conditions", "budget")  # what is finished first: a block of conditions, or a rung of all of them
 
 
+@dataclass(frozen=True, order=True)
+class Rung:
+    """A point of the curve."""
+
+    index: int  # from 0
+    nfe: int  # search NFE that it may spend on a condition
+
+
 @dataclass(frozen=True)
-class Stage:
-    """One search and the rungs (index, cap in search NFE) that it answers."""
+class FittedSearch:
+    """One search, in its size, and the rungs that its stream answers."""
 
     search: Search
-    rungs: tuple[tuple[int, int], ...]
+    rungs: tuple[Rung, ...]
 
     @property
-    def cap(self) -> int:
-        return max(cap for _, cap in self.rungs)
+    def nfe(self) -> int:
+        """Search NFE of the highest rung."""
+        return max(rung.nfe for rung in self.rungs)
 
 
-def stages(search: Search, budget: Budget, space: NoiseSpace) -> list[Stage]:
-    """An anytime search serves every rung from one stream; a sized one is fitted to each."""
-    caps, traits = budget.rungs, SearchTraits.of(search)
+def fit(search: Search, budget: Budget, space: NoiseSpace) -> list[FittedSearch]:
+    """An anytime search serves every rung from one stream; a sized one is fitted to each.
+
+    Rungs that are too low for it have no point on its curve; a ValueError where all are.
+    """
+    nfes, traits = budget.rungs, SearchTraits.of(search)
     if not traits.resolve_winner and budget.final != budget.nfes_per_iter:
-        caps = tuple(cap + budget.final for cap in caps)  # no second solve: the whole price of the rung is its own
+        nfes = tuple(nfe + budget.final for nfe in nfes)  # a search without a second solve may spend its NFE, too
     parameter = traits.size_parameter
     if parameter is None:
         cheapest = budget.nfes_per_iter * (2 if "gradient" in traits.requires else 1)
     else:
         cheapest = _sized(search, parameter, 1).cost(space)
-    fitting = [cap for cap in caps if cap >= cheapest]  # rungs that are too low for it have no point on its curve
+    fitting = [nfe for nfe in nfes if nfe >= cheapest]
     if not fitting:
         size = f" ({parameter}=1)" if parameter else ""
         raise ValueError(
-            f"{type(search).__name__} costs at least {cheapest} NFE per condition{size}; the budget ends at {caps[-1]}"
+            f"{type(search).__name__} costs at least {cheapest} NFE per condition{size}; the budget ends at {nfes[-1]}"
         )
+    rungs = [Rung(index, nfe) for index, nfe in enumerate(fitting)]
     if parameter is None:
-        return [Stage(search, tuple(enumerate(fitting)))]
-    by_size: dict[int, list[tuple[int, int]]] = {}
-    for index, cap in enumerate(fitting):
-        by_size.setdefault(_largest(search, parameter, space, cap), []).append((index, cap))
-    return [Stage(_sized(search, parameter, size), tuple(rungs)) for size, rungs in by_size.items()]
+        return [FittedSearch(search, tuple(rungs))]
+    by_size: dict[int, list[Rung]] = {}
+    for rung in rungs:
+        by_size.setdefault(_largest(search, parameter, space, rung.nfe), []).append(rung)
+    return [FittedSearch(_sized(search, parameter, size), tuple(own)) for size, own in by_size.items()]
 
 
 def solves_again(search: Search, nfes_per_iter: int, final_nfe: int) -> bool:
@@ -55,34 +68,28 @@ def solves_again(search: Search, nfes_per_iter: int, final_nfe: int) -> bool:
     return final_nfe != nfes_per_iter and SearchTraits.of(search).resolve_winner
 
 
-def climbs(ladder: Sequence[Stage], order: str) -> list[list[Stage]]:
-    """The ladder in one go, or (`budget`) longer by a rung each time: the journal answers what was climbed before."""
-    count = len(caps_of(ladder))
-    return [_up_to(ladder, top) for top in (range(1, count + 1) if order == "budget" else [count])]
+def rungs_of(searches: Sequence[FittedSearch]) -> list[Rung]:
+    """All rungs, rising."""
+    return sorted(rung for fitted in searches for rung in fitted.rungs)
 
 
-def caps_of(ladder: Sequence[Stage]) -> list[int]:
-    """Search NFE of all rungs, rising."""
-    return [cap for _, cap in sorted(rung for stage in ladder for rung in stage.rungs)]
-
-
-def _up_to(ladder: Sequence[Stage], top: int) -> list[Stage]:
-    """The searches that answer the first `top` rungs, and those rungs alone."""
-    below = [Stage(s.search, tuple(rung for rung in s.rungs if rung[0] < top)) for s in ladder]
-    return [stage for stage in below if stage.rungs]
+def tops(searches: Sequence[FittedSearch], order: str) -> list[int]:
+    """How many rungs are climbed, time after time: all at once, or (`budget`) one more each time."""
+    count = len(rungs_of(searches))
+    return list(range(1, count + 1)) if order == "budget" else [count]
 
 
 def _sized(search: Any, parameter: str, size: int) -> Any:
     return dataclasses.replace(search, **{parameter: size})
 
 
-def _largest(search: Any, parameter: str, space: NoiseSpace, cap: int) -> int:
-    """The largest size whose cost is within the cap; that of 1 is."""
+def _largest(search: Any, parameter: str, space: NoiseSpace, nfe: int) -> int:
+    """The largest size whose cost is within these NFE; that of 1 is."""
     cost: Callable[[int], int] = lambda size: _sized(search, parameter, size).cost(space)  # noqa: E731
     low, high = 1, 2
-    while cost(high) <= cap:
+    while cost(high) <= nfe:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if cost(middle) <= cap else (low, middle)
+        low, high = (middle, high) if cost(middle) <= nfe else (low, middle)
     return low

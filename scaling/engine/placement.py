@@ -1,8 +1,9 @@
-"""One network at a time on a device that cannot hold model, decoder, verifiers and feature networks together."""
+"""Judges that share a device with a model that is too large for both: each is there only while it is at work."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -11,49 +12,37 @@ from torch import nn
 
 from scaling.protocols import Denoiser
 
-MODEL, DECODER = "model", "decoder"
 DEPTH = 4  # how far below a part its networks are looked for: a verifier, its encoders, their networks
 
 
-class Residents:
-    """Knows the networks of each part; `bring` leaves only one part's on the device."""
+@contextmanager
+def at_work(part: Any, denoiser: Denoiser) -> Iterator[None]:
+    """Within it the networks of a judge have the device of a model with `offload` to themselves.
 
-    def __init__(self, denoiser: Denoiser, scorers: Mapping[str, Any], extractors: Mapping[str, Any]) -> None:
-        self._denoiser = denoiser
-        self._others = {scorer_part(name): part for name, part in scorers.items()}
-        self._others |= {extractor_part(name): part for name, part in extractors.items()}
-        self._here: str | None = None
-
-    def bring(self, name: str) -> None:
-        """Takes all other parts off the device, then puts this one there."""
-        if name == self._here:
-            return
-        parts = self._parts()
-        release(*(network for other, own in parts.items() if other != name for network in own))
-        for network in parts[name]:
-            move(network, self._denoiser.device)
-        self._here = name
-
-    def _parts(self) -> dict[str, list[nn.Module]]:
-        """Looked for each time, since a network may be loaded at its first use."""
-        decoder = networks(getattr(self._denoiser, "vae", None))
-        model = [network for network in networks(self._denoiser) if network not in decoder]
-        return {MODEL: model, DECODER: decoder, **{name: networks(part) for name, part in self._others.items()}}
+    A model that moves its own network and decoder (`offload` other than "none") has `release()`, which takes both off
+    the device until it is called again. For any other model nothing moves, nor where a gradient goes through all parts.
+    """
+    if not offloads(denoiser) or torch.is_grad_enabled():
+        yield
+        return
+    denoiser.release()  # type: ignore[attr-defined]
+    for network in networks(part):
+        move(network, denoiser.device)
+    try:
+        yield
+    finally:
+        take_off(part)
 
 
-def scorer_part(name: str) -> str:
-    return f"scorer {name}"
+def offloads(denoiser: Any) -> bool:
+    """Whether a model shares its device with judges in turns."""
+    return getattr(denoiser, "offload", "none") != "none"
 
 
-def extractor_part(name: str) -> str:
-    return f"extractor {name}"
-
-
-def release(*parts: Any) -> None:
-    """Takes the networks of some parts off their device."""
-    for part in parts:
-        for network in networks(part):
-            move(network, torch.device("cpu"))
+def take_off(part: Any) -> None:
+    """Takes the networks of a part off their device."""
+    for network in networks(part):
+        move(network, torch.device("cpu"))
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
@@ -71,8 +60,8 @@ def networks(part: Any, depth: int = DEPTH) -> list[nn.Module]:
         children = list(vars(part).values())
     if depth == 0:
         return []
-    found = {id(network): network for child in children for network in networks(child, depth - 1)}
-    return list(found.values())
+    by_id = {id(network): network for child in children for network in networks(child, depth - 1)}
+    return list(by_id.values())
 
 
 def move(network: nn.Module, device: torch.device) -> None:

@@ -30,7 +30,7 @@ class Block:
 
     def __init__(self, folder: Path, conditions: Sequence[Condition], lease: Lease | None = None) -> None:
         """Reads all segments; without a lease there is no writing."""
-        self.conditions = conditions
+        self.folder, self.conditions = folder, conditions
         self.rows = 0  # one more than the highest row number of any condition
         self._lease = lease
         self._records: list[Record] = []

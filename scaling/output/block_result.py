@@ -3,56 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from scaling.budget import Cost
-from scaling.engine.loop import Task
-from scaling.engine.winners import Finals, Winners, block_cost, distinct
+from scaling.engine.block_run import BlockRun
+from scaling.engine.final_samples import FinalSamples, rung_costs
+from scaling.engine.winners import Winners
 from scaling.journal.stream import write_atomically
 from scaling.protocols import PerSample
 
-COSTS = tuple(f.name for f in fields(Cost))
+COSTS = ("nfe", "forwards", "backwards", "decodes", "verifier_calls")  # of a condition, as if it were alone
 Part = dict[str, np.ndarray]
 
 
-def collect(
-    task: Task, finals: Finals, rungs: Mapping[int, Winners], per_sample: Mapping[str, PerSample], first: int
-) -> Part:
-    """One stage's share of a block's part.
+def collect(run: BlockRun, finals: FinalSamples, rungs: Sequence[Winners], per_sample: Mapping[str, PerSample]) -> Part:
+    """One search's share of a block's part.
 
     Per rung and condition ("rung/..."): the rung's index, the condition's, candidate, score, candidates, costs, and
     `slot`, the place of its final sample among the distinct ones. Per distinct sample: "value/<name>" and
     "features/<extractor>.<output>".
     """
-    keys = distinct(list(rungs.values()))
-    finals.prepare(keys)
-    features = finals.features(keys)
-    slots = {(int(p), int(r)): i for i, (p, r) in enumerate(keys)}
-    per_call = task.batches.denoiser.forwards_per_call
+    per_call = run.batches.denoiser.forwards_per_call
     parts: list[Part] = []
-    for index, rung in rungs.items():
-        places = np.arange(len(rung.rows))
-        final_nfe = finals.nfe(np.stack([places, rung.rows], axis=1))
-        costs = block_cost(rung.search, final_nfe, per_call)
+    for winners in rungs:
+        slots, count = finals.slots(winners.keys), len(winners.keys)
+        final_nfe = finals.nfe[slots]
+        costs = rung_costs(winners.search_costs, final_nfe, per_call)
         parts.append(
             {
-                "rung/index": np.full(len(places), index),
-                "rung/condition": first + places,
-                "rung/candidate": rung.rows,
-                "rung/score": rung.scores,
-                "rung/candidates": rung.candidates,
+                "rung/index": np.full(count, winners.rung.index),
+                "rung/condition": run.encoded.first + np.arange(count),
+                "rung/candidate": winners.candidate_ids,
+                "rung/score": winners.scores,
+                "rung/candidates": winners.candidates,
                 "rung/final_nfe": final_nfe,
-                "rung/slot": np.array([slots[place, int(row)] for place, row in enumerate(rung.rows)]),
+                "rung/slot": slots,
                 **{f"rung/{name}": np.array([getattr(cost, name) for cost in costs]) for name in COSTS},
             }
         )
-    labels = torch.tensor([_label(task, place) for place, _ in keys])
-    values = {f"value/{name}": value for name, value in finals.scores(keys).items()}
+    labels = torch.tensor([_label(run, index) for index, _ in finals.keys])
+    features = finals.features
+    values = {f"value/{name}": value for name, value in finals.scores.items()}
     for name, metric in per_sample.items():
         values[f"value/{name}"] = metric(torch.from_numpy(features[metric.reads]), labels).numpy()
     return {
@@ -63,8 +57,8 @@ def collect(
     }
 
 
-def _label(task: Task, place: int) -> int:
-    label = task.conditions[place].class_label
+def _label(run: BlockRun, condition_index: int) -> int:
+    label = run.conditions[condition_index].class_label
     return -1 if label is None else label
 
 

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from scaling.engine.loop import Task
-from scaling.engine.winners import Finals, Winners
+from scaling.budget import Cost
+from scaling.engine.block_run import BlockRun
+from scaling.engine.final_samples import FinalSamples, images
+from scaling.engine.winners import Winners
 from scaling.journal.stream import write_atomically
 from scaling.output.run_folder import grid, png
 
 COLUMNS = 12
 
 
-def write_samples(
-    folder: Path,
-    task: Task,
-    finals: Finals,
-    rungs: Mapping[int, Winners],
-    caps: Mapping[int, int],
-    first: int,
-    count: int,
-) -> None:
+def write_samples(folder: Path, run: BlockRun, finals: FinalSamples, rungs: Sequence[Winners], count: int) -> Cost:
     """Writes samples/<nfe>/<condition>.png for the first `count` conditions of the study, and a grid of each rung."""
-    count = min(count - first, len(task.conditions))
+    first, cost = run.encoded.first, Cost()
+    count = min(count - first, len(run.conditions))
     if count <= 0:
-        return
-    for index, winners in rungs.items():
-        keys = np.stack([np.arange(count), winners.rows[:count]], axis=1)
-        images = task.batches.images(finals.latents(keys))
-        scale = max(1, 64 // images.shape[-1])
-        for place, image in enumerate(images):
-            path = folder / "samples" / f"{caps[index]:06d}" / f"{first + place:05d}.png"
+        return cost
+    for winners in rungs:
+        answers = images(run, winners.keys[:count], finals.latents_column)
+        cost += answers.cost
+        scale = max(1, 64 // answers["images"].shape[-1])
+        for place, image in enumerate(answers["images"]):
+            path = folder / "samples" / f"{winners.rung.nfe:06d}" / f"{first + place:05d}.png"
             write_atomically(path, png(image, scale))
         if first == 0:
-            sheet = grid(list(images), min(COLUMNS, count))
-            write_atomically(folder / "samples" / f"rung-{caps[index]:06d}.png", png(sheet, scale))
+            sheet = grid(list(answers["images"]), min(COLUMNS, count))
+            write_atomically(folder / "samples" / f"rung-{winners.rung.nfe:06d}.png", png(sheet, scale))
+    return cost

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,17 +13,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaling.engine.batches import Batches, Paid
-from scaling.engine.ladder import Stage, caps_of
-from scaling.engine.loop import Task, run_block
-from scaling.engine.winners import Finals, winners
-from scaling.journal.block import Block
+from scaling.budget import Cost
+from scaling.engine.batches import Batches
+from scaling.engine.block_run import BlockRun
+from scaling.engine.final_samples import final_samples
+from scaling.engine.ladder import FittedSearch, Rung, rungs_of
+from scaling.engine.loop import REDUCED, run_searches
+from scaling.engine.retention import Retention
+from scaling.engine.winners import distinct, pick
 from scaling.journal.lease import Lease, LeaseLost, Leases
-from scaling.journal.stream import Stream, blocks_of, write_atomically
+from scaling.journal.stream import Stream, blocks_of
 from scaling.output import block_result as collect
 from scaling.output.candidates import candidates_path, write_candidates
 from scaling.output.samples import write_samples
-from scaling.protocols import Condition, RankSelector, SearchTraits
+from scaling.protocols import Condition, RankSelector
 from scaling.runner.progress import Progress
 from scaling.stop import check_stop
 
@@ -43,20 +44,23 @@ class Work:
     batches: Batches
     journal: Path
     guiding: str
-    keep: str
+    retention: Retention
     leases: Leases
-    stages: Sequence[Stage]  # the ladder as far as it is climbed now
+    searches: Sequence[FittedSearch]
+    top: int  # how many rungs are climbed now
     selection: np.ndarray | None = None  # rows chosen by a selector over the whole set, [rungs, conditions]
 
     @property
-    def streams(self) -> list[tuple[Stage, Stream]]:
+    def streams(self) -> list[tuple[FittedSearch, Stream]]:
+        """The searches that answer the rungs climbed now, with these rungs alone."""
         study = self.study
-        identities = [(stage, study.identity(stage.search, self.batches.size)) for stage in self.stages]
-        return [(stage, Stream(self.journal, identity, study.block_size)) for stage, identity in identities]
+        climbed = [FittedSearch(s.search, tuple(r for r in s.rungs if r.index < self.top)) for s in self.searches]
+        identities = [(s, study.identity(s.search, self.batches.batch_size)) for s in climbed if s.rungs]
+        return [(fitted, Stream(self.journal, identity, study.block_size)) for fitted, identity in identities]
 
     @property
-    def caps(self) -> list[int]:
-        return caps_of(self.stages)
+    def rungs(self) -> list[Rung]:
+        return rungs_of(self.searches)[: self.top]
 
     def chosen(self, rung: int, first: int) -> np.ndarray | None:
         """The rows that were selected for a block's conditions, which begin at `first`."""
@@ -70,14 +74,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Share:
-    """One stage's part of a block: its search, its stream, and the task that this process holds the lease for."""
+    """One search's part of a block: its rungs, its stream, and what this process computes under the lease."""
 
-    stage: Stage
+    fitted: FittedSearch
     stream: Stream
-    task: Task
+    run: BlockRun
 
 
-Make = Callable[[Work, int, list[Share], Progress], collect.Part]
+Make = Callable[[Work, int, list[Share], Progress], tuple[collect.Part, Cost]]
 
 
 def run_blocks(work: Work) -> list[Path]:
@@ -93,15 +97,15 @@ def visit(work: Work, path_of: Callable[[int], Path], make: Make) -> list[Path]:
     study, streams = work.study, work.streams
     left = dict(blocks_of(study.conditions, study.block_size))
     paths = [path_of(number) for number in left]
-    pause, top = PAUSE[0], len(work.caps)
+    pause, top = PAUSE[0], work.top
     title = study.run if study.order == "conditions" else f"{study.run}, rung {top}"
-    nfe = sum(stage.cap for stage in work.stages)
+    nfe = sum(fitted.nfe for fitted, _ in streams)
     with Progress(title, len(study.conditions), study.progress, nfe) as progress:
         while left:
             before = len(left)
             for number, conditions in list(left.items()):
                 path = path_of(number)
-                there = rungs_of(path) >= top
+                there = rungs_in(path) >= top
                 if there or _compute(work, streams, number, conditions, path, make, progress):
                     progress.block(len(left.pop(number)), _mean_score(path), not there)
             check_stop()
@@ -113,29 +117,35 @@ def visit(work: Work, path_of: Callable[[int], Path], make: Make) -> list[Path]:
     return paths
 
 
-def rungs_of(path: Path) -> int:
+def rungs_in(path: Path) -> int:
     """For how many rungs of the ladder a block's file answers; 0 where there is none."""
     if not path.exists():
         return 0
     return 1 + int(collect.load(path, ["rung/index"])["rung/index"].max())
 
 
-def spent(parts: Sequence[Path]) -> tuple[Paid, float, float]:
+def spent(parts: Sequence[Path]) -> tuple[Cost, float, float]:
     """What all workers paid for the parts, the seconds that took them, and the highest memory of any (MB)."""
-    names = [field.name for field in dataclasses.fields(Paid)]
+    names = [field.name for field in dataclasses.fields(Cost)]
     own = [collect.load(path, [*(f"paid/{name}" for name in names), "seconds", "memory_mb"]) for path in parts]
-    paid = Paid(**{name: sum(int(part[f"paid/{name}"]) for part in own) for name in names})
+    paid = Cost(**{name: sum(int(part[f"paid/{name}"]) for part in own) for name in names})
     return paid, sum(float(part["seconds"]) for part in own), max(float(part["memory_mb"]) for part in own)
 
 
-def halved(streams: Sequence[tuple[Stage, Stream]]) -> bool:
+def reduced(streams: Sequence[tuple[FittedSearch, Stream]], parts: Sequence[Path]) -> bool:
     """Whether any answer of the streams came from a smaller batch than their identity says."""
-    return any(_mark(stream).exists() for _, stream in streams)
+    if any((stream.folder / "halved.json").exists() for _, stream in streams):  # of before blocks noted it themselves
+        return True
+    for path in parts:
+        with np.load(path) as file:
+            if REDUCED in file.files and file[REDUCED]:
+                return True
+    return False
 
 
 def _compute(
     work: Work,
-    streams: Sequence[tuple[Stage, Stream]],
+    streams: Sequence[tuple[FittedSearch, Stream]],
     number: int,
     conditions: list[Condition],
     path: Path,
@@ -143,8 +153,7 @@ def _compute(
     progress: Progress,
 ) -> bool:
     """Makes a block's file under the leases of its streams; False while another process holds one of them."""
-    batches, begun = work.batches, time.monotonic()
-    before = dataclasses.replace(batches.paid)
+    begun = time.monotonic()
     try:
         with ExitStack() as held:
             leases: list[Lease] = []
@@ -153,59 +162,84 @@ def _compute(
                 if lease is None:
                     return False
                 leases.append(held.enter_context(lease))
-            known = rungs_of(path)
-            if known >= len(work.caps):  # another worker of this run was quicker
+            known = rungs_in(path)
+            if known >= work.top:  # another worker of this run was quicker
                 return True
-            batches.on_halved = lambda: _say_halved([stream for _, stream in streams], batches)
-            if batches.rows < batches.size:
-                batches.on_halved()
-            batches.open(conditions)
-            shares = [
-                Share(stage, stream, _task(work, stage, stream.block(number, conditions, lease)))
-                for (stage, stream), lease in zip(streams, leases, strict=True)
-            ]
-            part = make(work, number, shares, progress)
-            part |= _account(batches.paid, before, time.monotonic() - begun, path if known else None)
+            shares = _shares(work, streams, number, conditions, leases)
+            part, cost = make(work, number, shares, progress)
+            part[REDUCED] = np.array(any(REDUCED in share.run.table.columns for share in shares))
+            part |= _account(cost, time.monotonic() - begun, path if known else None)
             collect.save(path, part)
             return True
     except LeaseLost:
         return False
 
 
-def _account(paid: Paid, before: Paid, seconds: float, earlier: Path | None) -> collect.Part:
+def _shares(
+    work: Work,
+    streams: Sequence[tuple[FittedSearch, Stream]],
+    number: int,
+    conditions: list[Condition],
+    leases: Sequence[Lease],
+) -> list[Share]:
+    """What the searches of a block are computed with; its conditions are encoded once for all."""
+    encoded = work.batches.encode(conditions, number * work.study.block_size)
+    spaces = [work.study.space(condition) for condition in conditions]
+    return [
+        Share(
+            fitted,
+            stream,
+            BlockRun(
+                search=fitted.search,
+                spaces=spaces,
+                table=stream.block(number, conditions, lease),
+                batches=work.batches,
+                encoded=encoded,
+                guide=work.guiding,
+                nfe=fitted.nfe,
+                retention=work.retention,
+            ),
+        )
+        for (fitted, stream), lease in zip(streams, leases, strict=True)
+    ]
+
+
+def _account(cost: Cost, seconds: float, earlier: Path | None) -> collect.Part:
     """What a block's file cost, with what an earlier one for fewer rungs had cost."""
-    known, more, memory = spent([earlier]) if earlier else (Paid(), 0.0, 0.0)
-    own = {k: v - getattr(before, k) + getattr(known, k) for k, v in dataclasses.asdict(paid).items()}
+    known, more, memory = spent([earlier]) if earlier else (Cost(), 0.0, 0.0)
     return {
-        **{f"paid/{name}": np.array(value) for name, value in own.items()},
+        **{f"paid/{name}": np.array(value) for name, value in dataclasses.asdict(cost + known).items()},
         "seconds": np.array(seconds + more),
         "memory_mb": np.array(max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, memory)),
     }
 
 
-def _task(work: Work, stage: Stage, block: Block) -> Task:
-    spaces = [work.study.space(condition) for condition in block.conditions]
-    return Task(stage.search, spaces, block.conditions, block, work.batches, work.guiding, stage.cap, work.keep)
-
-
-def _part(work: Work, number: int, shares: list[Share], progress: Progress) -> collect.Part:
+def _part(work: Work, number: int, shares: list[Share], progress: Progress) -> tuple[collect.Part, Cost]:
     """The winners of every rung with all that metrics read of them."""
     study, first = work.study, number * work.study.block_size
-    known = rungs_of(work.part(number))
+    known = rungs_in(work.part(number))
     ranks = study.selector if isinstance(study.selector, RankSelector) else None
-    results = []
+    results, cost = [], Cost()
     for share in shares:
-        task, stage = share.task, share.stage
-        run_block(task, progress.rows)
-        rungs = {index: winners(task, cap, work.chosen(index, first), ranks) for index, cap in stage.rungs}
-        finals = Finals(task, study.budget.final)
-        results.append(collect.collect(task, finals, rungs, study.per_sample, first))
-        sized = SearchTraits.of(stage.search).size_parameter is not None
-        own = candidates_path(study.folder, number, stage.rungs[0][1] if sized else None)
-        write_candidates(own, task, first)
-        fresh = {index: winner for index, winner in rungs.items() if index >= known}
-        write_samples(study.folder, task, finals, fresh, dict(stage.rungs), first, study.samples)
-    return collect.join(results)
+        run = share.run
+        cost += computed(run, progress)
+        rungs = [pick(run, rung, work.chosen(rung.index, first), ranks) for rung in share.fitted.rungs]
+        finals = final_samples(run, distinct(rungs), study.budget.final)
+        results.append(collect.collect(run, finals, rungs, study.per_sample))
+        sized = run.traits.size_parameter is not None
+        write_candidates(candidates_path(study.folder, number, share.fitted.rungs[0].nfe if sized else None), run)
+        fresh = [winners for winners in rungs if winners.rung.index >= known]
+        cost += finals.cost + write_samples(study.folder, run, finals, fresh, study.samples)
+    return collect.join(results), cost
+
+
+def computed(run: BlockRun, progress: Progress) -> Cost:
+    """Runs the searches of a block to their end; what that cost."""
+    cost = Cost()
+    for answers in run_searches(run):
+        cost += answers.cost
+        progress.rows(answers.cost.rows, answers.cost.nfe)
+    return cost
 
 
 def _mean_score(path: Path) -> float:
@@ -215,21 +249,3 @@ def _mean_score(path: Path) -> float:
             return float("nan")
     scores = collect.load(path, ["rung/index", "rung/score"])
     return float(scores["rung/score"][scores["rung/index"] == scores["rung/index"].max()].mean())
-
-
-def _mark(stream: Stream) -> Path:
-    return stream.folder / "halved.json"
-
-
-def _say_halved(streams: Sequence[Stream], batches: Batches) -> None:
-    """Notes beside the streams that results are of tier (c): equal within rounding, not bit for bit."""
-    said = all(_mark(stream).exists() for stream in streams)
-    for stream in streams:
-        write_atomically(_mark(stream), json.dumps({"batch_size": batches.size, "rows": batches.rows}).encode())
-    if not said:
-        print(
-            f"out of memory at {batches.size} rows: going on with {batches.rows}; results are the same within "
-            "rounding (tier c), not bit for bit",
-            file=sys.stderr,
-            flush=True,
-        )

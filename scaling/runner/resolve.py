@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def latents_bytes(study: Study) -> int:
     """An upper estimate of what the clean latents of all candidates take, with the predictions for later verifiers."""
-    candidates = sum(stage.cap for stage in study.stages()) // study.budget.nfes_per_iter
+    candidates = sum(fitted.nfe for fitted in study.searches()) // study.budget.nfes_per_iter
     views = 2 if study.probe is not None and SearchTraits.of(study.search).open_loop else 1
     return len(study.conditions) * candidates * views * math.prod(study.denoiser.latent_shape) * BYTES
 

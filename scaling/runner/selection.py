@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.engine.loop import run_block
-from scaling.engine.winners import Finals, clean
+from scaling.budget import Cost
+from scaling.engine.final_samples import final_samples
+from scaling.engine.loop import clean
 from scaling.output import block_result as collect
 from scaling.protocols import SetSelector
-from scaling.runner.blocks import Share, Work, visit
+from scaling.runner.blocks import Share, Work, computed, visit
 from scaling.runner.progress import Progress
 
 
@@ -22,26 +23,26 @@ def select(work: Work) -> np.ndarray:
     parts = visit(work, lambda number: study.folder / "features" / f"{number:05d}.npz", _features)
     with work.leases.wait(study.folder / ".selection"):
         known = list(collect.load(kept)["rows"]) if kept.exists() else []
-        if len(known) < len(work.caps):
-            candidates = [cap // study.budget.nfes_per_iter for cap in work.caps]
+        if len(known) < work.top:
+            candidates = [rung.nfe // study.budget.nfes_per_iter for rung in work.rungs]
             features = _joined(parts, study.folder / "features" / "all.npy", len(study.conditions), candidates[-1])
             known += [np.asarray(selector.select(features, count)) for count in candidates[len(known) :]]
             collect.save(kept, {"rows": np.stack(known)})
     return np.stack(known)
 
 
-def _features(work: Work, number: int, shares: list[Share], progress: Progress) -> collect.Part:
+def _features(work: Work, number: int, shares: list[Share], progress: Progress) -> tuple[collect.Part, Cost]:
     """The features of all candidates of a block, [conditions, candidates, d]."""
-    selector, task = work.study.selector, shares[0].task
+    selector, run = work.study.selector, shares[0].run
     assert isinstance(selector, SetSelector)
-    run_block(task, progress.rows)
-    keys = np.argwhere(clean(task, task.cap))
-    features = Finals(task, work.study.budget.nfes_per_iter).features(keys)
+    cost = computed(run, progress)
+    finals = final_samples(run, np.argwhere(clean(run, run.nfe)), work.study.budget.nfes_per_iter)
+    features = finals.features
     if selector.reads not in features:
         raise ValueError(f"the selector reads {selector.reads}; there are {', '.join(features)}")
     rows = features[selector.reads]
-    columns = {"features": rows.reshape(len(task.conditions), -1, rows.shape[1])}
-    return columns | {"rung/index": np.arange(len(work.caps))}  # it answers for all of them
+    columns = {"features": rows.reshape(len(run.conditions), -1, rows.shape[1])}
+    return columns | {"rung/index": np.arange(work.top)}, cost + finals.cost  # it answers for all of them
 
 
 def _joined(parts: list[Path], path: Path, count: int, candidates: int) -> np.ndarray:

@@ -14,9 +14,8 @@ from typing import Any
 from scaling.budget import Budget
 from scaling.engine.batch_size import BLOCK, batch_shape
 from scaling.engine.batches import Batches
-from scaling.engine.ladder import ORDERS, Stage, caps_of, climbs, stages
-from scaling.engine.placement import MODEL, Residents
-from scaling.engine.retention import KEEP
+from scaling.engine.ladder import ORDERS, FittedSearch, fit, rungs_of, tops
+from scaling.engine.retention import Retention
 from scaling.identity import digest_of, identity_of
 from scaling.journal.lease import Leases
 from scaling.noise import NoiseSpace
@@ -35,7 +34,7 @@ from scaling.protocols import (
     SetSelector,
     Verifier,
 )
-from scaling.runner.blocks import Work, halved, run_blocks, spent
+from scaling.runner.blocks import Work, reduced, run_blocks, spent
 from scaling.runner.calibration import Calibration, calibrate
 from scaling.runner.claim import claim, recorded_batch
 from scaling.runner.heartbeat import at_work
@@ -75,13 +74,11 @@ class Study:
     patience: float = 60.0  # seconds after which a worker that does not stir is taken for dead
     samples: int = 36
     calibration: Calibration | None = None  # what is known without search: measured first, and a gate
-    phases: bool = False  # denoise, then decode, then score, with only one network on the device
     order: str = "conditions"  # or budget: all conditions at one rung before the next, with a curve after each
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.keep not in KEEP:
-            raise ValueError(f"journal.keep={self.keep!r} is none of {', '.join(KEEP)}")
+        Retention(self.keep)
         if self.order not in ORDERS:
             raise ValueError(f"order={self.order!r} is none of {', '.join(ORDERS)}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
@@ -93,8 +90,6 @@ class Study:
         self.budget.check(self.sampler)
         self._check_needs()
         self._check_settings()
-        if self.phases:
-            self._check_phases()
         if self.calibration is not None:
             judges = [*self.metrics, *self.per_sample, *self.scored]
             self.calibration.check(judges, len(self.conditions))
@@ -103,7 +98,7 @@ class Study:
                 f"verifier={self.name('selector')} picks afterwards, from candidates that do not depend on scores: "
                 f"search={self.name('search')} is not open-loop; random is"
             )
-        self.stages()
+        self.searches()
 
     def _check_needs(self) -> None:
         """A ValueError where the search needs what the verifier or the sampler does not have."""
@@ -129,18 +124,6 @@ class Study:
                     f"model={self.name('model')} does not take from a condition: leave that column out or rename it"
                 )
 
-    def _check_phases(self) -> None:
-        """A ValueError where scores cannot come after all denoising."""
-        if not SearchTraits.of(self.search).open_loop:
-            raise ValueError(
-                f"phases=true denoises everything before it scores: search={self.name('search')} proposes by scores "
-                "and cannot run in phases; random can"
-            )
-        if self.keep != "latents":
-            raise ValueError(f"phases=true scores from kept latents: it needs journal.keep=latents, not {self.keep}")
-        if getattr(self.denoiser, "offload", "none") == "layers":
-            raise ValueError("phases=true moves whole networks; model.offload=layers moves its own: choose one of them")
-
     @property
     def scored(self) -> dict[str, Verifier]:
         """All that scores candidates, by name; the guiding verifier first."""
@@ -159,8 +142,9 @@ class Study:
         nfe = self.budget.nfes_per_iter
         return NoiseSpace(self.seed, condition.key, shape, denoiser.schedule, self.sampler, nfe)
 
-    def stages(self) -> list[Stage]:
-        return stages(self.search, self.budget, self.space(next(iter(self.conditions))))
+    def searches(self) -> list[FittedSearch]:
+        """The search in every size that the ladder asks for, with the rungs that it answers."""
+        return fit(self.search, self.budget, self.space(next(iter(self.conditions))))
 
     def identity(self, search: Search, batch_size: int) -> dict[str, Any]:
         """All that decides the answers of a search process; the budget is not in it."""
@@ -184,7 +168,7 @@ class Study:
         """All that decides the results of the run, by part."""
         selector = self.selector
         return {
-            "streams": {str(stage.cap): self.identity(stage.search, batch_size) for stage in self.stages()},
+            "streams": {str(each.nfe): self.identity(each.search, batch_size) for each in self.searches()},
             "verifiers": {name: identity_of(verifier) for name, verifier in self.scored.items()},
             "extractors": {name: identity_of(extractor) for name, extractor in self.extractors.items()},
             "selector": repr(selector) if _speaks(selector) else identity_of(selector),
@@ -231,24 +215,20 @@ def execute(study: Study, renew: bool = False) -> Path:
     calibrate(study, partial(execute, renew=True))
     journal = Path(study.output_dir) / "journal"
     leases = Leases(study.patience, on_wait=Waiting(study.run, study.progress))
-    residents = Residents(study.denoiser, study.scored, study.extractors) if study.phases else None
-    if residents is not None:
-        residents.bring(MODEL)
     size = study.batch_size or recorded_batch(study.folder) or _batch_shape(study, journal, leases)
     probe = study.probe if SearchTraits.of(study.search).open_loop else None
-    batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe, residents)
+    batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe)
     identities = {**study.identities(size), "judges": study.judges()}
     with leases.wait(study.folder / ".claim"):
         said = environment(study.denoiser.device, identities)
-        claim(study.folder, {**said, "caps": caps_of(study.stages())}, renew)
+        claim(study.folder, {**said, "caps": [rung.nfe for rung in rungs_of(study.searches())]}, renew)
     keep, why = what_to_keep(study)
-    if study.phases and keep != "latents":
-        raise ValueError(f"phases=true keeps all latents until they are scored: raise journal.limit_gb ({why})")
     if why and study.progress:
         print_error(why)
     with at_work(study.folder, study.patience):
-        for ladder in climbs(study.stages(), study.order):
-            _climb(Work(study, batches, journal, study.name("verifier"), keep, leases, ladder))
+        searches = study.searches()
+        for top in tops(searches, study.order):
+            _climb(Work(study, batches, journal, study.name("verifier"), Retention(keep), leases, searches, top))
     return study.folder
 
 
@@ -259,7 +239,7 @@ def _climb(work: Work) -> None:
         work = dataclasses.replace(work, selection=select(work))
     parts = run_blocks(work)
     with work.leases.wait(folder / ".last"):
-        if not is_done(folder) and _account(folder).get("rungs", 0) < len(work.caps):
+        if not is_done(folder) and _account(folder).get("rungs", 0) < work.top:
             _finish(work, parts)
 
 
@@ -284,7 +264,7 @@ def _batch_shape(study: Study, journal: Path, leases: Leases) -> int:
 def _finish(work: Work, parts: list[Path]) -> None:
     """What needs all blocks: winners, metrics over the set, the account."""
     begun, study = time.monotonic(), work.study
-    caps = work.caps
+    caps = [rung.nfe for rung in work.rungs]
     labels = {
         "model": study.name("model"),
         "verifier": work.guiding if study.selector is None else study.name("selector"),
@@ -296,12 +276,12 @@ def _finish(work: Work, parts: list[Path]) -> None:
     curve.write_curve(study.folder, parts, caps, labels, study.denoiser.gflops(), study.metrics)
     paid, seconds, memory = spent([*parts, *sorted((study.folder / "features").glob("*.npz"))])
     cost = {
-        "done": caps == caps_of(study.stages()),
+        "done": work.rungs == rungs_of(work.searches),
         "rungs": len(caps),
         "seconds": seconds + time.monotonic() - begun,  # of all workers together
         "paid": dataclasses.asdict(paid),
         "peak_memory_mb": memory,
         "conditions": len(study.conditions),
-        "tier": "c" if halved(work.streams) else "b",  # c: some batches had to be smaller, equal within rounding
+        "tier": "c" if reduced(work.streams, parts) else "b",  # c: equal within rounding, some batches were smaller
     }
     write_json(study.folder / "cost.json", cost)

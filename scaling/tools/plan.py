@@ -125,16 +125,16 @@ def _add(streams: dict[str, Stream], study: Study, done: bool) -> int:
     """Adds a run to the streams that it uses; the search NFE that it would cost alone."""
     apart, count, denoiser = 0, len(study.conditions), study.denoiser
     keep, _ = what_to_keep(study)
-    for stage in study.stages():
-        key = digest(study.identity(stage.search, study.batch_size or 0))  # the shape is one for all of a model
+    for fitted in study.searches():
+        key = digest(study.identity(fitted.search, study.batch_size or 0))  # the shape is one for all of a model
         stream = streams.setdefault(key, Stream(denoiser.forwards_per_call, denoiser.gflops()))
-        spent = spending(study, stage)
+        spent = spending(study, fitted)
         stream.nfe = max(stream.nfe, spent.nfe * count)
         stream.done = max(stream.done, spent.nfe * count * done)
         stream.candidates = max(stream.candidates, spent.clean * count)
-        stream.winners += count * min(len(stage.rungs), spent.clean) * (not done)
+        stream.winners += count * min(len(fitted.rungs), spent.clean) * (not done)
         stream.second_solve = max(stream.second_solve, _second_solve(study))
-        stream.kept = max(stream.kept, count * kept_bytes(study, stage, spent, keep))
+        stream.kept = max(stream.kept, count * kept_bytes(study, fitted, spent, keep))
         apart += spent.nfe * count
     return apart
 

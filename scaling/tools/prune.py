@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from scaling.engine.retention import KEEP, size, stays
+from scaling.engine.retention import Retention, size
 from scaling.journal.compact import Scores, compact
 from scaling.journal.lease import Leases
 from scaling.journal.stream import digest
@@ -47,9 +47,8 @@ def prune(folder: Path, keep: str = "winners", patience: float = 60.0) -> Pruned
     life for `patience` seconds is taken over. What was dropped is solved again from its seed where it is asked for. A
     ValueError where the folder holds no run or `keep` is unknown.
     """
-    if keep not in KEEP:
-        raise ValueError(f"keep={keep!r} is none of {', '.join(KEEP)}")
-    wanted = {path: partial(_wanted, keep, _reads(identity)) for path, identity in _streams(folder).items()}
+    retention = Retention(keep)
+    wanted = {path: partial(_wanted, retention, _reads(identity)) for path, identity in _streams(folder).items()}
     left = {block: want for path, want in wanted.items() for block in sorted(path.glob("block-*"))}
     blocks = list(left)
     before = _bytes(blocks)
@@ -70,8 +69,8 @@ def _compacted(leases: Leases, block: Path, wanted: Callable[[str, Scores], np.n
     return True
 
 
-def _wanted(keep: str, reads: Iterable[str], column: str, scores: Scores) -> np.ndarray | bool:
-    return stays(column, keep, reads, scores.values())
+def _wanted(retention: Retention, reads: Iterable[str], column: str, scores: Scores) -> np.ndarray | bool:
+    return retention.of_column(column, reads, scores.values())
 
 
 def _streams(folder: Path) -> dict[Path, Mapping[str, Any]]:

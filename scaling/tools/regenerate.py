@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from scaling.engine.batches import Batches
-from scaling.engine.loop import Task
-from scaling.engine.winners import Finals
+from scaling.engine.block_run import BlockRun
+from scaling.engine.final_samples import final_samples, images
+from scaling.engine.retention import Retention
 from scaling.journal.lease import Leases
 from scaling.journal.stream import Stream, blocks_of
 from scaling.output.run_folder import png
@@ -29,14 +30,14 @@ def regenerate(study: Study, run: Path, condition: int, candidate: int | None = 
     row = winner if candidate is None else candidate
     number = condition // study.block_size
     members = next(members for n, members in blocks_of(study.conditions, study.block_size) if n == number)
-    with _opened(study, run, index, number, members, _batches(study, run)) as task:
+    with _opened(study, run, index, number, members, _batches(study, run)) as opened:
         key = np.array([[condition % study.block_size, row]])
-        if not task.block.has("spent", key).all() or task.block.get("t", key)[0] > 0:
+        if not opened.table.has("spent", key).all() or opened.table.get("t", key)[0] > 0:
             raise ValueError(
                 f"candidate {row} of condition {condition} is no finished candidate of "
-                f"this run; it has {task.block.rows} within {task.cap} NFE"
+                f"this run; it has {opened.table.rows} within {opened.nfe} NFE"
             )
-        image = next(_images(task, key, study.budget.final))
+        image = next(_images(opened, key, study.budget.final))
     return png(image, max(1, 64 // image.shape[-1]))
 
 
@@ -47,9 +48,9 @@ def rung_images(study: Study, run: Path, rung: int) -> Iterator[tuple[int, np.nd
         raise ValueError(f"{run.name} has no rung {rung}; it has rungs 0 to {max(r for r, _ in rows)}")
     for number, members in blocks_of(study.conditions, study.block_size):
         first = number * study.block_size
-        with _opened(study, run, rung, number, members, batches) as task:
+        with _opened(study, run, rung, number, members, batches) as opened:
             keys = np.array([[place, rows[rung, first + place]] for place in range(len(members))])
-            yield from enumerate(_images(task, keys, study.budget.final), start=first)
+            yield from enumerate(_images(opened, keys, study.budget.final), start=first)
 
 
 def _batches(study: Study, run: Path) -> Batches:
@@ -62,22 +63,22 @@ def _batches(study: Study, run: Path) -> Batches:
 @contextmanager
 def _opened(
     study: Study, run: Path, rung: int, number: int, members: list[Condition], batches: Batches
-) -> Iterator[Task]:
+) -> Iterator[BlockRun]:
     """A block of the stream that the rung was read from, leased."""
-    stage = next(stage for stage in study.stages() if rung in dict(stage.rungs))
+    fitted = next(each for each in study.searches() if rung in [own.index for own in each.rungs])
     outputs = run.resolve().parents[len(Path(study.study).parts)]  # paper/tab01 is a study's name too
-    stream = Stream(outputs / "journal", study.identity(stage.search, batches.size), study.block_size)
-    batches.open(members)
+    stream = Stream(outputs / "journal", study.identity(fitted.search, batches.batch_size), study.block_size)
+    encoded = batches.encode(members, number * study.block_size)
     with Leases(study.patience).wait(stream.block_folder(number)) as lease:
         block, spaces = stream.block(number, members, lease), [study.space(member) for member in members]
-        yield Task(stage.search, spaces, members, block, batches, study.name("verifier"), stage.cap, study.keep)
+        guide, retention = study.name("verifier"), Retention(study.keep)
+        yield BlockRun(fitted.search, spaces, block, batches, encoded, guide, fitted.nfe, retention)
 
 
-def _images(task: Task, keys: np.ndarray, final_nfe: int) -> Iterator[np.ndarray]:
-    finals = Finals(task, final_nfe)
-    finals.prepare(keys)
-    for start in range(0, len(keys), task.batches.size):
-        yield from task.batches.images(finals.latents(keys[start : start + task.batches.size]))
+def _images(opened: BlockRun, keys: np.ndarray, final_nfe: int) -> Iterator[np.ndarray]:
+    column, size = final_samples(opened, keys, final_nfe).latents_column, opened.batches.batch_size
+    for start in range(0, len(keys), size):
+        yield from images(opened, keys[start : start + size], column)["images"]
 
 
 def _winners(run: Path) -> dict[tuple[int, int], int]:

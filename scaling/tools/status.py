@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.runner.blocks import rungs_of, spent
+from scaling.runner.blocks import rungs_in, spent
 from scaling.runner.heartbeat import counts
 from scaling.runner.study import is_done
 
@@ -81,7 +81,7 @@ def _status(run: Path, alive: bool) -> Status:
 
 def _reached(path: Path, caps: list[int]) -> float:
     """How far up the ladder a block's file is, by NFE."""
-    return caps[rungs_of(path) - 1] / caps[-1] if caps else 1.0  # before order=budget there were none but whole ones
+    return caps[rungs_in(path) - 1] / caps[-1] if caps else 1.0  # before order=budget there were none but whole ones
 
 
 def _block_size(identities: dict[str, Any]) -> int:

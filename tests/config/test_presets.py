@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 
 from scaling.analysis.figures.specs import FIGURES, TABLES
 from scaling.config.compose import CONF, grid
-from scaling.engine.ladder import caps_of, stages
+from scaling.engine.ladder import fit, rungs_of
 from scaling.noise import NoiseSpace
 from scaling.sampling import Euler
 from scaling.schedules import Flow
@@ -88,6 +88,6 @@ def test_every_search_is_compared_as_it_was_tuned_and_fits_the_smallest_budget()
         check(config["search"])
         budget, search = instantiate(config["budget"], _convert_="all"), instantiate(config["search"], _convert_="all")
         space = NoiseSpace(0, "k", (3, 16, 16), Flow(), Euler(), budget.nfes_per_iter)
-        assert caps_of(stages(search, budget, space)) == [120, 480, 1920], name
+        assert [rung.nfe for rung in rungs_of(fit(search, budget, space))] == [120, 480, 1920], name
     covered = {option for option in options("search") if not option.rpartition("_")[2].isdigit()}
     assert covered - {"steps", "zero_order_near"} == tuned

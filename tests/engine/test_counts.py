@@ -18,9 +18,10 @@ from torch import Tensor
 import scaling
 from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
-from scaling.engine import episode as lives
-from scaling.engine.batches import Batches, Columns, Row
+from scaling.engine import episode
+from scaling.engine.batches import Batches, EncodedBlock
 from scaling.engine.episode import row_nfe
+from scaling.engine.requests import Answers, Request
 from scaling.models.flux import Flux
 from scaling.models.gaussian_mixture import GaussianMixture
 from scaling.noise import NoiseSpace
@@ -84,7 +85,7 @@ def test_a_grid_of_times_is_worked_out_once_a_condition_whatever_the_candidates(
         priced.append(proposal.times[-1].item())
         return row_nfe(space, proposal)
 
-    monkeypatch.setattr(lives, "row_nfe", noted)
+    monkeypatch.setattr(episode, "row_nfe", noted)
     counted(tmp_path, candidates)
     assert priced == [0.0] * 16
 
@@ -115,10 +116,10 @@ def share(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[flo
     kinds: set[tuple[object, ...]] = set()
     solve = Batches.solve
 
-    def noted(self: Batches, rows: Sequence[Row]) -> Columns:
-        kinds.add((self.shape, *rows[0].shape))
-        assert len({row.shape for row in rows}) == 1
-        return solve(self, rows)
+    def noted(self: Batches, requests: Sequence[Request], block: EncodedBlock) -> Answers:
+        kinds.add((self.denoise_batch, *requests[0].group_key))
+        assert len({request.group_key for request in requests}) == 1
+        return solve(self, requests, block)
 
     monkeypatch.setattr(Batches, "solve", noted)
     run = study(

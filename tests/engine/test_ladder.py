@@ -6,7 +6,7 @@ import pytest
 from studies import mixture
 
 from scaling.budget import Budget
-from scaling.engine.ladder import caps_of, stages
+from scaling.engine.ladder import fit, rungs_of
 from scaling.noise import NoiseSpace
 from scaling.protocols import Search
 from scaling.sampling import Euler
@@ -27,14 +27,14 @@ def space() -> NoiseSpace:
     ("search", "caps"), [(Random(), [10, 20, 40, 80]), (FirstOrder(), [20, 40, 80]), (Paths(width=1), [80])]
 )
 def test_rungs_that_are_too_low_have_no_point(search: Search, caps: list[int]) -> None:
-    assert caps_of(stages(search, LADDER, space())) == caps
+    assert [rung.nfe for rung in rungs_of(fit(search, LADDER, space()))] == caps
 
 
 def test_a_sized_search_is_as_large_as_fits_each_rung() -> None:
-    assert [stage.search.children for stage in stages(Svdd(), LADDER, space())] == [1, 2, 4, 8]  # type: ignore[attr-defined]
+    assert [each.search.children for each in fit(Svdd(), LADDER, space())] == [1, 2, 4, 8]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("search", "least"), [(FirstOrder(), 20), (Paths(width=4), 176)])
 def test_a_ladder_that_ends_too_low_is_refused_with_the_least(search: Search, least: int) -> None:
     with pytest.raises(ValueError, match=f"at least {least} NFE"):
-        stages(search, Budget(nfes_per_iter=10, candidates=[1]), space())
+        fit(search, Budget(nfes_per_iter=10, candidates=[1]), space())

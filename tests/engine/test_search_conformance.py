@@ -89,12 +89,12 @@ def test_replays_after_a_crash_at_any_batch(tmp_path: Path, monkeypatch: pytest.
     while not curve:
         done = 0
 
-        def dying(self: Batches, rows: object, last: int = crashes + 2) -> object:
+        def dying(self: Batches, rows: object, block: object, last: int = crashes + 2) -> object:
             nonlocal done
             done += 1
             if done == last:  # each attempt goes a little further than the one before, from where that ended
                 raise KeyboardInterrupt
-            return solve(self, rows)  # type: ignore[arg-type]
+            return solve(self, rows, block)  # type: ignore[arg-type]
 
         monkeypatch.setattr(Batches, "solve", dying)
         try:

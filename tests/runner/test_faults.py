@@ -162,12 +162,12 @@ def test_a_signal_stops_at_the_next_batch(tmp_path: Path, monkeypatch: pytest.Mo
     begun = finished = 0
     solve = Batches._solve
 
-    def asked(self: Batches, rows: object) -> object:
+    def asked(self: Batches, *parts: object) -> object:
         nonlocal begun, finished
         begun += 1
         if begun == 3:
             os.kill(os.getpid(), number)
-        answers = solve(self, rows)  # type: ignore[arg-type]
+        answers = solve(self, *parts)  # type: ignore[arg-type]
         finished += 1
         return answers
 
@@ -185,9 +185,9 @@ def test_a_user_signal_requeues_where_somebody_requeues(tmp_path: Path, monkeypa
     before = signal.signal(signal.SIGUSR2, lambda number, frame: asked.append(number))
     solve = Batches._solve
 
-    def signaled(self: Batches, rows: object) -> object:
+    def signaled(self: Batches, *parts: object) -> object:
         os.kill(os.getpid(), signal.SIGUSR1)
-        return solve(self, rows)  # type: ignore[arg-type]
+        return solve(self, *parts)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Batches, "_solve", signaled)
     try:

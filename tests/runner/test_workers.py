@@ -70,9 +70,9 @@ def solved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     rows: list[int] = []
     solve = Batches.solve
 
-    def counted(self: Batches, batch: list[object]) -> object:
+    def counted(self: Batches, batch: list[object], block: object) -> object:
         rows.append(len(batch))
-        return solve(self, batch)  # type: ignore[arg-type]
+        return solve(self, batch, block)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Batches, "solve", counted)
     return rows

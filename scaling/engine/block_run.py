@@ -1,0 +1,58 @@
+"""One search over one block of conditions, on one device: all that the engine computes it with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from scaling.engine.batches import Batches, EncodedBlock
+from scaling.engine.episode import AnswerColumns, Episode
+from scaling.engine.requests import Request
+from scaling.engine.retention import Retention
+from scaling.journal.block import Block
+from scaling.noise import NoiseSpace
+from scaling.protocols import Condition, Search, SearchTraits
+
+
+@dataclass(frozen=True)
+class BlockRun:
+    """Knows neither folders nor leases: `table` is where answers are read and written."""
+
+    search: Search
+    spaces: Sequence[NoiseSpace]  # one a condition
+    table: Block
+    batches: Batches
+    encoded: EncodedBlock
+    guide: str  # name of the verifier that guides
+    nfe: int  # that the search may spend on a condition
+    retention: Retention
+
+    @property
+    def conditions(self) -> Sequence[Condition]:
+        return self.encoded.conditions
+
+    @cached_property
+    def traits(self) -> SearchTraits:
+        return SearchTraits.of(self.search)
+
+    @cached_property
+    def columns(self) -> AnswerColumns:
+        scores = self.batches.score_columns
+        return AnswerColumns(scores[self.guide], tuple(scores.values()), self.traits.reads)
+
+    def episode(self, index: int) -> Episode:
+        """The search on the condition at this place of the block, from its beginning."""
+        name = f"condition {self.encoded.first + index}"
+        return Episode(self.search, self.spaces[index], self.table, self.columns, index, self.nfe, name)
+
+    def replay(self, keys: Iterable[Sequence[int]]) -> list[Request]:
+        """Requests for some candidates (condition, candidate) again, made from their seeds."""
+        wanted: dict[int, set[int]] = {}
+        for index, candidate_id in keys:
+            wanted.setdefault(int(index), set()).add(int(candidate_id))
+        return [
+            request
+            for index, candidate_ids in wanted.items()
+            for request in self.episode(index).replay(candidate_ids).values()
+        ]

@@ -1,0 +1,92 @@
+"""Answers of a user's parts, checked where they enter: one line names the part, the condition, the candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scaling.protocols import Proposal
+
+Where = Callable[[int], str]  # of a row: its condition and candidate in words
+
+
+def scores(verifier: str, answer: object, count: int) -> Tensor:
+    """A verifier's scores as float32, [count], on its device; a ValueError where they are no such thing."""
+    expected = f"its scores must be a tensor of real numbers of shape [{count}], one an image"
+    if not isinstance(answer, Tensor):
+        raise ValueError(f"verifier {verifier} gave {type(answer).__name__}; {expected}")
+    if tuple(answer.shape) != (count,) or answer.is_complex() or answer.is_meta:
+        kind = "on the meta device" if answer.is_meta else str(answer.dtype).removeprefix("torch.")
+        raise ValueError(f"verifier {verifier} gave shape {list(answer.shape)} ({kind}); {expected}")
+    return answer.float()
+
+
+def images(answer: object, count: int) -> Tensor:
+    """Decoded images, [count, 3, h, w]; a ValueError where they are no such thing."""
+    if not isinstance(answer, Tensor) or answer.ndim != 4 or answer.shape[:2] != (count, 3):
+        got = f"shape {list(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
+        raise ValueError(f"the model's decode gave {got}; its images must be a tensor of shape [{count}, 3, h, w]")
+    return answer
+
+
+def solved(x: Tensor, shape: tuple[int, ...]) -> None:
+    """A ValueError where a denoiser's predictions led to samples of another shape."""
+    if tuple(x.shape) != shape:
+        raise ValueError(f"the model's predictions lead to samples of shape {list(x.shape)}, not {list(shape)}")
+
+
+def finite(part: str, values: np.ndarray, where: Where) -> None:
+    """A ValueError that names the first row with a value that is not a finite number."""
+    good = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if not good.all():
+        row = int(np.argmin(good))
+        bad = values[row][~np.isfinite(values[row])].flat[0]
+        raise ValueError(f"{part} {bad} for {where(row)}; it must be a finite number")
+
+
+def proposal(search: str, proposed: object, shape: tuple[int, ...], candidates: int, where: str) -> Proposal:
+    """What a search yielded, where it is well formed; `candidates` are those that the condition has so far."""
+    fault = _fault(proposed, shape, candidates)
+    if fault is None:
+        assert isinstance(proposed, Proposal)
+        return proposed
+    raise ValueError(f"search {search}, {where}, candidate {candidates}: {fault}")
+
+
+def times(search: str, proposed: Proposal, where: str) -> Tensor:
+    """The times of a proposal on the CPU in float64; a ValueError where they do not fall within [0, 1]."""
+    grid = proposed.times
+    good = isinstance(grid, Tensor) and grid.ndim == 1 and len(grid) > 0 and grid.is_floating_point()
+    if good:
+        grid = grid.double().cpu()
+        good = bool((grid.diff() < 0).all()) and bool(grid[0] <= 1) and bool(grid[-1] >= 0)
+    if not good:
+        text = f"{[round(t, 4) for t in grid.flatten().tolist()[:6]]}" if isinstance(grid, Tensor) else repr(grid)
+        raise ValueError(
+            f"search {search}, {where}: times must be a tensor that strictly falls within 1 to 0, not {text}"
+        )
+    return grid
+
+
+def _fault(proposed: object, shape: tuple[int, ...], candidates: int) -> str | None:
+    if not isinstance(proposed, Proposal):
+        return f"it yielded {type(proposed).__name__}, not a Proposal"
+    x, parents = proposed.x, proposed.parents
+    if not isinstance(x, Tensor):
+        return f"x is {type(x).__name__}, not a tensor"
+    if x.ndim != len(shape) + 1 or tuple(x.shape[1:]) != shape or len(x) == 0:
+        return f"x has the shape {list(x.shape)}, and must have [n, {', '.join(map(str, shape))}] with n at least 1"
+    if x.dtype != torch.float32:
+        return f"x is {x.dtype}, and must be torch.float32"
+    if not x.isfinite().all():
+        return "x is not finite"
+    if parents is None:
+        return None
+    if not isinstance(parents, Tensor) or tuple(parents.shape) != (len(x),) or parents.is_floating_point():
+        return f"parents must be {len(x)} whole numbers in a tensor, the ids of candidates"
+    if not ((parents >= -1) & (parents < candidates)).all():
+        return f"parents must be ids of earlier candidates, below {candidates}, not {parents.tolist()[:6]}"
+    return None
