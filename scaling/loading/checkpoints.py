@@ -1,29 +1,100 @@
-"""Weights of judges: whatever is missing, of another width or not a number is an error that names the file."""
+"""Weights as people have them: what is missing, of another width or not a number is an error that names the file."""
 
 from __future__ import annotations
 
 import pickle
+import re
+from argparse import Namespace
+from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+CONTAINERS = ("ema", "model_ema", "state_dict", "model")  # where training scripts keep the weights, the best first
+WRAPPERS = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put before each name
+
 
 def read_state(file: Path) -> dict[str, Tensor]:
-    """Tensors of a .safetensors, .pt, .pth, .ckpt or .bin file, taken out of a `state_dict` or `model` entry."""
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
+    """Tensors by name of a .safetensors, .pt, .pth, .ckpt or .bin file, zipped or of the older format.
 
-            return load_file(file)
-        state: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
+    They are taken out of an `ema`, `state_dict` or `model` entry, and their names out of `module.` and `_orig_mod.`.
+    Nothing but tensors, numbers and words is unpickled, so that a downloaded file cannot run code.
+
+    Raises:
+        ValueError: naming the file, and what it is where it holds no weights.
+    """
+    if file.suffix == ".safetensors":
+        return dict(_safetensors(file))
+    state = _unpickled(file)
+    while isinstance(state, Mapping) and (
+        inner := next((state[name] for name in CONTAINERS if isinstance(state.get(name), Mapping)), None)
+    ):
+        state = inner
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{file} holds a {type(state).__name__}: tensors by name are needed, as of state_dict()")
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ValueError(f"{file} holds no tensors; it has {', '.join(map(str, list(state)[:5])) or 'nothing'}")
+    for _ in WRAPPERS:
+        for wrapper in WRAPPERS:
+            if all(name.startswith(wrapper) for name in tensors):
+                tensors = {name.removeprefix(wrapper): value for name, value in tensors.items()}
+    return tensors
+
+
+def refuse_not_finite(state: Mapping[str, Tensor], file: Path) -> None:
+    """A ValueError names the first tensor that holds a value which is no number."""
+    for name, value in state.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"{file}: {name} holds values that are not finite")
+
+
+def _safetensors(file: Path) -> Mapping[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    _refuse_texts(file)
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(f"cannot read the weights in {file} ({str(error).splitlines()[0][:200]})") from None
-    for entry in ("state_dict", "model"):
-        state = state.get(entry, state)
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _unpickled(file: Path) -> Any:
+    head = _refuse_texts(file)
+    known: list[Any] = [Namespace, PosixPath, OrderedDict]  # what training scripts keep beside the weights
+    try:
+        with torch.serialization.safe_globals(known):
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=head.startswith(b"PK"))
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"a {named[1]}" if named else "objects"
+        raise ValueError(
+            f"{file} holds {what} beside its tensors, which could run code and is not loaded: save state_dict() alone"
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        said = (str(error).splitlines() or [""])[0][:200]
+        raise ValueError(f"cannot read the weights in {file}: it is cut or damaged ({said})") from None
+
+
+def _refuse_texts(file: Path) -> bytes:
+    """The first bytes of a file; a ValueError says where it is empty, a web page, or a pointer to the file wanted."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(64)
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from None
+    begin = head.lstrip().lower()
+    if not head:
+        raise ValueError(f"{file} is empty: download it again")
+    if begin.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise ValueError(f"{file} is a web page, not weights: download the file itself")
+    if begin.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{file} is a pointer of Git LFS, not weights: git lfs pull")
+    return head
 
 
 def fit(network: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
@@ -40,9 +111,7 @@ def fit(network: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
 
 def check_finite(network: nn.Module, file: Path) -> None:
     """A ValueError where a weight is not a number."""
-    for name, value in network.state_dict().items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"{file}: {name} holds values that are not finite")
+    refuse_not_finite(network.state_dict(), file)
 
 
 def load_transformers(kind: Any, folder: Path, dtype: torch.dtype = torch.float32) -> Any:

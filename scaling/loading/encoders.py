@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.loading.checkpoints import check_finite, load_transformers
 from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import digest, find_folder
 from scaling.loading.weights_file import weights_folder
@@ -72,11 +73,12 @@ class Dino:
             elif config.get("model_type") == "dinov2":
                 from transformers import Dinov2Model
 
-                network = Dinov2Model.from_pretrained(folder)
+                network = load_transformers(Dinov2Model, folder)
             else:
                 raise ValueError(
                     f"{path} is neither timm's nor transformers' DINOv2: config.json says {config.get('model_type')}"
                 )
+        check_finite(network, folder)
         self.preprocess = Preprocess(crop, resize)
         self.network, self.device, self.dtype = _freeze(network, dtype, device)
         self._identity = {"weights": digest(folder, files), "resize": resize, "crop": crop, "dtype": dtype}

@@ -6,14 +6,13 @@ Its own time runs the other way (0 noise, 1 data) and its velocity is data - noi
 from __future__ import annotations
 
 import re
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from scaling.loading.checkpoints import read_state, refuse_not_finite
 from scaling.loading.hub import digest, find_file
 from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
@@ -70,6 +69,7 @@ class SiT(ClassLatents):
             raise ValueError(f"model.dtype={dtype}: one of {', '.join(DTYPES)} is needed")
         file = find_file(path)
         state = read_checkpoint(file)
+        refuse_not_finite(state, file)
         self._architecture = architecture(state, heads)
         self.schedule = Flow()
         self.vae = vae
@@ -109,18 +109,11 @@ class SiT(ClassLatents):
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:
     """The averaged weights where the file has them, in the official names; a ValueError for anything else."""
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state: Any = load_file(file)
-    else:
-        with torch.serialization.safe_globals([Namespace]):  # the authors' training script keeps its arguments too
-            state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    state = state.get("ema", state)
+    state = read_state(file)
     if "x_embedder.proj.weight" not in state:
         shown = ", ".join(sorted(map(str, state))[:3])
         raise ValueError(f"{file} is no SiT checkpoint: it has {shown}... and not x_embedder.proj.weight")
-    return dict(state)
+    return state
 
 
 def architecture(state: Mapping[str, Tensor], heads: int | None = None) -> dict[str, Any]:
