@@ -35,11 +35,11 @@ def mean_interval(values: NDArray, seed: int = 0) -> Interval:
     """The mean of independent values and an interval that covers the population's mean.
 
     A bootstrap whose percentiles are widened for small samples (Hesterberg 2015, The American Statistician 69,
-    "expanded percentile"); values that are all 0 or 1 take Wilson's interval, which is right even where all agree.
-    ValueError where there is no value or one is not finite.
+    "expanded percentile"); values of 0 and 1 take Wilson's interval, right even where all are 1; values that are
+    all 0 need not be a share, and have no spread. ValueError where there is no value or one is not finite.
     """
     values = _checked(values)
-    if len(values) > 1 and np.isin(values, (0.0, 1.0)).all():
+    if len(values) > 1 and 1.0 in values and np.isin(values, (0.0, 1.0)).all():
         return Interval(float(values.mean()), *_wilson(float(values.mean()), len(values)))
     return _bootstrap(values, seed)
 
@@ -57,18 +57,6 @@ def jackknife_interval(value: float, replicates: NDArray) -> tuple[float, float]
     error = float(np.sqrt((groups - 1) / groups * np.sum((replicates - replicates.mean()) ** 2)))
     half = float(stats.t.ppf((1 + LEVEL) / 2, groups - 1)) * error
     return value - half, value + half
-
-
-def infinite_sample(value: float, replicates: NDArray) -> Interval:
-    """The set metric extrapolated to infinitely many conditions, and an interval that covers that limit.
-
-    FID falls as limit + b / N (Chong and Forsyth 1911.07023); the full set and the sets without one group are two
-    points of that line, whose intercept is the jackknife's G value - (G-1) mean(replicates).
-    """
-    replicates = _checked(replicates)
-    groups = len(replicates)
-    pseudo = groups * value - (groups - 1) * replicates
-    return Interval(float(pseudo.mean()), *jackknife_interval(float(pseudo.mean()), replicates))
 
 
 def paired_mean_difference(ours: NDArray, theirs: NDArray, seed: int = 0) -> Interval:
@@ -126,7 +114,7 @@ def _bootstrap(values: Array, seed: int) -> Interval:
 
 
 def _wilson(share: float, count: int) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927)."""
+    """Wilson's score interval of a proportion (Wilson 1927); scipy's differs in the last bits of finished results."""
     z = stats.norm.ppf((1 + LEVEL) / 2)
     center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))

@@ -4,7 +4,6 @@ from folders import GROUPS, fid
 
 from scaling.statistics import (
     combine_seeds,
-    infinite_sample,
     jackknife_interval,
     mean_interval,
     paired_mean_difference,
@@ -89,25 +88,6 @@ def test_fid_intervals_cover_the_expected_fid_at_that_count():
     assert 0.92 <= coverage(500, interval, expected) <= 0.98
 
 
-def test_fid_extrapolation_covers_the_infinite_sample_fid():
-    dims, scale, shift = 8, 1.2, 0.1
-    limit = dims * ((scale - 1) ** 2 + shift**2)
-
-    def interval(rng):
-        rows = rng.standard_normal((600, dims)) * scale + shift
-        return infinite_sample(fid(rows), without_groups(fid, rows))[1:]
-
-    assert 0.92 <= coverage(500, interval, limit) <= 0.98
-
-
-def test_fid_extrapolation_removes_most_of_the_bias():
-    rng = np.random.default_rng(5)
-    draws = [rng.standard_normal((300, 8)) for _ in range(100)]
-    biased = np.mean([fid(rows) for rows in draws])
-    limit = np.mean([infinite_sample(fid(rows), without_groups(fid, rows)).value for rows in draws])
-    assert abs(limit) < biased / 10
-
-
 def test_inception_score_intervals_cover_the_expected_score():
     def interval(rng):
         rows = draw_probabilities(rng, 400)
@@ -184,3 +164,8 @@ def test_pairs_must_match():
 
 def test_seeds_average_condition_by_condition():
     assert combine_seeds([np.array([1.0, 2.0]), np.array([3.0, 6.0])]).tolist() == [2.0, 4.0]
+
+
+def test_a_metric_of_zeros_is_no_share():
+    assert mean_interval(np.zeros(40)) == (0, 0, 0)
+    assert mean_interval(np.ones(40)).low < 1

@@ -27,7 +27,8 @@ import numpy as np
 from scaling.analysis.runs.folder import Run, open_run
 from scaling.schema import COSTS, LABELS
 
-PROJECT = "scaling"
+PROJECT = os.environ.get("WANDB_PROJECT") or "scaling"
+MODES = {"online": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
 LOGGED = ("budget_nfe", *COSTS, "conditions")  # of every rung, beside its metrics
 LOW, HIGH = "_ci_low", "_ci_high"  # endings of the interval's columns
 
@@ -88,7 +89,7 @@ def _log(run: Run, settings: dict[str, Any], tags: Sequence[str], first: int, ti
         job_type=run.identity.search,
         tags=[tag[:64] for tag in dict.fromkeys(tags)],
         config={**run.config, "identity": {name: getattr(run.identity, name) for name in LABELS}},
-        dir=str(run.path),
+        dir=os.environ.get("WANDB_DIR") or str(run.path),
         settings=quiet,
     )
     try:
@@ -136,21 +137,23 @@ def _where(session: Any, run: Run) -> dict[str, str]:
     if not session.offline:
         return {"url": session.url}
     folder = Path(session.dir).parent.resolve()  # .../wandb/offline-run-<date>-<id>/files
-    return {"path": str(folder.relative_to(run.path.resolve()))}
+    own = run.path.resolve()
+    return {"path": str(folder.relative_to(own) if folder.is_relative_to(own) else folder)}
 
 
 def _tags(run: Run) -> tuple[str, ...]:
     point = run.identity
-    return tuple(name for name in (run.study, point.model, point.verifier, point.search) if name)
+    budget = f"{run.curve[-1].budget_nfe} NFE"  # runs of a sweep over budgets differ in nothing else
+    return tuple(name for name in (run.study, point.model, point.verifier, point.search, budget) if name)
 
 
 def _mode() -> str:
     """WANDB_MODE where it is set, else online with a key and offline without."""
     asked = os.environ.get("WANDB_MODE", "")
-    if asked in ("online", "offline", "disabled"):
-        return asked
+    if asked in MODES:
+        return MODES[asked]
     if asked:
-        raise ValueError(f"WANDB_MODE={asked!r} is unknown; there are online, offline and disabled")
+        raise ValueError(f"WANDB_MODE={asked!r} is unknown; there are {', '.join(MODES)}")
     return "online" if os.environ.get("WANDB_API_KEY") or _in_netrc() else "offline"
 
 
@@ -181,7 +184,7 @@ def _remembered(run: Run) -> dict[str, Any]:
 
 
 def _remember(run: Run, state: dict[str, Any]) -> None:
-    part = run.path / ".wandb.json.part"
+    part = run.path / f".wandb.json.{os.getpid()}.part"
     part.write_text(json.dumps(state, indent=2) + "\n")
     part.replace(run.path / "wandb.json")
 
@@ -213,6 +216,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             failed = 1
         else:
             print(f"{folder}: {state.get('url') or state.get('path') or 'wandb is disabled'}")
+    if not os.environ.get("WANDB_MODE") and _mode() == "offline":
+        said = "no key for Weights & Biases, so runs were kept offline: wandb login, then scaling-study sync"
+        print(f"{said} {options.folders[0] if len(options.folders) == 1 else 'STUDY'}", file=sys.stderr)
+        failed = 1
     return failed
 
 

@@ -51,7 +51,7 @@ def test_curves_step_by_nfe_in_the_group_of_the_study(folder):
     assert {steps[name] for name in ("fid", "accuracy", "fid_ci_low")} == {"nfe"}
     head = next(record["run"] for record in records if record["type"] == "run")
     assert (head["run_group"], head["display_name"], head["project"]) == ("study", "random", "scaling")
-    assert set(head["tags"]) == {"study", "fashion_m", "classifier", "random", "mine"}
+    assert set(head["tags"]) == {"study", "fashion_m", "classifier", "random", "160 NFE", "mine"}
     assert head["config"]["update"]["budget"]["candidates"] == [1, 2, 8]
 
 
@@ -92,7 +92,7 @@ def test_failures_are_one_line_and_touch_no_result(folder, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_MODE", "onlin")
     assert main([str(folder)]) == 1
     assert capsys.readouterr().err.splitlines() == [
-        f"error: {folder} was not published: WANDB_MODE='onlin' is unknown; there are online, offline and disabled"
+        f"error: {folder} was not published: WANDB_MODE='onlin' is unknown; there are online, offline, dryrun, disabled"
     ]
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
@@ -105,3 +105,21 @@ def test_failures_are_one_line_and_touch_no_result(folder, monkeypatch, capsys):
 def test_a_folder_that_is_no_run_is_named(tmp_path, capsys):
     assert main([str(tmp_path / "none")]) == 1
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_without_a_key_it_is_said_what_to_type(folder, capsys):
+    assert main([str(folder)]) == 1
+    assert f"wandb login, then scaling-study sync {folder}" in capsys.readouterr().err
+
+
+def test_dryrun_is_offline(folder, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "dryrun")
+    assert publish(folder)["mode"] == "offline"
+
+
+def test_wandbs_folder_is_obeyed(folder, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "elsewhere"))
+    state = publish(folder)
+    assert (folder / state["path"]).is_relative_to(tmp_path / "elsewhere")
+    assert not (folder / "wandb").exists()

@@ -17,6 +17,7 @@ import scaling
 from scaling.budget import Budget
 from scaling.schema import FILES, SEARCH, Account, Candidate, File, Point, Replicate, Winner, columns, markdown, names
 from scaling.search.random import Random
+from scaling.search.smc import Smc
 from scaling.search.zero_order import ZeroOrder
 
 ARROW = {"text": pa.types.is_string, "whole number": pa.types.is_integer, "number": pa.types.is_floating}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -34,11 +35,7 @@ def draw_curves(
     if not runs:
         raise ValueError("there is no run to draw")
     runs = joined(runs)
-    known = tuple(dict.fromkeys(name for run in runs for name in run.metrics))
-    chosen = tuple(metrics or known)
-    for name in chosen:
-        if name not in known:
-            raise ValueError(f"no run has the metric {name!r}; there are {', '.join(known)}")
+    chosen = chosen_metrics(runs, metrics)
     figure, axes = new_figure(wrapped(len(chosen)))
     for panel, name in zip(axes, chosen, strict=True):
         draw_panel(panel, make_lines(runs, name, axis), axis)
@@ -48,6 +45,15 @@ def draw_curves(
     path = Path(path)
     save(figure, path)
     return path
+
+
+def chosen_metrics(runs: Sequence[Run], metrics: Sequence[str] | None) -> tuple[str, ...]:
+    """The metrics asked for, or all that the runs have; a ValueError names one that none has."""
+    known = tuple(dict.fromkeys(name for run in runs for name in run.metrics))
+    for name in metrics or ():
+        if name not in known:
+            raise ValueError(f"no run has the metric {name!r}; there are {', '.join(known)}")
+    return tuple(metrics or known)
 
 
 def new_figure(rows: Sequence[int]) -> tuple[Any, list[Any]]:
@@ -123,28 +129,36 @@ def finish(figure: Any, axes: Sequence[Any], title: str) -> None:
 
 
 def save(figure: Any, *paths: Path) -> None:
-    """Writes a figure as each ending asks, laid out once; a reader sees the old file or the new one."""
+    """Writes a figure as each ending asks, laid out once; a reader sees the old file or the new one.
+
+    A `$` in a prompt or a name is a dollar, not math; the temporary name is this call's own, whoever else writes.
+    """
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part{path.suffix}")
+        part = path.with_name(f".{path.name}.{uuid4().hex}.part{path.suffix}")
         figure.savefig(part, dpi=150)
         part.replace(path)
 
 
-def print_table(run: Run, console: Console | None = None) -> None:
-    """Prints a row per rung: candidates, NFE and every metric with half the width of its interval."""
+def print_table(run: Run, console: Console | None = None, metrics: Sequence[str] | None = None) -> None:
+    """Prints a row per rung: candidates, NFE and the metrics (None: all) with half the width of their intervals."""
     from rich.console import Console
     from rich.table import Table
 
+    shown = [metric for metric in run.metrics if metrics is None or metric in metrics]
     table = Table(title=run.name, title_justify="left", header_style="bold")
     for name in ("candidates", "NFE"):
         table.add_column(name, justify="right")
-    for metric in run.metrics:
+    for metric in shown:
         table.add_column(f"{pretty(metric)} {'↓' if lower_is_better(metric) else '↑'}", justify="right")
     for rung, first in enumerate(run.series(run.identity.metric)):
-        points = [run.series(metric)[rung] for metric in run.metrics]
+        points = [run.series(metric)[rung] for metric in shown]
         cells = [with_error(point.value, point.ci_low, point.ci_high) for point in points]
         table.add_row(f"{first.candidates:,.4g}", f"{first.nfe:,.6g}", *cells)
     console = console or Console()

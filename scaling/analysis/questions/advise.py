@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from scaling.analysis.figures.curve_plot import with_error
 from scaling.analysis.figures.style import lower_is_better, pretty
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run
+from scaling.analysis.runs.lines import intervals
 from scaling.analysis.runs.names import NO_SEARCH, Names, key_of, settings_of
 from scaling.schema import Point
+from scaling.statistics import Interval
+
+SPLIT = ("budget.nfe", "budget.candidates", "budget.nfes_per_iter", "budget.final_nfe", "study")
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What to use for a budget: a method with its split, and the value to expect (interpolated between rungs)."""
+    """What to use for a budget: a rung that was measured, with its split, its value and that value's interval."""
 
     budget: float
     axis: str
@@ -27,13 +33,17 @@ class Advice:
     candidates: float
     nfes_per_iter: float  # of one candidate's solve, or of the one sample where nothing is searched
     final_nfe: float  # of the winner's second solve, 0 where there is none
-    expected: float
+    expected: Interval
+    budget_nfe: int  # of the rung
+    alike: tuple[str, ...] = ()  # other methods whose interval within the budget overlaps
 
     @property
     def words(self) -> str:
         """One sentence for people, with the overrides that run it."""
         head = f"for {self.budget:,.6g} {pretty(self.axis)} use {self.label}"
-        tail = f"expect {pretty(self.metric)} {self.expected:.4g}\n    {self.command}"
+        known = with_error(*self.expected)
+        same = f" (no difference to {', '.join(self.alike)} within the intervals)" if self.alike else ""
+        tail = f"expect {pretty(self.metric)} {known}{same}\n    {self.command}"
         if self.run.identity.search in NO_SEARCH:
             return f"{head}: one sample of {self.nfes_per_iter:,.0f} NFE; {tail}"
         solve = f" and a final solve of {self.final_nfe:g}" if self.final_nfe else ""
@@ -43,13 +53,28 @@ class Advice:
     def command(self) -> str:
         """The command line that spends the budget so."""
         point = self.run.identity
+        if (overrides := self.run.config.get("overrides")) is not None:
+            kept = [each for each in overrides if each.lstrip("+~").partition("=")[0] not in SPLIT]
+            return shlex.join(["scaling", *kept, *self._split()])
         choices = f"scaling model={point.model} search={point.search}"
         if point.search in NO_SEARCH:
             return f"{choices} budget=nfe 'budget.nfe=[{self.nfes_per_iter:.0f}]'"
         split = f"budget.nfes_per_iter={self.nfes_per_iter:g}" + (
             f" budget.final_nfe={self.final_nfe:g}" if self.final_nfe else ""
         )
-        return f"{choices} verifier={point.verifier} {split} 'budget.candidates=[{self.candidates:.0f}]'"
+        return f"{choices} verifier={point.verifier} {split} 'budget.candidates=[{self._ladder()}]'"
+
+    def _ladder(self) -> int:
+        """The rung in whole solves."""
+        return max(1, round(self.budget_nfe / self.nfes_per_iter))
+
+    def _split(self) -> list[str]:
+        """The overrides that buy this rung alone, in the unit that the run's own ladder had."""
+        budget = self.run.config.get("budget") or {}
+        if self.run.identity.search in NO_SEARCH or budget.get("nfe"):
+            return [f"budget.nfe=[{self.budget_nfe}]"]
+        final = [f"budget.final_nfe={self.final_nfe:g}"] if self.final_nfe else []
+        return [f"budget.nfes_per_iter={self.nfes_per_iter:g}", *final, f"budget.candidates=[{self._ladder()}]"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +85,7 @@ class Trace:
     cost: np.ndarray
     value: np.ndarray
     points: tuple[Point, ...]
+    intervals: tuple[Interval, ...] = ()  # of the values
 
     def at(self, budget: float) -> float:
         """The value at a budget, linear in the logarithm of the cost; NaN outside what was measured."""
@@ -86,8 +112,8 @@ def envelope(found: Sequence[Trace], metric: str, budgets: Sequence[float]) -> l
     """For each budget the best method within it and its value; budgets that nothing reaches are left out."""
     best = []
     for budget in budgets:
-        inside = [(_within(trace, metric, budget), place) for place, trace in enumerate(found)]
-        inside = [each for each in inside if np.isfinite(each[0])]
+        rungs = [(_best_rung(trace, metric, budget), place) for place, trace in enumerate(found)]
+        inside = [(float(found[place].value[rung]), place) for rung, place in rungs if rung is not None]
         if inside:
             value, place = (min if lower_is_better(metric) else max)(inside)
             best.append((budget, found[place], value))
@@ -104,13 +130,30 @@ def advise(runs: Sequence[Run], budget: float, metric: str, axis: str = "nfe") -
     if not best:
         least = min(trace.cost[0] for trace in found)
         raise ValueError(f"a budget of {budget:g} {pretty(axis)} is under the least that was run, {least:g}")
-    _, trace, value = best[0]
-    place, label = _best_place(trace, metric, budget), Names(tuple(runs)).labels[key_of(trace.run)]
-    plain = trace.run.identity.search in NO_SEARCH
-    candidates = np.interp(place, trace.cost, [point.candidates for point in trace.points])
-    solve = np.interp(place, trace.cost, [point.nfe if plain else _per_iter(trace, point) for point in trace.points])
-    final = trace.points[0].final_nfe
-    return Advice(budget, axis, metric, label, trace.run, max(1.0, float(candidates // 1)), float(solve), final, value)
+    _, trace, _ = best[0]
+    rung, labels = _best_rung(trace, metric, budget), Names(tuple(runs)).labels
+    assert rung is not None
+    point, expected = trace.points[rung], trace.intervals[rung]
+    others = [(other, _best_rung(other, metric, budget)) for other in found if other is not trace]
+    alike = [labels[key_of(o.run)] for o, r in others if r is not None and _overlap(o.intervals[r], expected)]
+    solve = point.nfe if trace.run.identity.search in NO_SEARCH else _per_iter(trace, point)
+    label, candidates = labels[key_of(trace.run)], max(1.0, point.candidates)
+    split = (candidates, float(solve), point.final_nfe)
+    return Advice(budget, axis, metric, label, trace.run, *split, expected, point.budget_nfe, tuple(alike))
+
+
+def _overlap(one: Interval, other: Interval) -> bool:
+    """Whether two intervals share a value; without an interval nothing is known of a difference."""
+    return bool(one.low <= other.high and other.low <= one.high)
+
+
+def _best_rung(trace: Trace, metric: str, budget: float) -> int | None:
+    """The best measured rung within the budget; None where none is."""
+    inside = np.flatnonzero(trace.cost <= budget)
+    if not len(inside):
+        return None
+    values = trace.value[inside]
+    return int(inside[values.argmin() if lower_is_better(metric) else values.argmax()])
 
 
 def _per_iter(trace: Trace, point: Point) -> float:
@@ -165,7 +208,9 @@ def _trace(runs: Sequence[Run], metric: str, axis: str) -> Trace:
     costs = np.array([cost(runs[0], point, axis) for point in points])
     values = np.mean([[point.value for point in run.series(metric)] for run in runs], axis=0)
     order = np.argsort(costs, kind="stable")
-    return Trace(runs[0], costs[order], values[order], tuple(points[place] for place in order))
+    known = intervals(runs, metric)
+    kept = [tuple(each[place] for place in order) for each in (points, known)]
+    return Trace(runs[0], costs[order], values[order], *kept)
 
 
 def _within(trace: Trace, metric: str, budget: float) -> float:

@@ -7,7 +7,7 @@ Arrays are [conditions, N]: the guiding score, and the value that is reported of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 from scipy.stats import rankdata
 
-from scaling.statistics import Array, Interval, jackknife_interval, mean_interval
+from scaling.statistics import Array, Interval, jackknife_interval
 
 Picks = NDArray[np.int64]  # [conditions]: the candidate that each condition keeps
 
@@ -54,11 +54,6 @@ def best_of_n(scores: NDArray, values: NDArray, n: int) -> Array:
     weights = np.broadcast_to(subset_weights(scores.shape[1], n), scores.shape)
     weights = _shared_by_ties(np.take_along_axis(scores, order, axis=1), weights)
     return np.sum(weights * np.take_along_axis(values, order, axis=1), axis=1)
-
-
-def best_of_n_curve(scores: NDArray, values: NDArray, ladder: Sequence[int]) -> list[Interval]:
-    """The mean over conditions at every n of a ladder, with the interval that covers it."""
-    return [mean_interval(best_of_n(scores, values, n)) for n in ladder]
 
 
 def rank_ensemble(

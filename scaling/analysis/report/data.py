@@ -32,7 +32,7 @@ def study_data(study: Study) -> dict[str, Any]:
     names = Names(runs)
     groups = _groups(runs)
     lines = [_line(group, names, key) for key, group in groups]
-    metrics = list(dict.fromkeys(metric for run in runs for metric in run.metrics))
+    metrics = _ordered(runs)
     axes = [axis for axis in AXES if any(axis in line["costs"] for line in lines)]
     return {
         "name": study.name,
@@ -46,6 +46,13 @@ def study_data(study: Study) -> dict[str, Any]:
         "advice": {metric: _advice(runs, metric) for metric in metrics},
         "outlook": {metric: _outlook(groups, names, metric) for metric in metrics},
     }
+
+
+def _ordered(runs: Sequence[Run]) -> list[str]:
+    """All metrics, first those that every run has and that guided no search: what the page opens on."""
+    guides = {run.identity.verifier for run in runs}
+    known = dict.fromkeys(metric for run in runs for metric in run.metrics)
+    return sorted(known, key=lambda m: (sum(m not in run.metrics for run in runs), m in guides))
 
 
 def _groups(runs: Sequence[Run]) -> list[tuple[Key, list[Run]]]:
@@ -122,6 +129,7 @@ def command(run: Run) -> str:
 def _warnings(runs: Sequence[Run], names: Names) -> list[str]:
     """What a reader should know, each once with the lines that it holds for."""
     found: dict[str, list[str]] = {}
+    everything = _ordered(runs)
     for run in runs:
         label, point = names.labels[key_of(run)], run.identity
         said = []
@@ -131,6 +139,7 @@ def _warnings(runs: Sequence[Run], names: Names) -> list[str]:
             said.append(f"FID of {point.conditions:,} conditions is far above that of many; compare it at equal counts")
         if point.verifier in run.metrics and point.verifier != "control" and point.search not in NO_SEARCH:
             said.append(f"{pretty(point.verifier)} guided the search, so its mean is no independent judge")
+        said += [f"{pretty(m)} was not recorded, so it is not drawn there" for m in everything if m not in run.metrics]
         for text in said:
             found.setdefault(text, []).append(label)
     return [f"{text} ({'; '.join(dict.fromkeys(labels))})" for text, labels in found.items()]
@@ -148,11 +157,11 @@ def _advice(runs: Sequence[Run], metric: str) -> list[dict[str, Any]]:
         rows.append(
             {
                 "budget": round(float(budget)),
-                "use": best.label,
+                "use": best.label + (f" (no difference to {', '.join(best.alike)})" if best.alike else ""),
                 "candidates": best.candidates,
                 "nfes_per_iter": best.nfes_per_iter,
                 "final_nfe": best.final_nfe,
-                "expected": best.expected,
+                "expected": best.expected.value,
                 "command": best.command,
             }
         )

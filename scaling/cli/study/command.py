@@ -16,14 +16,15 @@ OUTPUTS = Path("outputs")
 
 def show(options: argparse.Namespace) -> int:
     """Prints a study's tables and alarms, and draws all its runs in one picture."""
-    from scaling.analysis.figures.curve_plot import draw_curves, print_table
+    from scaling.analysis.figures.curve_plot import chosen_metrics, draw_curves, print_table
     from scaling.analysis.questions.alarms import alarms
     from scaling.analysis.runs.folder import open_study
     from scaling.analysis.runs.ladders import joined
 
     runs = joined(open_study(options.study).runs)
+    metrics = chosen_metrics(runs, options.metrics)
     for run in runs:
-        print_table(run)
+        print_table(run, metrics=metrics)
         for alarm in alarms(run):
             print(alarm.words)
     print(f"the study's curves: {draw_curves(runs, options.study / 'curve.png', options.metrics)}")
@@ -97,7 +98,8 @@ def sync(options: argparse.Namespace) -> int:
     folders = [str(run.path) for path in options.folders for run in find_runs(path)]
     if not folders:
         raise ValueError(f"{', '.join(map(str, options.folders))} holds no run with a curve.csv")
-    extra = ["--project", options.project] + (["--entity", options.entity] if options.entity else [])
+    given = {"--project": options.project, "--entity": options.entity}
+    extra = [each for pair in given.items() if pair[1] for each in pair]
     return publish([*folders, *extra, *(["--force"] if options.force else [])])
 
 
@@ -126,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = add("show", show)
     command.add_argument("study", type=Path, help="a study's folder, e.g. outputs/quickstart")
-    command.add_argument("--metrics", nargs="+", help="what the picture shows (default: all)")
+    command.add_argument("--metrics", nargs="+", help="what the tables and the picture show (default: all)")
     _figure_options(add("figure", figure))
     _report_options(add("report", report))
     command = add("advise", advise)
@@ -139,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--budget", type=int, nargs="+", default=[480], help="search NFE per condition (default: 480)")
     command = add("sync", sync)
     command.add_argument("folders", type=Path, nargs="+", help="run folders, or folders of runs")
-    command.add_argument("--project", default="scaling")
+    command.add_argument("--project", help="default: WANDB_PROJECT, or scaling")
     command.add_argument("--entity")
     command.add_argument("--force", action="store_true", help="publish again what was published before")
     add_runs(add)

@@ -99,3 +99,11 @@ def test_a_method_keeps_its_color():
 def test_directions():
     assert lower_is_better("fid")
     assert not lower_is_better("accuracy")
+
+
+def test_a_dollar_is_a_dollar(tmp_path):
+    """`$$` stopped the picture once, and `$5 and a $9` was set as math."""
+    run = open_run(make_run(tmp_path / "study", ladder=(1, 2), conditions=40))
+    for title in ("a sign that says $$", "a $5 and a $9 tag"):
+        assert draw_curves([run], tmp_path / "x.png", title=title).exists()
+    assert [path.name for path in tmp_path.glob("*x.png*")] == ["x.png"]

@@ -2,6 +2,7 @@ import shlex
 
 import numpy as np
 import pytest
+import yaml
 from configs import CONF
 from folders import make_run, make_study
 from hydra import compose, initialize_config_dir
@@ -32,24 +33,45 @@ def test_the_best_split_by_budget(splits):
     assert small.nfes_per_iter == 10
     assert large.nfes_per_iter == 20
     assert large.candidates == 16
-    assert large.expected == pytest.approx(splits[1].series("classifier")[-1].value)
+    assert large.expected.value == pytest.approx(splits[1].series("classifier")[-1].value)
     assert "for 320 NFE use" in large.words
     assert large.command == (
         "scaling model=fashion_m search=random verifier=classifier budget.nfes_per_iter=20 'budget.candidates=[16]'"
     )
 
 
-def test_between_rungs_values_are_interpolated(splits):
-    low, middle, high = (advise(splits, budget, "classifier").expected for budget in (160, 226.27, 320))
-    assert middle == pytest.approx((low + high) / 2, abs=1e-3)
-    assert advise(splits, 226.27, "classifier").candidates == 11  # whole ones, within the budget
+def test_only_rungs_that_were_measured_are_advised(splits):
+    exact, between = (advise(splits, budget, "classifier") for budget in (160, 226.27))
+    assert between.command == exact.command
+    assert between.expected == exact.expected
+    point = next(point for point in exact.run.series("classifier") if point.value == exact.expected.value)
+    assert exact.expected[1:] == (point.ci_low, point.ci_high)
+
+
+def test_overlapping_intervals_are_no_difference(tmp_path):
+    for name, strength in (("random", 1.0), ("smc", 1.0), ("paths", 4.0)):
+        make_run(tmp_path, name, name, strength=strength, conditions=60, ladder=(1, 4))
+    runs = open_study(tmp_path).runs
+    assert advise(runs, 80, "classifier").alike == ()
+    same = advise([run for run in runs if run.name != "paths"], 80, "classifier")
+    assert len(same.alike) == 1
+    assert f"(no difference to {same.alike[0]} within the intervals)" in same.words
+
+
+def test_the_command_is_the_runs_own_with_the_rung_advised(tmp_path):
+    typed = ["search._target_=mine.Own", "+search.share=0.7", "study=x", "budget.candidates=[1,2,4]"]
+    path = make_run(tmp_path, ladder=(1, 2, 4), conditions=60)
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    (path / "config.yaml").write_text(yaml.safe_dump({**config, "overrides": typed}))
+    best = advise(open_study(tmp_path).runs, 80, "classifier")
+    assert shlex.split(best.command) == ["scaling", *typed[:2], "budget.nfes_per_iter=20", "budget.candidates=[4]"]
 
 
 def test_nobody_has_to_spend_it_all(tmp_path):
     make_run(tmp_path, ladder=(1, 2, 4, 8, 16, 32), conditions=4000)
     (run,) = open_study(tmp_path).runs
     best = min(run.series("fid"), key=lambda point: point.value)
-    assert advise([run], 640, "fid").expected == pytest.approx(best.value)
+    assert advise([run], 640, "fid").expected.value == pytest.approx(best.value)
     assert advise([run], 640, "fid").candidates == best.candidates
 
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from scaling.analysis.questions.best_of_n import (
     best_of_n,
-    best_of_n_curve,
     best_sets,
     powers_of_two,
     rank_ensemble,
@@ -77,7 +76,7 @@ def test_curve_intervals_cover_the_expected_best():
     hits = 0
     for seed in range(400):
         scores = np.random.default_rng(seed).standard_normal((100, 16))
-        (interval,) = best_of_n_curve(scores, scores, [8])
+        interval = mean_interval(best_of_n(scores, scores, 8))
         hits += interval.low < BEST_OF_8 < interval.high
     assert 0.92 <= hits / 400 <= 0.98
 
