@@ -51,6 +51,11 @@ TRIALS: dict[str, tuple[dict[str, Any], ...]] = {
     "dfs": ({}, {"depth": 0.2}, {"depth": 0.8}, {"backtracks": 2}),
     "eps_greedy": ({}, {"neighbors": 2}, {"pivot": "keep"}, {"reach": 0.3}),
     "evolutionary": ({}, {"mutation": 0.5}, {"population": 6, "elites": 2}, {"schedule": [1.0, 0.7]}),
+    "dts": ({}, {"lambda_": 30.0}, {"lambda_": 3.0}, {"growth": 0.8}),
+    "dts_greedy": ({}, {"explore": 0.1}, {"explore": 0.01}, {"growth": 0.8}),
+    "trust_region": ({}, {"regions": 1}, {"warmup": 4, "regions": 1}, {"batch": 2}),
+    "ses": ({}, {"levels": 2}, {"levels": 0}, {"generation": 6, "elites": 3}),
+    "pcn": ({}, {"temperature": 0.02}, {"rho": 0.6}, {"rho": 0.6, "temperature": 0.02}),
     "halving": ({}, {"rungs": [0.5, 0.25]}, {"rungs": [0.75, 0.5, 0.25]}, {"keep": 0.25}),
 }
 
