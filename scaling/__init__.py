@@ -17,7 +17,7 @@ __all__ = ["Study", "run"]
 
 def run(study: Study) -> Path:
     """Runs a study of built objects to its end and returns its folder, as the `scaling` command does."""
-    from scaling.runner.study import execute
+    from scaling.runner.run import execute
 
     return execute(study)
 

@@ -48,7 +48,7 @@ def _execute(config: Mapping[str, Any], overrides: list[str], folder: Path) -> N
         _write_config(folder, config, overrides)
         run_workers(config, overrides, folder)
         return
-    from scaling.runner.study import execute
+    from scaling.runner.run import execute
 
     study = study_of(config, overrides)
     _write_config(folder, config, overrides)

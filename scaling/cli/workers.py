@@ -28,7 +28,7 @@ def run_workers(config: Mapping[str, Any], overrides: list[str], folder: Path) -
 
     A ValueError says why none of them could end the run.
     """
-    from scaling.runner.study import is_done
+    from scaling.runner.run import is_done
 
     count = config["workers"]
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -100,7 +100,7 @@ def _end(process: subprocess.Popen[str], index: int, left: int) -> str:
 
 def main() -> None:
     """A worker: the run's configuration comes by standard input, one line about a user's error goes to output."""
-    from scaling.runner.study import execute
+    from scaling.runner.run import execute
 
     config, overrides = json.load(sys.stdin)
     with stopping_at_batches():

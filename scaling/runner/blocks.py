@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,10 +27,8 @@ from scaling.output.candidates import candidates_path, write_candidates
 from scaling.output.samples import write_samples
 from scaling.protocols import Condition, RankSelector
 from scaling.runner.progress import Progress
+from scaling.runner.study import Study
 from scaling.stop import check_stop
-
-if TYPE_CHECKING:
-    from scaling.runner.study import Study
 
 PAUSE = (0.02, 2.0)  # seconds between looks at what others hold: at first, at last
 

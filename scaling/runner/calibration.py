@@ -1,24 +1,11 @@
-"""A gate before a long study: the point without search is measured first and must be what it is known to be."""
+"""What is known of the point without search, which a study may be held to."""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import difflib
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from scaling.budget import Budget
-from scaling.journal.stream import digest
-from scaling.protocols import Condition, Conditions
-from scaling.search.random import Random
-
-if TYPE_CHECKING:
-    from scaling.runner.study import Study
+from typing import Any
 
 KEYS = {"expected", "tolerance"}
 
@@ -68,80 +55,3 @@ class Calibration:
             if value is not None:
                 found[name] = float(value), float(entry["tolerance"])
         return found
-
-
-@dataclass(frozen=True)
-class First:
-    """The beginning of a study's conditions."""
-
-    conditions: Conditions
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[Condition]:
-        return islice(self.conditions, self.count)
-
-    def identity(self) -> Mapping[str, Any]:
-        return self.conditions.identity()
-
-
-def calibrate(study: Study, run: Callable[[Study], Path]) -> None:
-    """Measures the point without search and compares it; a ValueError says what is off and what to check."""
-    calibration = study.calibration
-    if calibration is None:
-        return
-    expected = calibration.expected(study.denoiser.guidance_scale)
-    if not expected:
-        if study.progress:
-            scale = study.denoiser.guidance_scale
-            print(f"not calibrated: no value is known at guidance scale {scale:g}", file=sys.stderr, flush=True)
-        return
-    plain = without_search(study)
-    folder = run(plain)
-    measured = _values(folder / "curve.csv")
-    if missing := [name for name in expected if name not in measured]:
-        raise ValueError(f"calibration: {missing[0]} needs more conditions than {len(plain.conditions)}")
-    off = [
-        f"{name} is {measured[name]:.4g}, expected {value:g} within {tolerance:g}"
-        for name, (value, tolerance) in expected.items()
-        if not abs(measured[name] - value) <= tolerance
-    ]
-    if off:
-        (folder / "cost.json").unlink(missing_ok=True)  # so that it is judged anew, from what is kept
-        raise ValueError(f"calibration: without search {'; '.join(off)}; {_advice(plain)}")
-
-
-def without_search(study: Study) -> Study:
-    """One random candidate a condition and its final solve: a run of its own that all like it share.
-
-    It is the beginning of the stream of random search, so that nothing of it is paid twice.
-    """
-    count = len(study.conditions) if study.calibration is None else study.calibration.conditions
-    plain = dataclasses.replace(
-        study,
-        search=Random(),
-        selector=None,
-        calibration=None,
-        conditions=First(study.conditions, count or len(study.conditions)),
-        budget=Budget(study.budget.nfes_per_iter, study.budget.final, candidates=1),
-        names={**study.names, "search": "random"},
-        study="calibration",
-        samples=0,
-    )
-    return dataclasses.replace(plain, run=digest(plain.identities(study.batch_size or 0)))
-
-
-def _values(curve: Path) -> dict[str, float]:
-    with open(curve, newline="") as file:
-        return {row["metric"]: float(row["value"]) for row in csv.DictReader(file)}
-
-
-def _advice(plain: Study) -> str:
-    sampler = f"{type(plain.sampler).__name__}, {plain.budget.final} NFE"
-    return (
-        f"check the guidance (model.guidance_scale={plain.denoiser.guidance_scale:g}), the sampler and its NFE "
-        f"({sampler}), the scale of the VAE's latents, the weights, the reference statistics and the count of "
-        f"conditions ({len(plain.conditions)}); calibration=none runs the study all the same"
-    )

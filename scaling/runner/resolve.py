@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from scaling.engine.retention import BYTES, size
 from scaling.protocols import SearchTraits
-
-if TYPE_CHECKING:
-    from scaling.runner.study import Study
+from scaling.runner.study import Study
 
 
 def latents_bytes(study: Study) -> int:

@@ -10,9 +10,10 @@ from scaling.engine.batch_size import rate
 from scaling.engine.ladder import solves_again
 from scaling.engine.retention import BYTES, size
 from scaling.journal.stream import digest
-from scaling.runner.calibration import without_search
+from scaling.runner.gate import without_search
 from scaling.runner.resolve import what_to_keep
-from scaling.runner.study import Study, is_done
+from scaling.runner.run import is_done
+from scaling.runner.study import Study
 from scaling.tools.spending import kept_bytes, spending
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,9 +11,7 @@ from scaling.engine.episode import row_nfe
 from scaling.engine.ladder import FittedSearch
 from scaling.engine.retention import BYTES
 from scaling.protocols import Proposal, Scored, SearchTraits
-
-if TYPE_CHECKING:
-    from scaling.runner.study import Study
+from scaling.runner.study import Study
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from scaling.runner.blocks import rungs_in, spent
 from scaling.runner.heartbeat import counts
-from scaling.runner.study import is_done
+from scaling.runner.run import is_done
 
 LOOK = 3.5  # seconds between two looks at who is at work; they count every patience / 20, three by default
 

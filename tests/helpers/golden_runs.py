@@ -20,7 +20,7 @@ import torch
 
 from scaling.config.build import study_of
 from scaling.config.compose import grid
-from scaling.runner.study import execute
+from scaling.runner.run import execute
 from scaling.schema import SEARCH
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "runs.json.gz"

@@ -12,7 +12,7 @@ from studies import study
 from torch import Tensor
 
 from scaling.protocols import Condition
-from scaling.runner.study import execute
+from scaling.runner.run import execute
 
 
 class OfSome:

@@ -25,7 +25,8 @@ from scaling.journal.stream import blocks_of
 from scaling.models.outline import published
 from scaling.models.sit import SiT
 from scaling.protocols import Search
-from scaling.runner.study import Study, execute
+from scaling.runner.run import execute
+from scaling.runner.study import Study
 from scaling.search.beam import Beam
 from scaling.search.first_order import FirstOrder
 from scaling.search.paths import Paths

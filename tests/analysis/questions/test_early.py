@@ -39,7 +39,7 @@ def test_scores_that_tell_nothing_leave_random_search_best_and_telling_ones_do_n
 
 
 def test_costs_are_those_of_the_search(tmp_path: Path) -> None:
-    from scaling.runner.study import execute
+    from scaling.runner.run import execute
 
     every = Halving(candidates=6, rungs=(0.75, 0.5, 0.25), keep=1.0)
     folder = execute(study(tmp_path, search=every, budget=Budget(nfes_per_iter=4, nfe=[42])))
@@ -55,7 +55,7 @@ def test_costs_are_those_of_the_search(tmp_path: Path) -> None:
 
 
 def test_a_run_that_dropped_candidates_is_refused(tmp_path: Path) -> None:
-    from scaling.runner.study import execute
+    from scaling.runner.run import execute
 
     dropped = Halving(candidates=6, rungs=(0.75, 0.5), keep=0.5)
     folder = execute(study(tmp_path, search=dropped, budget=Budget(nfes_per_iter=4, nfe=[42])))
