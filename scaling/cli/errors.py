@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 from scaling.extras import missing_extra
+from scaling.source import is_library
 
 _GONE = {"phases": "model.offload=model moves network, decoder and judges on and off the device, under any search"}
 _FAILURES = "SCALING_FAILURES"  # a file that the jobs of this command share, whatever process they run in
@@ -29,10 +32,28 @@ def one_line(error: BaseException, conf: Path | None = None) -> str:
     if found := re.search(r"Could not override '([^']+)'", text):
         if found[1] in _GONE:
             return f"{found[1]} is gone: {_GONE[found[1]]}"
-        return f"{found[1]} is no key of the configuration; {_nearest(found[1], _siblings(found[1], _keys(conf)))}"
+        near = _nearest(found[1], _siblings(found[1], _keys(conf)))
+        return f"{found[1]} is no key of the configuration; to add it: +{found[1]}=...; {near}"
     if cause is not None and not isinstance(error, ValueError):
         text = f"{text} ({' '.join(str(cause).split())})"
+    if (typed := getattr(error, "override", None)) and "=" in str(typed):  # Hydra's lexer does not take it as it is
+        key, _, value = str(typed).partition("=")
+        return f"{key}={value} cannot be read as it is; quote the value twice: {_quoted(key, value)}"
+    if not isinstance(error, ValueError | OSError) and not type(error).__module__.startswith(("hydra", "omegaconf")):
+        return f"{type(error).__name__}: {text}{_place(error)}; debug=true shows where"
     return text
+
+
+def _quoted(key: str, value: str) -> str:
+    """An override as a shell and Hydra both take it, whatever is in the value."""
+    return shlex.quote(key + '="' + value.strip("'").replace("\\", "\\\\").replace('"', '\\"') + '"')
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised: the last line that is neither ours nor a library's, else the last one."""
+    lines = traceback.extract_tb(error.__traceback__)
+    own = [line for line in lines if not is_library(Path(line.filename))]
+    return f" (in {own[-1].name}, {own[-1].filename}, line {own[-1].lineno})" if own else ""
 
 
 def report_failure(line: str, now: bool) -> None:
@@ -70,7 +91,7 @@ def share_failures() -> None:
 
 def _nearest(name: str, options: list[str]) -> str:
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
-    listed = ", ".join(sorted(options)[:20])
+    listed = ", ".join(sorted(options))
     return (f"did you mean {near[0]}? " if near else "") + (f"valid: {listed}" if listed else "")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from scaling.cli.errors import one_line, report_failure
 from scaling.cli.workers import run_workers
 from scaling.config.build import run_name, study_of, writable
+from scaling.config.inputs import changes, inputs_of, record, recorded
 from scaling.notices import print_notices
 from scaling.stop import stopping_at_batches
 
@@ -24,17 +25,21 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
     name = run_name(config, overrides)
     folder = Path(config["output_dir"]) / config["study"] / name
     try:
-        if _finished(folder):
-            print(f"{folder}: already finished, nothing to do", flush=True)
+        inputs = inputs_of(config)
+        if _finished(folder, inputs):
             return
         (folder / "error.txt").unlink(missing_ok=True)
         with stopping_at_batches():
             _execute(config, overrides, folder)
+        record(folder, inputs)  # as they were before anything was built
         _show(folder, multirun)
         _publish(folder, config)
-    except (ValueError, OSError) as error:
+    except Exception as error:  # a user's part or a library may raise anything; other jobs go on
         if config["debug"]:
             traceback.print_exc()
+        with suppress(OSError):
+            if not folder.is_dir():  # it failed while it was built: `scaling-study status` knows it all the same
+                _write_config(folder, config, overrides)
         _keep_error(folder, one_line(error))
         report_failure(f"{config['study']}/{name}: {one_line(error)}", now=multirun)
     finally:
@@ -52,7 +57,7 @@ def _execute(config: Mapping[str, Any], overrides: list[str], folder: Path) -> N
 
     study = study_of(config, overrides)
     _write_config(folder, config, overrides)
-    execute(study)
+    execute(study, renew=True)
 
 
 def _show(folder: Path, multirun: bool) -> None:
@@ -74,9 +79,31 @@ def _keep_error(folder: Path, line: str) -> None:
             (folder / "error.txt").write_text(line + "\n")
 
 
-def _finished(folder: Path) -> bool:
+def _finished(folder: Path, inputs: Mapping[str, str]) -> bool:
+    """Whether the folder holds this run's results whole, and says so; what changed since then is named."""
     cost = folder / "cost.json"
-    return cost.exists() and bool(json.loads(cost.read_text()).get("done"))
+    try:
+        done = bool(json.loads(cost.read_text()).get("done"))
+    except (OSError, ValueError):
+        return False
+    if not done:
+        return False
+    if lacking := [name for name in ("curve.csv", "winners.parquet") if not (folder / name).exists()]:
+        print(f"{folder}: {', '.join(lacking)} is not there any more: made again from what is kept", flush=True)
+        cost.unlink()
+        return False
+    before = recorded(folder)
+    if before is None:
+        record(folder, inputs)
+        note = "; it was made before files and code were recorded: what changed since then is not known"
+    elif changed := changes(before, inputs):
+        print(f"{folder}: changed since it ran: {', '.join(changed)}", flush=True)
+        return False
+    else:
+        gone = sorted(before.keys() - inputs)
+        note = f" ({', '.join(gone)} is not there to be compared)" if gone else ""
+    print(f"{folder}: already finished, nothing to do{note if inputs or before else ''}", flush=True)
+    return True
 
 
 def _write_config(folder: Path, config: Mapping[str, Any], overrides: list[str]) -> None:

@@ -31,11 +31,21 @@ def main() -> None:
     """Runs the command; exit code 1 and one line for whatever a user can mend, the traceback on request."""
     from scaling.cli.errors import failures, one_line, share_failures
 
+    if "--version" in sys.argv[1:]:
+        print(f"scaling {_version()}")
+        return
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # where one's own search or verifier lies; last, so that it hides no library
     debug = any(argument == "debug=true" for argument in sys.argv)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed by Hydra
     share_failures()
     try:
         app()
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("\nscaling: stopped; all that was computed is kept, and the same command goes on", file=sys.stderr)
+        sys.exit(130)
     except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
         if debug:
             raise
@@ -46,6 +56,12 @@ def main() -> None:
         sys.exit(f"scaling: a job was lost ({one_line(error)}); the same command runs again what is missing")
     if failed := failures():
         sys.exit("\n".join(failed))
+
+
+def _version() -> str:
+    from importlib.metadata import packages_distributions, version
+
+    return next((version(name) for name in packages_distributions().get("scaling", [])), "of a clone")
 
 
 if __name__ == "__main__":

@@ -105,8 +105,8 @@ def main() -> None:
     config, overrides = json.load(sys.stdin)
     with stopping_at_batches():
         try:
-            execute(study_of(config, overrides))
-        except (ValueError, OSError) as error:
+            execute(study_of(config, overrides), renew=True)
+        except Exception as error:
             print(one_line(error), flush=True)
             sys.exit(1)
         finally:

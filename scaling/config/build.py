@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scaling.config.compose import CONF
 from scaling.journal.stream import digest
 from scaling.output.run_folder import slug
 from scaling.protocols import RankSelector, SetSelector, Verifier
@@ -145,7 +146,7 @@ def outline_of(config: Config, overrides: list[str]) -> Any:
     budget, sampler = build("budget", config["budget"]), build("sampler", config["sampler"])
     budget.check(sampler)
     conditions = build("conditions", config["conditions"])
-    names = {part: config["choices"][part] for part in ("model", "verifier", "search")}
+    names = labels(config)
     outlines: dict[str, Any] = {name: _Outlined.of(node) for name, node in config["scorers"].items()}
     verifier: Any = _Outlined.of(config["verifier"])
     selector: Any = None
@@ -199,6 +200,27 @@ def _model(node: Config) -> Any:
     return kind.outline(node) if hasattr(kind, "outline") else build("model", node)
 
 
+def labels(config: Config) -> dict[str, str]:
+    """How model, verifier and search are called: by their option, or by the class that replaced the option's own."""
+    return {part: _label(config["choices"][part], part, config[part]) for part in ("model", "verifier", "search")}
+
+
+def _label(choice: str, group: str, node: Config) -> str:
+    from omegaconf import OmegaConf
+
+    option, target = CONF / group / f"{choice}.yaml", str(node.get("_target_", ""))
+    if not option.is_file():  # a user's own option, with a name of its own
+        return choice
+    own = dict(OmegaConf.to_container(OmegaConf.load(option))).get("_target_")  # type: ignore[arg-type]
+    replaced = target != own if own is not None else not target.startswith("scaling.")
+    return target.rpartition(".")[2] if replaced else choice
+
+
+def clear_cache() -> None:
+    """Forgets all parts that were built; the next ones are loaded anew."""
+    _built.clear()
+
+
 def _calibration(config: Config, conditions: int) -> Any:
     """The gate before the study, or None; it is checked by the names alone, before any of them is loaded."""
     from scaling.runner.calibration import Calibration
@@ -219,7 +241,7 @@ def _verifiers(config: Config) -> tuple[Verifier, dict[str, Verifier], Any, dict
     shared = shares_device(config)
     verifier = build("verifier", config["verifier"], shared)
     scorers = {name: build(f"scorers.{name}", node, shared) for name, node in config["scorers"].items()}
-    names = {part: config["choices"][part] for part in ("model", "verifier", "search")}
+    names = labels(config)
     if not isinstance(verifier, RankSelector | SetSelector):
         return verifier, scorers, None, names
     if not scorers:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scaling.loading.hub import digest
 from scaling.protocols import Condition
+from scaling.source import sources, sources_digest
 from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
 
@@ -55,9 +56,12 @@ class Command:
         return torch.tensor(scores, dtype=torch.float32, device=images.device)
 
     def identity(self) -> dict[str, Any]:
-        """Class, the command, and the hashes of those of its parts that are files."""
-        files = [digest(Path(part)) for part in self.command if Path(part).is_file()]
-        return {"class": "Command", "command": self.command, "files": files, "prompts": self.prompts}
+        """Class, the command, and the hashes of those of its parts that are files and of what a script imports."""
+        paths = [Path(part) for part in self.command if Path(part).is_file()]
+        files = [digest(path) for path in paths]
+        imported = [more for path in paths if path.suffix == ".py" for more in sources(path)[1:]]
+        imports = {"imports": sources_digest(imported)} if imported else {}
+        return {"class": "Command", "command": self.command, "files": files, "prompts": self.prompts, **imports}
 
     def _scores(self, lines: str, count: int) -> list[float]:
         name = shlex.join(self.command)

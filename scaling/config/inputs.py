@@ -1,0 +1,120 @@
+"""What lies behind a configuration's words: the files that it names and the code of others, told without building it.
+
+A finished run is compared with these. Where they differ its parts are built, and their identities have the last word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from scaling.journal.stream import write_atomically
+from scaling.source import is_library, sources, sources_digest
+
+LARGE = 32 * 2**20  # bytes from which on a file is told by size and date, which is enough to look closer
+ELSEWHERE = ("output_dir", "study", "logger", "choices", "hydra", "journal")  # name no input
+_PATHS = re.compile(r"path|file|folder|weights|checkpoint|reference|calibration|command")
+_HUB = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def inputs_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """A word for the content of each file, folder, hub repository and foreign class, by the key that names it."""
+    chosen = {key: value for key, value in config.items() if key not in ELSEWHERE}
+    return {key: word for key, value in _leaves(chosen, "") if (word := _word(key.rpartition(".")[2], value))}
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The keys whose content is another one by now; what is not there any more cannot be compared."""
+    return [key for key, word in now.items() if before.get(key) != word]
+
+
+def recorded(folder: Path) -> dict[str, str] | None:
+    """The inputs of a finished run; None where it did not record them."""
+    try:
+        said = json.loads((folder / "inputs.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def record(folder: Path, inputs: Mapping[str, str]) -> None:
+    write_atomically(folder / "inputs.json", json.dumps(inputs, indent=1).encode())
+
+
+def _leaves(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """All words of a configuration under their dotted keys."""
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list | tuple):
+        for place, value in enumerate(node):
+            yield from _leaves(value, f"{key}.{place}")
+    elif isinstance(node, str):
+        yield key, node
+
+
+def _word(name: str, value: str) -> str | None:
+    """The content behind a word; None where it stands for itself."""
+    if name == "_target_":
+        return _code(value)
+    if name == "command" or (name.isdigit() and value.endswith(".py")):
+        try:
+            words = shlex.split(value)
+        except ValueError:
+            return None
+        found = [_content(Path(word)) for word in words if Path(word).is_file()]
+        return " ".join(found) or None
+    path = Path(value).expanduser()
+    if os.sep in value or path.suffix or _PATHS.search(name):
+        try:
+            return _content(path) if path.exists() else _revision(value)
+        except OSError:
+            return None
+    return None
+
+
+def _code(target: str) -> str | None:
+    """The digest of the sources behind a dotted name that is no library's."""
+    parts = target.split(".")
+    for place in (Path(entry or ".") for entry in dict.fromkeys([*sys.path, ""])):
+        for count in range(len(parts), 0, -1):
+            base = place.joinpath(*parts[:count])
+            for file in (base.with_name(base.name + ".py"), base / "__init__.py"):
+                if file.is_file():
+                    return None if is_library(file) else sources_digest(sources(file))
+        if importlib.machinery.PathFinder.find_spec(parts[0], [str(place)]) is not None:
+            return None  # compiled, or a folder that holds none of it
+    return None
+
+
+def _content(path: Path) -> str:
+    """16 hex digits: a file's bytes (with the local modules that a script imports), a large one's size and date."""
+    found = hashlib.blake2b(digest_size=8)
+    if path.is_dir():
+        for file in sorted(each for each in path.rglob("*") if each.is_file()):
+            found.update(f"{file.relative_to(path)} {_content(file)}\n".encode())
+    elif path.suffix == ".py":
+        found.update(sources_digest(sources(path)).encode())
+    elif (stat := path.stat()).st_size >= LARGE:
+        found.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+    else:
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _revision(name: str) -> str | None:
+    """The commit of a hub repository that the cache holds."""
+    if not _HUB.fullmatch(name):
+        return None
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    head = Path(HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "refs" / "main"
+    return head.read_text().strip() if head.is_file() else None

@@ -1,0 +1,121 @@
+"""What a command answers after an edit: the numbers of what is there now, or a word about what cannot be compared."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scaling.cli.run import main
+from scaling.config.build import clear_cache
+
+SEARCH = """
+import helper
+from scaling.protocols import Proposal
+class Mine:
+    def __init__(self, shift=0.0):
+        self.shift = shift
+    def __call__(self, space):
+        for k in range(99):
+            yield Proposal(space.start(space.draw("candidate", k)) * helper.FACTOR + self.shift, space.times)
+"""
+VERIFIER = """
+class Judge:
+    differentiable, probe = True, None
+    def __init__(self, w=1.0, **others):
+        self.w = w
+    def __call__(self, images, conditions, probes=None):
+        return self.w * images.flatten(1).mean(1)
+"""
+JUDGE = "import sys, helper\nfor line in sys.stdin: print(helper.FACTOR)\n"
+COMMON = ["model=gaussian_mixture", "conditions.count=4", "block_size=4", "batch_size=8", "logger=none"]
+COMMON += ["progress=false", "budget.candidates=[1,2]", "samples=0", "output_dir=out"]
+
+Run = Callable[..., list[float]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command in a folder of its own as a new process would; the scores of its curve."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for name, text in {"mine": SEARCH, "helper": "FACTOR = 1.0\n", "judging": VERIFIER, "judge": JUDGE}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+
+    def ran(*arguments: str, study: str = "one") -> list[float]:
+        for name in ("mine", "helper", "judging"):
+            sys.modules.pop(name, None)
+        clear_cache()
+        monkeypatch.setattr(sys, "argv", ["scaling", *COMMON, f"study={study}", *arguments])
+        main()
+        [curve] = Path("out", study).glob("*/curve.csv")
+        with curve.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [float(row["value"]) for row in rows if row["metric"] == rows[0]["verifier"]]
+
+    return ran
+
+
+OWN = ("search=random", "search._target_=mine.Mine", "verifier=control", "verifier._target_=judging.Judge")
+
+
+@pytest.mark.parametrize("study", ["one", "two"])
+@pytest.mark.parametrize(("file", "old", "new"), [("mine", "* helper", "* 3 * helper"), ("helper", "1.0", "3.0")])
+def test_an_edited_search_is_run_anew(
+    run: Run, capsys: pytest.CaptureFixture[str], study: str, file: str, old: str, new: str
+) -> None:
+    before = run(*OWN)
+    assert run(*OWN) == before and "already finished" in capsys.readouterr().out
+    Path(f"{file}.py").write_text(Path(f"{file}.py").read_text().replace(old, new))
+    after = run(*OWN, study=study)
+    assert after != before
+    assert after == run(*OWN, "output_dir=out", study="three")
+
+
+def test_an_edited_verifier_scores_anew(run: Run) -> None:
+    before = run(*OWN)
+    Path("judging.py").write_text(VERIFIER.replace("self.w *", "1000 * self.w *"))
+    assert run(*OWN) == pytest.approx([1000 * value for value in before])
+    assert run(*OWN, "+verifier.w=2.0", study="two") == pytest.approx([2000 * value for value in before])
+
+
+def test_an_edited_judge_of_a_command_scores_anew(run: Run) -> None:
+    command = ("verifier=command", f"verifier.command={sys.executable} judge.py")
+    assert run(*command) == [1.0, 1.0]
+    Path("judge.py").write_text(JUDGE.replace("(helper", "(2 * helper"))
+    assert run(*command) == [2.0, 2.0]
+    Path("helper.py").write_text("FACTOR = 3.0\n")
+    assert run(*command) == [6.0, 6.0]
+
+
+def test_what_ran_is_what_it_is_called(run: Run) -> None:
+    run(*OWN)
+    [curve] = Path("out/one").glob("*/curve.csv")
+    with curve.open(newline="") as file:
+        row = next(csv.DictReader(file))
+    assert (row["search"], row["verifier"]) == ("Mine", "Judge")
+
+
+def test_a_run_from_before_inputs_were_recorded_stays_finished_and_says_so_once(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = run(*OWN)
+    [inputs] = Path("out/one").glob("*/inputs.json")
+    inputs.unlink()
+    capsys.readouterr()
+    assert run(*OWN) == before and "not known" in capsys.readouterr().out
+    assert run(*OWN) == before and "not known" not in capsys.readouterr().out
+
+
+def test_any_exception_of_a_part_is_one_line_and_known_to_status(run: Run) -> None:
+    Path("mine.py").write_text(SEARCH.replace("for k in range(99):", "for k in [1 / 0]:"))
+    with pytest.raises(SystemExit) as stopped:
+        run(*OWN)
+    assert "ZeroDivisionError" in str(stopped.value) and "mine.py" in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+    [folder] = [path.parent for path in Path("out/one").glob("*/error.txt")]
+    assert (folder / "config.yaml").is_file()
