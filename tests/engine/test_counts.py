@@ -29,7 +29,7 @@ from scaling.protocols import Condition, Encoded, Prediction, Proposal
 from scaling.search.random import Random
 from scaling.search.zero_order import ZeroOrder
 
-ADAPTIVE = {"dfs": 0.5, "rbf": 0.5}  # their conditions drift apart; the others go in lockstep
+ADAPTIVE = {"dfs": 0.5, "rbf": 0.5, "dts": 0.1, "dts_greedy": 0.1}  # their conditions drift apart
 
 
 class Counted(GaussianMixture):
