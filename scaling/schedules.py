@@ -54,6 +54,7 @@ class VariancePreserving:
     final_alpha_cumprod: float = 1.0
     spacing: Spacing = "trailing"
     offset: int = 0
+    first_scale: float | None = None  # what unit noise begins with (None: with the data's variance, at time 1)
 
     def __post_init__(self) -> None:
         if self.spacing not in get_args(Spacing):
@@ -67,17 +68,27 @@ class VariancePreserving:
     @classmethod
     def from_scheduler(cls, config: Mapping[str, Any], spacing: Spacing | None = None) -> VariancePreserving:
         """What a diffusers scheduler's config.json describes, as its DDIM runs it; a ValueError for anything else."""
+        if config.get("trained_betas") or config.get("rescale_betas_zero_snr"):
+            raise ValueError(
+                "trained_betas and rescale_betas_zero_snr are model=pipeline's: plain 'linear' betas are needed"
+            )
         power = {"linear": 1.0, "scaled_linear": 0.5}.get(config.get("beta_schedule", "linear"))
-        if power is None or config.get("trained_betas") or config.get("rescale_betas_zero_snr"):
+        if power is None:
             raise ValueError(
                 f"beta_schedule={config.get('beta_schedule')!r}: plain 'linear' or 'scaled_linear' is needed"
             )
         ends = float(config.get("beta_start", 1e-4)) ** power, float(config.get("beta_end", 2e-2)) ** power
         roots = torch.linspace(*ends, int(config.get("num_train_timesteps", 1000)), dtype=torch.float64)
         table = _alphas_cumprod(roots ** (1 / power))
-        final = 1.0 if config.get("set_alpha_to_one", True) else table[0]
+        scaled = str(config.get("_class_name", "")).startswith(
+            "Euler"
+        )  # it ends at sigma 0, whatever else its file says
+        final = 1.0 if scaled or config.get("set_alpha_to_one", True) else table[0]
         spacing = spacing or config.get("timestep_spacing", "leading")
-        return cls(table, final, spacing, int(config.get("steps_offset", 0)) if spacing == "leading" else 0)
+        if spacing not in get_args(Spacing):
+            raise ValueError(f"timestep_spacing={spacing!r}: model.spacing=trailing or leading takes its place")
+        first = (1 - table[-1]) ** 0.5 if scaled and spacing == "trailing" else None  # sigma alone, without data
+        return cls(table, final, spacing, int(config.get("steps_offset", 0)) if spacing == "leading" else 0, first)
 
     def alpha(self, t: Tensor) -> Tensor:
         return self._alphas_cumprod(t).sqrt().to(t.dtype)
@@ -94,10 +105,19 @@ class VariancePreserving:
         size = len(self.alphas_cumprod)
         if self.spacing == "trailing" or (start, stop) != (1.0, 0.0):
             return torch.linspace(start, stop, steps + 1, dtype=torch.float64)
-        if steps > size:
-            raise ValueError(f"{steps} steps of 'leading' spacing over {size} timesteps; the most is {size}")
+        if (nearest := next((n for n in range(min(steps, size), 0, -1) if self._covers(n)), 1)) != steps:
+            raise ValueError(
+                f"{steps} steps of 'leading' spacing over {size} timesteps begin far from time 1 or past it; the "
+                f"nearest below is {nearest} (spacing=trailing takes any number)"
+            )
         timesteps = torch.arange(steps - 1, -1, -1, dtype=torch.float64) * (size // steps) + self.offset
         return torch.cat((timesteps + 1, torch.zeros(1, dtype=torch.float64))) / size
+
+    def _covers(self, steps: int) -> bool:
+        """Whether whole strides from the offset reach noise, as well as four of them do, and stay in the table."""
+        size = len(self.alphas_cumprod)
+        first = ((steps - 1) * (size // steps) + self.offset + 1) / size
+        return min(0.75, 1 - 2 / steps) <= first <= 1
 
     @cached_property
     def _tables(self) -> dict[torch.device, tuple[Tensor, Tensor]]:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from scaling.models.library_schedules import eps_schedule
 from scaling.noise import NoiseSpace
 from scaling.sampling import Euler
 from scaling.schedules import Flow, VariancePreserving
@@ -53,3 +54,42 @@ def test_other_tables_are_refused(config):
 def test_other_spacings_are_refused():
     with pytest.raises(ValueError, match="linspace"):
         VariancePreserving.from_scheduler({"timestep_spacing": "linspace"})
+
+
+@pytest.mark.parametrize(("steps", "nearest"), [(501, 500), (600, 500), (1000, 999), (1001, 999)])
+def test_leading_strides_begin_at_noise_or_are_refused(steps, nearest):
+    ours = VariancePreserving.from_scheduler({"timestep_spacing": "leading", "steps_offset": 1})
+    with pytest.raises(ValueError, match=f"the nearest below is {nearest}"):
+        ours.grid(steps)
+    assert ours.grid(nearest)[0] == 1
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+def test_euler_ends_clean_and_begins_as_its_own(spacing):
+    from diffusers import EulerDiscreteScheduler
+
+    theirs = EulerDiscreteScheduler(beta_schedule="scaled_linear", timestep_spacing=spacing)
+    theirs.set_timesteps(20)
+    config = {**theirs.config, "_class_name": "EulerDiscreteScheduler", "set_alpha_to_one": False}
+    space = NoiseSpace(0, "k", (2,), VariancePreserving.from_scheduler(config), Euler(), 20)
+    assert float(space.schedule.sigma(space.times[-1])) == 0
+    start = space.start(torch.ones(1, dtype=torch.float64))
+    alpha = theirs.alphas_cumprod[int(theirs.timesteps[0])].double().sqrt()
+    torch.testing.assert_close(start, alpha * theirs.init_noise_sigma.double()[None], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"_class_name": "EDMEulerScheduler"}, "EDMEulerScheduler is none of"),
+        ({"_class_name": "LCMScheduler"}, "LCMScheduler is none of"),
+        ({"use_karras_sigmas": True}, "use_karras_sigmas=True: model=pipeline obeys it"),
+        ({"clip_sample": True}, "clip_sample=True"),
+        ({"thresholding": True}, "thresholding=True"),
+        ({"timestep_type": "continuous"}, "timestep_type=continuous"),
+        ({"prediction_type": "v_prediction"}, "predicts v_prediction: epsilon is needed"),
+    ],
+)
+def test_what_the_adapters_do_not_obey_they_refuse(config, said):
+    with pytest.raises(ValueError, match=said):
+        eps_schedule(config, None)

@@ -33,11 +33,11 @@ def guided(
     scale: float,
     channels: int | None = None,
 ) -> Float[Tensor, "n c *latent"]:
-    """null + scale (labeled - null), both in one call of 2n rows; at scale 1 one call of n rows (Ho & Salimans).
+    """null + scale (labeled - null), one call of 2n rows; at scale 1 and below one of n rows (Ho & Salimans).
 
     Only the first `channels` are guided (None: all); the others are those of the label.
     """
-    if scale == 1:
+    if scale <= 1:
         return network(x, t, labels)
     both = network(torch.cat((x, x)), torch.cat((t, t)), torch.cat((labels, torch.full_like(labels, null))))
     labeled, unlabeled = both.chunk(2)
@@ -112,7 +112,7 @@ class DiT:
             )
         self.schedule: Schedule = Flow() if schedule is None else schedule
         self.guidance_scale = float(guidance_scale)
-        self.forwards_per_call = 1 if self.guidance_scale == 1 else 2
+        self.forwards_per_call = 1 if self.guidance_scale <= 1 else 2
         self.device = pick_device(device)
         network = build(meta["architecture"])
         try:

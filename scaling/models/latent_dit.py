@@ -57,7 +57,7 @@ class LatentDiT(ClassLatents):
         self.device = pick_device(device)
         self.vae = VAE(path=path, subfolder="vae", dtype=dtype, device=device) if vae is None else vae
         self.guidance_scale = float(guidance_scale)
-        self.forwards_per_call = 1 if self.guidance_scale == 1 else 2
+        self.forwards_per_call = 1 if self.guidance_scale <= 1 else 2
         network = DiTTransformer2DModel.from_pretrained(folder, subfolder="transformer", dtype=DTYPES[dtype])
         network = network.to(self.device).eval().requires_grad_(False)
         self._architecture = {key: network.config[key] for key in _SHAPES}

@@ -62,8 +62,28 @@ def dynamic_shift(config: Mapping[str, Any], tokens: int) -> float:
     return base + (most - base) * (tokens - low) / (high - low)
 
 
+_KNOWN = (
+    "DDIMScheduler", "DDPMScheduler", "PNDMScheduler", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler",
+    "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "UniPCMultistepScheduler", "DEISMultistepScheduler",
+    "HeunDiscreteScheduler", "LMSDiscreteScheduler",
+)  # fmt: skip
+_CLIPPING = ("DDIMScheduler", "DDPMScheduler")
+_REFUSED = (
+    "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "thresholding", "clip_sample",
+)  # fmt: skip
+
+
 def eps_schedule(config: Mapping[str, Any], spacing: Spacing | None) -> VariancePreserving:
     """The schedule of a network that predicts the noise; a ValueError for other predictions."""
     if config.get("prediction_type", "epsilon") != "epsilon":
-        raise ValueError(f"the scheduler predicts {config['prediction_type']}: epsilon is needed here")
+        raise ValueError(
+            f"the scheduler predicts {config['prediction_type']}: epsilon is needed here (see model=pipeline)"
+        )
+    kind = config.get("_class_name", "DDIMScheduler")
+    if kind not in _KNOWN:
+        raise ValueError(f"the scheduler {kind} is none of {', '.join(_KNOWN)}: model=pipeline knows others")
+    odd = [key for key in _REFUSED if config.get(key) and (key != "clip_sample" or kind in _CLIPPING)]
+    odd += ["timestep_type"] * (config.get("timestep_type", "discrete") != "discrete")
+    if odd:
+        raise ValueError(f"the scheduler's {odd[0]}={config[odd[0]]}: model=pipeline obeys it")
     return VariancePreserving.from_scheduler(config, spacing)

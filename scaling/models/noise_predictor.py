@@ -24,7 +24,13 @@ class NoisePredictor(TextToImage):
 
     def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
         self._table = eps_schedule(config, self.spacing)
+        ends = self._table.final_alpha_cumprod == 1 and not config.get("set_alpha_to_one", True)
+        self._changed = ends or self._table.first_scale is not None
         return self._table
+
+    def identity(self) -> dict[str, Any]:
+        """Euler's start and end are its own since version 2: only what was solved otherwise has another identity."""
+        return super().identity() | ({"version": 2} if self._changed else {})
 
     def timestep(self, t: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """The timestep that the network was trained with."""

@@ -34,7 +34,7 @@ class Outline:
 
     @property
     def forwards_per_call(self) -> int:
-        return 1 if self.guidance_scale == 1 else 2
+        return 1 if self.guidance_scale <= 1 else 2
 
     def gflops(self) -> float:
         """GFLOPs of one network forward of one row (2 per multiply-add)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from jaxtyping import Float
@@ -17,7 +18,7 @@ from scaling.protocols import Encoded, Schedule
 
 @dataclass(kw_only=True, eq=False)
 class SD3(TextToImage):
-    """`stabilityai/stable-diffusion-3-medium-diffusers`, `-3.5-medium` and `-3.5-large`, with all three encoders."""
+    """`stabilityai/stable-diffusion-3-medium-diffusers`, `-3.5-medium` and `-3.5-large`, with T5 or without."""
 
     pipeline = "StableDiffusion3Pipeline"
     multiple = 2
@@ -29,6 +30,8 @@ class SD3(TextToImage):
         return FlowMatch.from_scheduler(config, (height // patch) * (width // patch), given=False)
 
     def text(self, pipe: Any, prompt: str) -> Row:
+        if pipe.text_encoder_3 is None:  # zeros take its place, as wide as the network that is not loaded yet
+            pipe.transformer = SimpleNamespace(config=SimpleNamespace(**self.config))
         embeds, _, pooled, _ = pipe.encode_prompt(
             prompt,
             prompt,

@@ -62,7 +62,7 @@ class Shapes:
             raise ValueError(f"{weights_path(path)} holds a {meta.get('class')}: the {_KIND} of the shapes is needed")
         self.schedule: Schedule = Flow()
         self.guidance_scale = float(guidance_scale)
-        self.forwards_per_call = 1 if self.guidance_scale == 1 else 2
+        self.forwards_per_call = 1 if self.guidance_scale <= 1 else 2
         self.device = pick_device(device)
         network = build(meta["architecture"])
         network.load_state_dict(weights.state)
@@ -84,7 +84,7 @@ class Shapes:
     def __call__(self, x: Float[Tensor, " n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
         """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
         x, t, text, mask = x.float(), t.float().to(x.device), encoded["text"], encoded["mask"]
-        if self.guidance_scale == 1:
+        if self.guidance_scale <= 1:
             velocity = self._forward(x, t, text, mask)
         else:
             nothing, blank = (rows.expand(len(x), *rows.shape[1:]) for rows in self._nothing)

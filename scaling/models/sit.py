@@ -75,7 +75,7 @@ class SiT(ClassLatents):
         self.vae = vae
         self.device = pick_device(device)
         self.guidance_scale = float(guidance_scale)
-        self.forwards_per_call = 1 if self.guidance_scale == 1 else 2
+        self.forwards_per_call = 1 if self.guidance_scale <= 1 else 2
         size = self._architecture["sample_size"]
         self.latent_shape: tuple[int, ...] = (self._architecture["in_channels"], size, size)
         network = nn.Module.to(load(self._architecture, state), self.device, DTYPES[dtype])  # diffusers' own warns
@@ -109,6 +109,8 @@ class SiT(ClassLatents):
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:
     """The averaged weights where the file has them, in the official names; a ValueError for anything else."""
+    if file.name.startswith("DiT-"):  # the same names of weights
+        raise ValueError(f"{file} is named like a DiT, which predicts the noise: model=dit_xl reads diffusers' format")
     state = read_state(file)
     if "x_embedder.proj.weight" not in state:
         shown = ", ".join(sorted(map(str, state))[:3])

@@ -75,6 +75,8 @@ class TextToImage(ABC):
         self.repository.check(self.pipeline)
         self.config = self.repository.config(self.part)
         self.vae_config = self.repository.config("vae")
+        if self.vae_config.get("latents_mean") is not None and type(self).image is TextToImage.image:
+            raise ValueError(f"model.path={self.path}: its VAE has latents_mean, which model=pipeline obeys")
         self.height, self.width = self._size("height", self.height), self._size("width", self.width)
         factor = self.vae_factor
         self.latent_shape: tuple[int, ...] = (self.channels(), self.height // factor, self.width // factor)
@@ -105,8 +107,8 @@ class TextToImage(ABC):
         return self.text(pipe, "")
 
     def guides(self) -> bool:
-        """Whether guidance is run, with a second forward."""
-        return self.guidance_scale != 1
+        """Whether guidance is run, with a second forward: at 1 and below diffusers runs none."""
+        return self.guidance_scale > 1
 
     def guide(self, conditioned: Tensor, null: Tensor) -> Tensor:
         """null + scale (conditioned - null) (Ho & Salimans 2207.12598)."""

@@ -158,3 +158,16 @@ def test_foreign_checkpoints_are_refused(tmp_path, state, vae):
     torch.save(state, tmp_path / "sit.pt")
     with pytest.raises(ValueError, match="heads"):
         SiT(path=str(tmp_path / "sit.pt"), vae=vae, device="cpu")
+
+
+def test_a_dit_file_is_refused_by_its_name(tmp_path, state, vae):
+    torch.save(state, tmp_path / "DiT-XL-2-256x256.pt")
+    with pytest.raises(ValueError, match=r"DiT-XL-2-256x256.pt is named like a DiT, which predicts the noise"):
+        sit(str(tmp_path / "DiT-XL-2-256x256.pt"), vae)
+
+
+def test_guidance_under_one_is_none(checkpoint, vae):
+    model = sit(checkpoint, vae, guidance_scale=0.0)
+    x, t, y = torch.zeros(1, *model.latent_shape), torch.tensor([0.5]), model.encode([Condition(class_label=1)])
+    assert model.forwards_per_call == 1
+    assert torch.equal(model(x, t, y).x0, sit(checkpoint, vae)(x, t, y).x0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,32 @@ def test_what_cannot_be_is_said(make: Any, folders: dict[str, Path]) -> None:
         make("sd15", offload="disk")
     with pytest.raises(ValueError, match="compile=true needs a network that stays whole"):
         make("sd15", offload="layers", compile=True)
+
+
+def test_no_guidance_is_none_as_in_diffusers(make: Any) -> None:
+    x, t = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(2)), torch.tensor([0.5])
+    none, one = make("sdxl_turbo", guidance_scale=0.0), make("sdxl_turbo", guidance_scale=1.0)
+    assert none.forwards_per_call == 1
+    assert torch.equal(none(x, t, none.encode(CONDITIONS[:1])).eps, one(x, t, one.encode(CONDITIONS[:1])).eps)
+
+
+def test_sd3_goes_without_t5(folders: dict[str, Path], tmp_path: Path) -> None:
+    from diffusers import StableDiffusion3Pipeline
+
+    folder = tmp_path / "sd3"
+    shutil.copytree(folders["sd3"], folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(
+        json.dumps(index | {"text_encoder_3": [None, None], "tokenizer_3": [None, None]})
+    )
+    model = SD3(path=str(folder), dtype="float32", device="cpu", prompt_cache=str(tmp_path / "prompts"))
+    pipe = StableDiffusion3Pipeline.from_pretrained(
+        folder, text_encoder_3=None, tokenizer_3=None, local_files_only=True
+    )
+    expected = pipe.encode_prompt(PROMPTS[0], None, None, do_classifier_free_guidance=False)
+    encoded = model.encode(CONDITIONS[:1])
+    torch.testing.assert_close(encoded["prompt"], expected[0])
+    torch.testing.assert_close(encoded["pooled"], expected[2])
 
 
 @pytest.mark.slow
