@@ -12,7 +12,7 @@ import torch
 from fashion_data import load
 from torch import Tensor, nn
 
-from scaling.loading.networks import load_weights, save_weights
+from scaling.loading.weights_file import load_weights, save_weights
 
 CLASSES = 10  # the label CLASSES is the null class
 WIDTHS = {  # layers, heads, channels a head

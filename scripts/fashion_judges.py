@@ -12,7 +12,8 @@ from fashion_data import SHARES, load, share
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scaling.loading.networks import NETWORKS, load_network, load_weights, save_weights
+from scaling.loading.networks import NETWORKS, load_network
+from scaling.loading.weights_file import load_weights, save_weights
 
 PLANS: dict[str, dict[str, Any]] = {
     "classifier": {"kind": "PlainCNN", "architecture": {"width": 24, "classes": 10}, "epochs": 12, "lr": 4e-3},

@@ -15,7 +15,7 @@ from fashion_data import DATA, load
 from fashion_judges import accuracy
 from torch import Tensor
 
-from scaling.loading.networks import weights_folder
+from scaling.loading.weights_file import weights_folder
 from scaling.metrics.evaluator import Evaluator
 from scaling.models.dit import DiT
 from scaling.protocols import Condition

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.loading.encoders import OpenClip
-from scaling.loading.networks import save_weights
+from scaling.loading.weights_file import save_weights
 from scaling.shapes.preference import preference
 from scaling.verifiers.shapes_aesthetic import head
 

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.loading.networks import load_weights
 from scaling.shapes.grammar import CATEGORIES, draw
 from scaling.shapes.scenes import Scene, compose, render
 
 SKEW = 0.7  # captions have a long tail of rare words, as those of photographs; evaluation prompts have not
-TRAIN, SCENES = 0, 60_000  # seed and number of the training scenes
-TEST, AESTHETIC, REFERENCE = 1, 2, 3  # seeds of other scenes
+TRAIN, SCENES = 0, 100_000  # seed and number of the training scenes
+TEST, AESTHETIC, REFERENCE, READER = 1, 2, 3, 4  # seeds of other scenes
 
 
 def scenes(count: int, seed: int, skew: float = SKEW) -> tuple[list[Scene], list[str]]:
@@ -26,7 +25,7 @@ def scenes(count: int, seed: int, skew: float = SKEW) -> tuple[list[Scene], list
 
 
 def images_of(drawn: list[Scene]) -> Tensor:
-    """[n,3,16,16] in [0,1]."""
+    """[n,3,24,24] in [0,1]."""
     return torch.from_numpy(np.stack([render(scene) for scene in drawn]))
 
 
@@ -40,12 +39,6 @@ def load(folder: Path) -> tuple[Tensor, list[str]]:
         path.with_suffix(".partial.npz").replace(path)
     with np.load(path) as file:
         return torch.from_numpy(file["images"]), [str(caption) for caption in file["captions"]]
-
-
-def trained(path: Path, minutes: float) -> bool:
-    """Whether a weights file says that it was trained for the minutes, to the end of its schedule."""
-    metadata = load_weights(path).metadata if path.exists() else {}
-    return bool(metadata.get("finished")) and metadata["seconds"] >= 60 * minutes
 
 
 def blurred(images: Tensor, sigma: Tensor) -> Tensor:

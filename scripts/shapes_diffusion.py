@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import shapes_data
 import torch
+import training
 from torch import Tensor, nn
 
-from scaling.loading.networks import save_weights
+from scaling.loading.weights_file import save_weights
 from scaling.shapes.phrases import WIDTH, phrases
+from scaling.shapes.scenes import SIDE
 
 ARCHITECTURE: dict[str, Any] = {
     "num_layers": 4,
@@ -20,13 +21,15 @@ ARCHITECTURE: dict[str, Any] = {
     "attention_head_dim": 32,
     "cross_attention_dim": 128,
     "caption_channels": WIDTH,
-    "sample_size": 16,
+    "sample_size": SIDE,
     "patch_size": 4,
     "in_channels": 3,
     "out_channels": 3,
     "interpolation_scale": 1,
 }
-BATCH, LR, EMA, DROP, SAVE_SECONDS = 64, 1.5e-3, 0.999, 0.1, 60.0
+PLAN = training.Plan(minutes=90, lr=1.5e-3, batch=64, muon=4e-3)
+DROP = 0.1  # share of captions left out, for guidance
+ON_GPU = 8  # times the batch: a smaller one would leave a GPU idle
 
 
 def build(architecture: dict[str, Any]) -> nn.Module:
@@ -45,104 +48,67 @@ def build(architecture: dict[str, Any]) -> nn.Module:
     return net.train()
 
 
-class Captions:
-    """What the network attends to for each caption, every distinct one once; row 0 is the empty caption."""
+class Scenes:
+    """Training images, and what the network attends to for each caption: every distinct one once, row 0 the empty."""
 
-    def __init__(self, captions: list[str]) -> None:
+    def __init__(self, images: Tensor, captions: list[str], device: torch.device) -> None:
         distinct = {"": 0}
-        self.rows = torch.tensor([distinct.setdefault(caption, len(distinct)) for caption in captions])
-        self.states, self.mask = phrases(list(distinct))
+        self.rows = torch.tensor([distinct.setdefault(caption, len(distinct)) for caption in captions]).to(device)
+        self.states, self.mask = (rows.to(device) for rows in phrases(list(distinct)))
+        self.images, self.device = images.to(device), device
+
+    def batch(self, step: int, size: int) -> tuple[Tensor, ...]:
+        """(x_t, t, phrases, mask, velocity) of a step, a tenth without text; the same whenever the step is taken."""
+        g = torch.Generator(self.device).manual_seed(step)
+        options: dict[str, Any] = {"generator": g, "device": self.device}
+        rows = torch.randint(len(self.images), (size,), **options)
+        strata = (torch.arange(size, device=self.device) + torch.rand(size, **options)) / size
+        t = torch.sigmoid(1.2 * torch.special.ndtri(strata.clamp(1e-6, 1 - 1e-6)) + 0.3)
+        texts = torch.where(torch.rand(size, **options) >= DROP, self.rows[rows], 0)
+        x0 = self.images[rows].float() / 127.5 - 1
+        noise = torch.randn(x0.shape, **options)
+        u = t[:, None, None, None]
+        return (1 - u) * x0 + u * noise, t, self.states[texts], self.mask[texts], noise - x0
 
 
-def batch(images: Tensor, captions: Captions, step: int) -> tuple[Tensor, ...]:
-    """(x_t, t, phrases, mask, velocity) of a step, a tenth without text; the same whenever the step is taken."""
-    g = torch.Generator().manual_seed(step)
-    rows = torch.randint(len(images), (BATCH,), generator=g)
-    strata = (torch.arange(BATCH) + torch.rand(BATCH, generator=g)) / BATCH
-    t = torch.sigmoid(1.2 * torch.special.ndtri(strata.clamp(1e-6, 1 - 1e-6)) + 0.3)
-    kept = torch.rand(BATCH, generator=g) >= DROP
-    texts = torch.where(kept, captions.rows[rows], 0)
-    x0 = images[rows].float() / 127.5 - 1
-    noise = torch.randn(x0.shape, generator=g)
-    u = t[:, None, None, None]
-    return (1 - u) * x0 + u * noise, t, captions.states[texts], captions.mask[texts], noise - x0
+def flow_loss(net: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+    """Mean squared error of the velocity, under bf16 autocast."""
+    x, t, states, mask, velocity = batch
+    with torch.autocast(x.device.type, torch.bfloat16):
+        predicted = net(
+            x,
+            encoder_hidden_states=states,
+            encoder_attention_mask=mask,
+            timestep=t * 1000,
+            added_cond_kwargs={"resolution": None, "aspect_ratio": None},
+        ).sample
+    return (predicted.float() - velocity).square().mean()
 
 
-def export(path: Path, ema: nn.Module, architecture: dict[str, Any], state: dict[str, Any], finished: bool) -> None:
-    """Writes the averaged weights with all that is needed to use them."""
-    metadata = {
-        "class": "PixArtTransformer2DModel",
-        "architecture": architecture,
-        "prediction": "velocity",
-        "data_range": [-1.0, 1.0],
-        "timestep_scale": 1000.0,
-        "finished": finished,
-        "steps": state["step"],
-        "seconds": round(state["seconds"], 1),
-    }
-    save_weights(path, ema.state_dict(), metadata)
-
-
-def train(out: Path, checkpoints: Path, minutes: float, architecture: dict[str, Any] = ARCHITECTURE) -> None:
+def train(out: Path, checkpoints: Path, minutes: float | None, device: torch.device) -> None:
     """Trains for the minutes, from the last checkpoint where there is one; a finished one is left alone."""
-    path, checkpoint = out / "shapes.safetensors", checkpoints / "shapes.pt"
-    if shapes_data.trained(path, minutes):
+    path, plan = out / "shapes.safetensors", replace(PLAN, minutes=minutes or PLAN.minutes)
+    if training.trained(path, plan.minutes):
         return print("shapes is finished")
-    images, texts = shapes_data.load(checkpoints)
-    captions, net = Captions(texts), build(architecture)
-    ema = copy.deepcopy(net).requires_grad_(False)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    state: dict[str, Any] = {"step": 0, "seconds": 0.0}
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        net.load_state_dict(saved["net"]), ema.load_state_dict(saved["ema"])
-        optimizer.load_state_dict(saved["optimizer"])
-        state = saved["state"]
-    budget = 60 * minutes
-    print(f"shapes: {sum(p.numel() for p in net.parameters()):,} parameters, {budget:.0f} s", flush=True)
-    while state["seconds"] < budget:
-        loss = _until_save(net, ema, optimizer, images, captions, state, budget)
-        saved = {"net": net.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(), "state": state}
-        torch.save(saved, checkpoint.with_suffix(".tmp"))
-        checkpoint.with_suffix(".tmp").replace(checkpoint)
-        export(path, ema, architecture, state, state["seconds"] >= budget)
-        print(f"shapes step {state['step']} {state['seconds']:.0f} s loss {loss:.4f}", flush=True)
+    scenes = Scenes(*shapes_data.load(checkpoints), device)
+    size = plan.batch * (ON_GPU if device.type == "cuda" else 1)
 
+    def export(ema: nn.Module, header: dict[str, Any]) -> None:
+        metadata = {
+            "class": "PixArtTransformer2DModel",
+            "architecture": ARCHITECTURE,
+            "prediction": "velocity",
+            "data_range": [-1.0, 1.0],
+            "timestep_scale": 1000.0,
+        }
+        save_weights(path, ema.state_dict(), metadata | header)
 
-def _until_save(
-    net: nn.Module,
-    ema: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    captions: Captions,
-    state: dict[str, Any],
-    budget: float,
-) -> float:
-    """Takes steps until the next checkpoint is due, moving `state` along; the mean loss of them."""
-    began, before, losses = time.monotonic(), state["seconds"], []
-    averaged, live = list(ema.parameters()), list(net.parameters())
-    while state["seconds"] - before < SAVE_SECONDS and state["seconds"] < budget:
-        progress = state["seconds"] / budget
-        for group in optimizer.param_groups:
-            group["lr"] = LR * min(progress / 0.01 + 1e-2, 1.0, (1 - progress) / 0.4 + 1e-3)
-        x, t, states, mask, velocity = batch(images, captions, state["step"])
-        added = {"resolution": None, "aspect_ratio": None}
-        with torch.autocast("cpu", torch.bfloat16):
-            predicted = net(
-                x,
-                encoder_hidden_states=states,
-                encoder_attention_mask=mask,
-                timestep=t * 1000,
-                added_cond_kwargs=added,
-            ).sample
-        loss = (predicted.float() - velocity).square().mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(live, 1.0)
-        optimizer.step()
-        state["step"] += 1
-        decay = min(EMA, (1 + state["step"]) / (10 + state["step"]))
-        torch._foreach_lerp_(averaged, live, 1 - decay)
-        losses.append(loss.item())
-        state["seconds"] = before + time.monotonic() - began
-    return sum(losses) / max(len(losses), 1)
+    training.train(
+        "shapes",
+        build(ARCHITECTURE),
+        lambda net, step: flow_loss(net, scenes.batch(step, size)),
+        export,
+        checkpoints / "shapes.pt",
+        plan,
+        device,
+    )

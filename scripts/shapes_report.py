@@ -1,7 +1,7 @@
 """Measures what docs/shapes.md says, and draws its pictures.
 
 python scripts/shapes_report.py judge                  the judge on 2,000 scenes, clean, blurred and noisy
-python scripts/shapes_report.py clip                   CLIP: the right caption against one that is wrong in a word
+python scripts/shapes_report.py changes                every judge: the right caption against one with a wrong word
 python scripts/shapes_report.py samples --guidance 1,2,3 --steps 10,20   accuracy without search
 python scripts/shapes_report.py pictures               contact sheets into docs/pictures
 """
@@ -9,6 +9,7 @@ python scripts/shapes_report.py pictures               contact sheets into docs/
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,24 +17,34 @@ from pathlib import Path
 import numpy as np
 import shapes_data
 import torch
+from shapes_changes import CHANGES, changed
 from torch import Tensor
 
 from scaling.conditions.shapes import ShapesPrompts
 from scaling.models.shapes import Shapes
-from scaling.protocols import Condition
-from scaling.shapes.grammar import CATEGORIES, COLORS, KINDS, SIZES, Prompt, parse
+from scaling.protocols import Condition, Verifier
+from scaling.shapes.grammar import CATEGORIES, parse
 from scaling.shapes.judge import judge, read
+from scaling.shapes.scenes import SIDE
 from scaling.verifiers.shapes_aesthetic import ShapesAesthetic
 from scaling.verifiers.shapes_clip import ShapesClip
+from scaling.verifiers.shapes_reader import ShapesReader
 
-OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+JUDGES: dict[str, Callable[[], Verifier]] = {
+    "shapes_clip_1": lambda: ShapesClip(path="shapes_clip_1", device="cpu"),
+    "shapes_clip": lambda: ShapesClip(device="cpu"),
+    "shapes_reader_1": lambda: ShapesReader(path="shapes_reader_1", device="cpu"),
+    "shapes_reader_2": lambda: ShapesReader(path="shapes_reader_2", device="cpu"),
+    "shapes_reader": lambda: ShapesReader(device="cpu"),
+    "shapes_aesthetic": lambda: ShapesAesthetic(device="cpu"),
+}
 PICTURES = Path("docs/pictures")
 AUDIT, STRIPS = 200, 12  # images to audit by eye; prompts with best-of-n strips
 
 
 @torch.no_grad()
 def sample(model: Shapes, conditions: list[Condition], steps: int, seed: int = 0, batch: int = 200) -> Tensor:
-    """Images [n,3,16,16] of the conditions by Euler steps, in batches."""
+    """Images [n,3,24,24] of the conditions by Euler steps, in batches."""
     g, images = torch.Generator().manual_seed(seed), []
     for begin in range(0, len(conditions), batch):
         encoded = model.encode(conditions[begin : begin + batch])
@@ -63,36 +74,27 @@ def report_judge() -> None:
         print(f"blur {blur} noise {noise}: right {judge(seen, prompts).mean():.4f} unreadable {unreadable:.4f}")
 
 
-def report_clip() -> None:
-    """How often CLIP prefers a scene's caption to one with a single word changed."""
-    drawn, captions = shapes_data.scenes(1000, shapes_data.TEST, skew=0.0)
-    images, verifier = shapes_data.images_of(drawn), ShapesClip(device="cpu")
-    generator = np.random.default_rng(0)
-    with torch.no_grad():
-        right = verifier(images, [Condition(prompt=caption) for caption in captions])
-        for what in ("color", "kind", "count", "size", "relation"):
-            wrong = [changed(parse(caption), what, generator) for caption in captions]
-            rows = [i for i, prompt in enumerate(wrong) if prompt]
-            scores = verifier(images[rows], [Condition(prompt=str(wrong[i])) for i in rows])
-            print(f"{what}: {(right[rows] > scores).double().mean():.3f} of {len(rows)}")
+def report_changes(judges: list[str]) -> None:
+    """How often a judge prefers a rendered scene's caption to the same with one word wrong, or two colors swapped."""
+    drawn, captions = shapes_data.scenes(2000, shapes_data.TEST, skew=0.0)
+    images, generator = shapes_data.images_of(drawn), np.random.default_rng(0)
+    wrong = {what: [changed(parse(caption), what, generator) for caption in captions] for what in CHANGES}
+    for name in judges:
+        verifier, shares = JUDGES[name](), []
+        with torch.no_grad():
+            right = scored(verifier, images, [Condition(prompt=caption) for caption in captions])
+            for what, prompts in wrong.items():
+                rows = [i for i, prompt in enumerate(prompts) if prompt]
+                scores = scored(verifier, images[rows], [Condition(prompt=str(prompts[i])) for i in rows])
+                shares.append(f"{what} {np.mean(right[rows] > scores):.3f} of {len(rows)}")
+        print(f"{name}: {', '.join(shares)}", flush=True)
 
 
-def changed(prompt: Prompt, what: str, generator: np.random.Generator) -> Prompt | None:
-    """The prompt with its relation reversed, or with one word of its first phrase changed; None where it has none."""
-    first = prompt.phrases[0]
-    new = first
-    if what == "relation":
-        return Prompt(prompt.phrases, OPPOSITE[prompt.relation]) if prompt.relation else None
-    if what == "color" and first.color:
-        new = replace(first, color=str(generator.choice([color for color in COLORS if color != first.color])))
-    elif what == "size" and first.size and prompt.shapes < 3:
-        new = replace(first, size=SIZES[1 - SIZES.index(first.size)])
-    elif what == "count" and len(prompt.phrases) == 1 and first.size != "large":
-        new = replace(first, count=first.count % 3 + 1)
-    elif what == "kind":
-        used = {phrase.kind for phrase in prompt.phrases}
-        new = replace(first, kind=str(generator.choice([kind for kind in KINDS if kind not in used])))
-    return Prompt((new, *prompt.phrases[1:]), prompt.relation) if new != first else None
+@torch.no_grad()
+def scored(verifier: Verifier, images: Tensor, conditions: list[Condition]) -> np.ndarray:
+    """Scores [n], in batches."""
+    starts = range(0, len(images), 500)
+    return torch.cat([verifier(images[i : i + 500], conditions[i : i + 500]) for i in starts]).numpy()
 
 
 def report_samples(scales: list[float], steps: list[int], count: int) -> None:
@@ -117,11 +119,11 @@ def report_spread(scale: float, steps: int, count: int) -> None:
     print(f"mean {shares.mean():.3f}, no image right {np.mean(shares == 0):.3f} of {count} prompts")
 
 
-def sheet(rows: list[Tensor], marks: list[np.ndarray] | None = None, scale: int = 4) -> np.ndarray:
-    """Rows of images [n,3,16,16] as one picture; a green frame says right, a red one wrong, a gray one nothing."""
+def sheet(rows: list[Tensor], marks: list[np.ndarray] | None = None, scale: int = 3) -> np.ndarray:
+    """Rows of images [n,3,24,24] as one picture; a green frame says right, a red one wrong, a gray one nothing."""
     lines = []
     for place, images in enumerate(rows):
-        framed = np.full((len(images), 3, 20, 20), 0.35, np.float32)
+        framed = np.full((len(images), 3, SIDE + 4, SIDE + 4), 0.35, np.float32)
         if marks is not None:
             right = marks[place].astype(bool)
             framed[right] = np.array((0.2, 0.8, 0.2), np.float32)[:, None, None]
@@ -147,7 +149,7 @@ def labeled(path: Path, picture: np.ndarray, names: list[str]) -> None:
 
 
 def pictures(scale: float, steps: int) -> None:
-    """Samples by prompt, the audit of 200 images, and the best of 1 to 64 by CLIP and by the aesthetic head."""
+    """Samples by prompt, the audit of 200 images, and the best of 1 to 64 by CLIP and by the reader."""
     from PIL import Image
 
     model = Shapes(guidance_scale=scale, device="cpu")
@@ -168,14 +170,17 @@ def pictures(scale: float, steps: int) -> None:
 
 @torch.no_grad()
 def strips(model: Shapes, steps: int) -> None:
-    """One row a prompt: the best of 1, 2, 4, ..., 64 by CLIP, then by the aesthetic head."""
+    """One row a prompt: the best of 1, 2, 4, ..., 64 by CLIP, then by the reader."""
     prompts = list(ShapesPrompts(count=STRIPS, seed=3))
     pool = [replace(condition, copy=k) for condition in prompts for k in range(64)]
     images = sample(model, pool, steps, seed=2)
     rows, marks = [], []
-    scores = [verifier(images, pool).view(STRIPS, 64) for verifier in (ShapesClip(), ShapesAesthetic())]
+    scores = [
+        torch.from_numpy(scored(verifier, images, pool)).view(STRIPS, 64)
+        for verifier in (ShapesClip(device="cpu"), ShapesReader(device="cpu"))
+    ]
     right = torch.from_numpy(judged(images, pool)).view(STRIPS, 64)
-    for row, own in enumerate(images.view(STRIPS, 64, 3, 16, 16)):
+    for row, own in enumerate(images.view(STRIPS, 64, 3, SIDE, SIDE)):
         best = [int(score[row, :n].argmax()) for score in scores for n in (1, 2, 4, 8, 16, 32, 64)]
         rows.append(own[best])
         marks.append(right[row, best].numpy())
@@ -185,7 +190,7 @@ def strips(model: Shapes, steps: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("judge", "clip", "samples", "spread", "pictures"))
+    parser.add_argument("what", choices=("judge", "changes", "samples", "spread", "pictures"))
     parser.add_argument("--guidance", default="2")
     parser.add_argument("--steps", default="10")
     parser.add_argument("--count", type=int, default=500)
@@ -194,8 +199,8 @@ def main() -> None:
     steps = [int(n) for n in arguments.steps.split(",")]
     if arguments.what == "judge":
         report_judge()
-    elif arguments.what == "clip":
-        report_clip()
+    elif arguments.what == "changes":
+        report_changes(list(JUDGES)[:-1])
     elif arguments.what == "samples":
         report_samples(scales, steps, arguments.count)
     elif arguments.what == "spread":

@@ -19,7 +19,7 @@ import fashion_diffusion
 import fashion_judges
 from fashion_data import DATA, load
 
-from scaling.loading.networks import weights_folder
+from scaling.loading.weights_file import weights_folder
 from scaling.metrics.evaluator import Evaluator
 
 PARTS = ("m", "classifier", "evaluator", "encoder", "reference", "s", "l")  # what a first run needs comes first

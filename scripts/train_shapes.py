@@ -1,7 +1,7 @@
-"""Makes all weights of the shapes world: python scripts/train_shapes.py [--only clip,model,...]; rerun to go on.
+"""Makes all weights of the shapes world: python scripts/train_shapes.py [--only model,reader,...]; rerun to go on.
 
 Finished parts are skipped, unfinished ones go on from their checkpoint under outputs/shapes; delete a part's weights
-and its checkpoint to make it anew. The scenes are drawn first. About two hours on 2 cores, printed part by part.
+and its checkpoint to make it anew. The scenes are drawn first. `--device cuda --minutes 8` goes on on a GPU.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import shapes_aesthetic
 import shapes_clip
 import shapes_data
 import shapes_diffusion
+import shapes_reader
 
-from scaling.loading.networks import weights_folder
+from scaling.loading.devices import pick_device
+from scaling.loading.weights_file import weights_folder
 from scaling.metrics.reference import reference_from_batches, save_reference
 from scaling.metrics.shapes_judge import ShapesFeatures
 
-PARTS = {"clip": 16.0, "model": 69.0, "aesthetic": 0.0, "reference": 0.0}  # minutes of those that take them
+PARTS = ("reader", "model", "clip", "aesthetic", "reference")
 REAL, KEPT = 10_000, 3_000  # rendered scenes behind the reference, and how many of their features are kept
 
 
@@ -35,12 +37,14 @@ def reference(out: Path) -> None:
     save_reference(out / "shapes_reference.npz", reference_from_batches(batches, keep=KEPT))
 
 
-def make(part: str, out: Path, checkpoints: Path, minutes: float) -> None:
+def make(part: str, out: Path, checkpoints: Path, minutes: float | None, device: torch.device) -> None:
     """Makes or goes on making one part."""
     if part == "clip":
-        shapes_clip.train(out, checkpoints, minutes)
+        shapes_clip.train(out, checkpoints, minutes, device)
+    elif part == "reader":
+        shapes_reader.train(out, checkpoints, minutes, device)
     elif part == "model":
-        shapes_diffusion.train(out, checkpoints, minutes)
+        shapes_diffusion.train(out, checkpoints, minutes, device)
     elif part == "aesthetic" and not (out / "shapes_aesthetic.safetensors").exists():
         shapes_aesthetic.train(out)
     elif part == "reference" and not (out / "shapes_reference.npz").exists():
@@ -50,8 +54,10 @@ def make(part: str, out: Path, checkpoints: Path, minutes: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}, in order")
-    parser.add_argument("--minutes", type=float, help="for clip or model, instead of its own")
+    parser.add_argument("--minutes", type=float, help="for each part that is trained for minutes, instead of its own")
     parser.add_argument("--checkpoints", type=Path, default=Path("outputs/shapes"))
+    parser.add_argument("--out", type=Path, default=weights_folder(), help="where the weights go")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     parts = arguments.only.split(",")
@@ -59,11 +65,11 @@ def main() -> None:
         parser.error(f"--only {','.join(sorted(unknown))}: valid are {', '.join(PARTS)}")
     torch.set_num_threads(arguments.threads)
     arguments.checkpoints.mkdir(parents=True, exist_ok=True)
-    weights_folder().mkdir(exist_ok=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     for part in parts:
         began = time.monotonic()
         try:
-            make(part, weights_folder(), arguments.checkpoints, arguments.minutes or PARTS[part])
+            make(part, arguments.out, arguments.checkpoints, arguments.minutes, pick_device(arguments.device))
         except ValueError as error:
             sys.exit(f"{part}: {error}")
         print(f"{part}: {time.monotonic() - began:.0f} s", flush=True)

@@ -15,6 +15,7 @@ from scaling.protocols import Condition
 from scaling.shapes import judge
 from scaling.shapes.grammar import CATEGORIES, parse
 from scaling.shapes.preference import preference
+from scaling.shapes.scenes import SIDE
 
 
 class ShapesJudge:
@@ -42,7 +43,7 @@ class ShapesJudge:
 
     def identity(self) -> dict[str, Any]:
         """Class and the judge's thresholds."""
-        limits = {"bright": judge.BRIGHT, "dust": judge.DUST, "overlap": judge.OVERLAP}
+        limits = {"side": SIDE, "bright": judge.BRIGHT, "dust": judge.DUST, "overlap": judge.OVERLAP}
         return {"class": "ShapesJudge", **limits}
 
 

@@ -1,4 +1,4 @@
-"""The text-conditioned flow transformer of the shapes world: diffusers' PixArt transformer on 16x16 pixels."""
+"""The text-conditioned flow transformer of the shapes world: diffusers' PixArt transformer on 24x24 pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from scaling.loading.networks import load_weights, pick_device, weights_path
+from scaling.loading.devices import pick_device
+from scaling.loading.weights_file import load_weights, weights_path
 from scaling.models.dit import DTYPES, decode_range, predict
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow

@@ -2,8 +2,8 @@
 
 A pixel is bright where its largest channel is above 0.5, and its color says which channels have more than half of
 that. Bright pixels of one color that touch, also at a corner, are a spot; spots of one or two pixels are dust. Every
-other spot must agree with the stencil of a shape. An image with any other spot, or with none, is unreadable, which is
-wrong whatever was asked for.
+other spot must agree with the stencil of a shape, more than with a disk, and enclose dark pixels if and only if it is a
+ring. An image with any other spot, or with none, is unreadable, which is wrong whatever was asked for.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Float
 
 from scaling.shapes.grammar import Prompt
-from scaling.shapes.scenes import PALETTE, PIXELS, STENCILS, Scene, Thing, related
+from scaling.shapes.scenes import DISKS, PALETTE, PIXELS, STENCILS, Scene, Thing, related
 
 BRIGHT = 0.5  # of a pixel's largest channel
-DUST = 2  # pixels of a spot that is overlooked
-OVERLAP = 0.77  # least intersection over union of a spot and its stencil: a ring may lack 2 of its 12 pixels, not 3
+DUST = 2  # pixels of a spot, or of a hole in one, that are overlooked
+OVERLAP = 0.8  # least intersection over union of a spot and its stencil
 _CORNERS = {sum((channel > 0.5) << i for i, channel in enumerate(rgb)): name for name, rgb in PALETTE.items()}
 _TOUCHING = np.ones((3, 3), int)
 
@@ -65,10 +65,18 @@ def judge(images: Float[np.ndarray, "n 3 h w"], prompts: Sequence[Prompt]) -> Fl
 def _thing(spot: np.ndarray, color: str | None, row: int, column: int) -> Thing | None:
     """The shape that a spot [h,w] is, if any; its box begins at row and column. White has no name."""
     overlap, kind, size = max((_overlap(spot, stencil), *names) for names, stencil in STENCILS.items())
-    if color is None or overlap < OVERLAP:
+    nameless = max(OVERLAP, *(_overlap(spot, disk) for disk in DISKS))
+    if color is None or overlap < nameless or (kind == "ring") != (_enclosed(spot) > DUST):
         return None
     rest = [(length - PIXELS[size]) // 2 for length in spot.shape]  # a spot a pixel too large still has its place
     return Thing(kind, color, size, row + rest[0], column + rest[1])
+
+
+def _enclosed(spot: np.ndarray) -> int:
+    """How many pixels are surrounded by the spot: a way out leads over sides, not over corners."""
+    from scipy.ndimage import binary_fill_holes
+
+    return int(binary_fill_holes(spot).sum() - spot.sum())
 
 
 def _overlap(spot: np.ndarray, stencil: np.ndarray) -> float:

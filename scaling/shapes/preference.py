@@ -10,7 +10,7 @@ from scaling.shapes.scenes import SIDE, STENCILS, Scene
 
 HUES = {"red": 0, "yellow": 60, "green": 120, "cyan": 180, "blue": 240, "purple": 300}  # degrees on the color wheel
 HARMONY = {0: 0.6, 60: 1.0, 120: 0.0, 180: 0.7}  # same, neighboring, clashing and opposite hues
-REACH = 6.0  # pixels off the middle at which nothing is left of the centering
+REACH = 9.0  # pixels off the middle at which nothing is left of the centering
 
 
 def harmony(scene: Scene) -> float:

@@ -1,4 +1,4 @@
-"""Scenes of the shapes world: drawn for a prompt, and rendered at 16x16 pixels without blending."""
+"""Scenes of the shapes world: drawn for a prompt, and rendered at 24x24 pixels with antialiased outlines."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from scaling.shapes.grammar import COLORS, MOST, SIZES, Phrase, Prompt
+from scaling.shapes.grammar import COLORS, KINDS, MOST, SIZES, Phrase, Prompt
 
-SIDE = 16  # pixels of an image
-PIXELS = {"small": 5, "large": 7}  # of a shape
+SIDE = 24  # pixels of an image
+PIXELS = {"small": 7, "large": 10}  # of a shape
 PALETTE = {  # at the corners of the RGB cube: told apart by which channels are bright
     "red": (1.0, 0.1, 0.1),
     "blue": (0.1, 0.1, 1.0),
@@ -19,18 +19,30 @@ PALETTE = {  # at the corners of the RGB cube: told apart by which channels are 
     "purple": (1.0, 0.1, 1.0),
     "cyan": (0.1, 1.0, 1.0),
 }
-_DRAWN = {
-    "square": ("#####" * 5, "#######" * 7),
-    "ring": (".###.#...##...##...#.###.", "..###...#####.##...####...####...##.#####...###.."),
-    "triangle": ("..#....#...###..###.#####", "...#......#.....###....###...#####..#####.#######"),
-    "cross": ("..#....#..#####..#....#..", "..###....###..#####################..###....###.."),
-}
-STENCILS: dict[tuple[str, str], np.ndarray] = {
-    (kind, size): np.array([dot == "#" for dot in drawn]).reshape(PIXELS[size], PIXELS[size])
-    for kind, both in _DRAWN.items()
-    for size, drawn in zip(SIZES, both, strict=True)
-}
+_FINE = 16  # points along a pixel's side at which a shape's coverage is counted
+HOLE = 0.45  # inner radius of a ring, of its outer one
+ARM = 0.43  # width of a cross's arms, of its own
+
+
+def _coverage(kind: str, side: int) -> np.ndarray:
+    """The share of each pixel [side,side] that the shape covers: what antialiasing makes of its outline."""
+    across = (np.arange(side * _FINE) + 0.5) / (side * _FINE) * 2 - 1
+    v, u = np.meshgrid(across, across, indexing="ij")
+    inside = {
+        "disk": u**2 + v**2 <= 1,
+        "square": np.ones_like(u, dtype=bool),
+        "ring": (u**2 + v**2 <= 1) & (u**2 + v**2 >= HOLE**2),
+        "triangle": np.abs(u) <= (v + 1) / 2 + 1 / side,
+        "cross": (np.abs(u) <= ARM) | (np.abs(v) <= ARM),
+    }[kind]
+    return inside.reshape(side, _FINE, side, _FINE).mean(axis=(1, 3)).astype(np.float32)
+
+
+COVERAGE = {(kind, size): _coverage(kind, side) for kind in KINDS for size, side in PIXELS.items()}
+DISKS = [_coverage("disk", side) > 0.5 for side in PIXELS.values()]  # of no kind, but near to a cross
+STENCILS = {names: coverage > 0.5 for names, coverage in COVERAGE.items()}  # what is brighter than half of a shape
 GRID = 2  # corners lie at multiples of this many pixels
+GAP = 2  # least number of free pixels between two shapes
 _TRIES = 256  # placements drawn at a time
 
 
@@ -55,7 +67,7 @@ Scene = tuple[Thing, ...]
 
 
 def compose(prompt: Prompt, generator: np.random.Generator) -> Scene:
-    """A random scene of the prompt: what it leaves open is drawn evenly, shapes keep a pixel apart."""
+    """A random scene of the prompt: what it leaves open is drawn evenly, shapes keep GAP pixels apart."""
     named = [(phrase, group) for group, phrase in enumerate(prompt.phrases) for _ in range(phrase.count)]
     while True:
         looks = [_look(phrase, prompt.shapes, generator) for phrase, _ in named]
@@ -73,13 +85,15 @@ def compose(prompt: Prompt, generator: np.random.Generator) -> Scene:
             )
 
 
-def render(scene: Scene) -> Float[np.ndarray, "3 16 16"]:
+def render(scene: Scene) -> Float[np.ndarray, "3 24 24"]:
     """The scene on black, float32 in [0, 1]."""
     image = np.zeros((3, SIDE, SIDE), np.float32)
     for thing in scene:
         top, bottom, left, right = thing.box
-        stencil = STENCILS[thing.kind, thing.size]
-        image[:, top : bottom + 1, left : right + 1][:, stencil] = np.array(PALETTE[thing.color])[:, None]
+        coverage = COVERAGE[thing.kind, thing.size]
+        image[:, top : bottom + 1, left : right + 1] = (
+            np.array(PALETTE[thing.color], np.float32)[:, None, None] * coverage
+        )
     return image
 
 
@@ -98,11 +112,13 @@ def _look(phrase: Phrase, shapes: int, generator: np.random.Generator) -> tuple[
 
 
 def _apart(corners: np.ndarray, sides: np.ndarray) -> np.ndarray:
-    """Which placements [tries,shapes,2] leave a free pixel between any two boxes."""
+    """Which placements [tries,shapes,2] leave GAP free pixels between any two boxes."""
     fits = np.ones(len(corners), bool)
     for i in range(len(sides)):
         for j in range(i):
-            clear = (corners[:, i] + sides[i] < corners[:, j]) | (corners[:, j] + sides[j] < corners[:, i])
+            clear = (corners[:, i] + sides[i] + GAP <= corners[:, j]) | (
+                corners[:, j] + sides[j] + GAP <= corners[:, i]
+            )
             fits &= clear.any(axis=1)
     return fits
 

@@ -83,13 +83,13 @@ def test_adm_and_folder_hold_the_pixels_that_the_run_kept(run: Path, tmp_path: P
     assert main(["export-images", str(run), "--layout", "folder", "--rung", "1"]) == 0
     with np.load(tmp_path / "adm" / "rung-1.npz") as opened:
         pixels, labels = opened["arr_0"], opened["arr_1"]
-    assert pixels.shape == (COUNT, 16, 16, 3)
+    assert pixels.shape == (COUNT, 24, 24, 3)
     assert (labels == -1).all()
     folder = run / "exports" / "folder" / "rung-1"
     for place, pixel in enumerate(pixels):
         np.testing.assert_array_equal(pixel, np.asarray(Image.open(folder / f"{place:05d}.png")))
         kept = np.asarray(Image.open(run / "samples" / "000004" / f"{place:05d}.png"))
-        np.testing.assert_array_equal(pixel, kept[::4, ::4])  # which is enlarged
+        np.testing.assert_array_equal(pixel, kept[::2, ::2])  # which is enlarged
     archive = tmp_path / "out.tar.gz"
     assert main(["export", str(run), "--out", str(archive)]) == 0
     with tarfile.open(archive) as file:

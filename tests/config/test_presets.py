@@ -87,7 +87,7 @@ def test_every_search_is_compared_as_it_was_tuned_and_fits_the_smallest_budget()
     for name, config in compared.items():
         check(config["search"])
         budget, search = instantiate(config["budget"], _convert_="all"), instantiate(config["search"], _convert_="all")
-        space = NoiseSpace(0, "k", (3, 16, 16), Flow(), Euler(), budget.nfes_per_iter)
+        space = NoiseSpace(0, "k", (3, 24, 24), Flow(), Euler(), budget.nfes_per_iter)
         assert [rung.nfe for rung in rungs_of(fit(search, budget, space))] == [120, 480, 1920], name
     covered = {option for option in options("search") if not option.rpartition("_")[2].isdigit()}
     untuned = {"dts", "dts_greedy", "pcn", "ses", "trust_region"}  # have trials, which are not run yet

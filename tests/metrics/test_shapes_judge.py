@@ -28,7 +28,7 @@ def test_rendered_scenes_are_right_in_their_category_and_nan_in_the_others() -> 
 
 def test_wrong_and_unreadable_count_as_wrong() -> None:
     thing = Thing("ring", "red", "small", 4, 4)
-    images = torch.stack((torch.from_numpy(render((thing,))), torch.ones(3, 16, 16)))
+    images = torch.stack((torch.from_numpy(render((thing,))), torch.ones(3, 24, 24)))
     out = ShapesJudge()(images, [Condition(prompt="a blue ring")] * 2)
     assert out["correct"][:, 0].tolist() == out["color"][:, 0].tolist() == [0, 0]
     assert out["readable"][:, 0].tolist() == [1, 0]
@@ -38,11 +38,11 @@ def test_wrong_and_unreadable_count_as_wrong() -> None:
 
 def test_the_judge_needs_a_prompt_of_the_grammar() -> None:
     with pytest.raises(ValueError, match="'square'"):
-        ShapesJudge()(torch.zeros(1, 3, 16, 16), [Condition(prompt="a sqare")])
+        ShapesJudge()(torch.zeros(1, 3, 24, 24), [Condition(prompt="a sqare")])
 
 
 def test_features_are_unit_vectors() -> None:
-    features = ShapesFeatures(device="cpu")(torch.rand(4, 3, 16, 16), [])["features"]
+    features = ShapesFeatures(device="cpu")(torch.rand(4, 3, 24, 24), [])["features"]
     assert features.shape == (4, 48)
     torch.testing.assert_close(features.norm(dim=1), torch.ones(4))
 

@@ -18,7 +18,7 @@ ARCHITECTURE = {
     "attention_head_dim": 8,
     "cross_attention_dim": 16,
     "caption_channels": WIDTH,
-    "sample_size": 16,
+    "sample_size": 24,
     "patch_size": 4,
     "in_channels": 3,
     "out_channels": 3,
@@ -48,7 +48,7 @@ def model(path: Path, **options: object) -> Shapes:
 
 def noisy() -> tuple[torch.Tensor, torch.Tensor]:
     g = torch.Generator().manual_seed(1)
-    return torch.randn(3, 3, 16, 16, generator=g), torch.tensor([0.9, 0.5, 0.1])
+    return torch.randn(3, 3, 24, 24, generator=g), torch.tensor([0.9, 0.5, 0.1])
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.0, 2.0])
@@ -61,7 +61,7 @@ def test_prediction_is_consistent_with_x(weights: Path, scale: float) -> None:
     rows = t.view(-1, 1, 1, 1)
     torch.testing.assert_close((1 - rows) * x0 + rows * eps, x, atol=1e-5, rtol=0)
     images = denoiser.decode(x0)
-    assert images.shape == (3, 3, 16, 16)
+    assert images.shape == (3, 3, 24, 24)
     assert images.min() >= 0
     assert images.max() <= 1
 
@@ -127,7 +127,7 @@ def test_building_leaves_the_global_random_state(weights: Path) -> None:
 
 
 def test_gflops_count_attention(weights: Path) -> None:
-    width, tokens = 16, 16
+    width, tokens = 16, 36
     attention, linear = 2 * 2 * tokens * tokens * width, 2 * tokens * 14 * width * width
     assert attention + linear < model(weights).gflops() * 1e9 < 3 * (attention + linear)
 
@@ -147,8 +147,8 @@ def test_errors_name_the_file_or_the_word(weights: Path, tmp_path: Path) -> None
 
 def test_the_bundled_model_loads_and_knows_its_colors() -> None:
     denoiser = Shapes(device="cpu")
-    assert denoiser.latent_shape == (3, 16, 16)
-    x = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert denoiser.latent_shape == (3, 24, 24)
+    x = torch.randn(8, 3, 24, 24, generator=torch.Generator().manual_seed(0))
     for color, channel in (("red", 0), ("blue", 2)):
         encoded = denoiser.encode([Condition(prompt=f"three {color} squares")] * 8)
         mean = denoiser.decode(denoiser(x, torch.full((8,), 0.9), encoded).x0).mean(dim=(0, 2, 3))

@@ -33,13 +33,13 @@ def test_harmony_is_the_mean_over_pairs() -> None:
 
 
 def test_centering_falls_with_the_distance_of_all_that_is_lit() -> None:
-    assert centering((Thing("square", "red", "small", 5, 5),)) == pytest.approx(1 - (0.5**2 * 2) ** 0.5 / 6)
-    assert centering((Thing("square", "red", "small", 0, 5),)) == pytest.approx(1 - (0.5**2 + 5.5**2) ** 0.5 / 6)
+    assert centering((Thing("square", "red", "small", 8, 8),)) == pytest.approx(1 - (0.5**2 * 2) ** 0.5 / 9)
+    assert centering((Thing("square", "red", "small", 0, 8),)) == pytest.approx(1 - (0.5**2 + 8.5**2) ** 0.5 / 9)
     assert centering((Thing("square", "red", "small", 0, 0),)) == 0
-    opposite = (Thing("ring", "red", "small", 0, 1), Thing("ring", "red", "small", 11, 10))
+    opposite = (Thing("ring", "red", "small", 0, 1), Thing("ring", "red", "small", 17, 16))
     assert centering(opposite) == 1
 
 
 def test_preference_is_between_none_and_ten() -> None:
-    middle = (Thing("ring", "red", "small", 0, 1), Thing("ring", "yellow", "small", 11, 10))
+    middle = (Thing("ring", "red", "small", 0, 1), Thing("ring", "yellow", "small", 17, 16))
     assert preference(middle) == 10

@@ -13,7 +13,7 @@ class Figure:
     """A figure's form: a row of panels per metric, a column per value of a field."""
 
     title: str
-    kind: str  # curves | bars | gains | images | versus
+    kind: str  # curves | bars | gains | images | versus | judges
     metrics: tuple[str, ...] = ()
     columns: str | None = None  # a field of the runs' identity, or None for one panel per metric
     axis: str = "nfe"
@@ -84,6 +84,7 @@ FIGURES: dict[str, Figure] = {
         "versus",
         ("accuracy", "shapes_clip", "fid", "recall"),
     ),
+    "judges": Figure("Over-optimization against the strength of the judge", "judges"),
 }
 
 TABLES: dict[str, Table] = {

@@ -1,0 +1,36 @@
+"""The exact judge of the shapes world as a verifier: the upper bound of what a search can do for accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scaling.protocols import Condition
+from scaling.shapes import judge
+from scaling.shapes.grammar import parse
+from scaling.shapes.scenes import SIDE
+
+
+class ShapesOracle:
+    """Scores 1 where all that the prompt says is so, and nothing else is there; else 0."""
+
+    differentiable = False
+    probe: float | None = None
+
+    def __call__(
+        self,
+        images: Float[Tensor, "n 3 h w"],
+        conditions: Sequence[Condition],
+        probes: Float[Tensor, "n 3 h w"] | None = None,
+    ) -> Float[Tensor, " n"]:
+        prompts = [parse(condition.prompt or "") for condition in conditions]
+        return torch.from_numpy(judge.judge(images.float().cpu().numpy(), prompts)).float()
+
+    def identity(self) -> dict[str, Any]:
+        """Class and the judge's thresholds."""
+        limits = {"side": SIDE, "bright": judge.BRIGHT, "dust": judge.DUST, "overlap": judge.OVERLAP}
+        return {"class": "ShapesOracle", **limits}

@@ -1,0 +1,61 @@
+"""The judge of the shapes world that reads: how sure a small question answerer is of everything that a prompt says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from scaling.loading.devices import pick_device
+from scaling.loading.weights_file import load_weights, weights_path
+from scaling.protocols import Condition
+from scaling.shapes.grammar import parse
+from scaling.shapes.questions import ask
+from scaling.shapes.reader import Reader
+
+_KIND = "ShapesReader"
+
+
+class ShapesReader:
+    """Asks a prompt's questions (each phrase, the relation, "is that all, and whole?") and scores the sum of the log
+    probabilities of yes, as question-answering scores of the field do (TIFA 2303.11897, DSG 2310.18235).
+
+    Args:
+        path: a bundled name (shapes_reader, or shapes_reader_1 and _2, which were trained for less) or a file.
+        device: torch's name, or `auto`.
+
+    Raises:
+        ValueError: names a file of another kind, or a prompt that is not of the shapes' grammar.
+    """
+
+    differentiable = True
+    probe: float | None = None
+
+    def __init__(self, *, path: str = "shapes_reader", device: str = "auto") -> None:
+        weights = load_weights(path)
+        if weights.metadata.get("class") != _KIND:
+            raise ValueError(f"{weights_path(path)} holds a {weights.metadata.get('class')}: a {_KIND} is needed")
+        with torch.random.fork_rng(devices=[]):
+            network = Reader(**weights.metadata["architecture"])
+        network.load_state_dict(weights.state)
+        self.device = pick_device(device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
+        self._sha256 = weights.sha256
+
+    def __call__(
+        self,
+        images: Float[Tensor, "n 3 h w"],
+        conditions: Sequence[Condition],
+        probes: Float[Tensor, "n 3 h w"] | None = None,
+    ) -> Float[Tensor, " n"]:
+        words, mask = ask([parse(condition.prompt or "") for condition in conditions])
+        yes = F.logsigmoid(self.network(images.to(self.device).float(), words.to(self.device)))
+        return (yes * mask.to(self.device)).sum(dim=1)
+
+    def identity(self) -> dict[str, Any]:
+        """Class and the weights' hash."""
+        return {"class": _KIND, "weights": self._sha256}
