@@ -45,6 +45,12 @@ def read_state(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def read_entry(file: Path, name: str) -> Any:
+    """What a checkpoint says of itself beside its weights, as the `args` of its training; None where it does not."""
+    state = None if file.suffix == ".safetensors" else _unpickled(file)
+    return state.get(name) if isinstance(state, Mapping) else None
+
+
 def refuse_not_finite(state: Mapping[str, Tensor], file: Path) -> None:
     """A ValueError names the first tensor that holds a value which is no number."""
     for name, value in state.items():

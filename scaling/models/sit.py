@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from scaling.loading.checkpoints import read_state, refuse_not_finite
+from scaling.loading.checkpoints import read_entry, read_state, refuse_not_finite
 from scaling.loading.hub import digest, find_file
 from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
@@ -112,6 +112,10 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
     if file.name.startswith("DiT-"):  # the same names of weights
         raise ValueError(f"{file} is named like a DiT, which predicts the noise: model=dit_xl reads diffusers' format")
     state = read_state(file)
+    arguments = read_entry(file, "args")
+    for name, needed in (("prediction", "velocity"), ("path_type", "Linear")):
+        if (found := getattr(arguments, name, needed)) != needed:
+            raise ValueError(f"{file} was trained with {name}={found}: {needed} is needed")
     if "x_embedder.proj.weight" not in state:
         shown = ", ".join(sorted(map(str, state))[:3])
         raise ValueError(f"{file} is no SiT checkpoint: it has {shown}... and not x_embedder.proj.weight")

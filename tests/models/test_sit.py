@@ -171,3 +171,10 @@ def test_guidance_under_one_is_none(checkpoint, vae):
     x, t, y = torch.zeros(1, *model.latent_shape), torch.tensor([0.5]), model.encode([Condition(class_label=1)])
     assert model.forwards_per_call == 1
     assert torch.equal(model(x, t, y).x0, sit(checkpoint, vae)(x, t, y).x0)
+
+
+@pytest.mark.parametrize("arguments", [{"prediction": "noise"}, {"prediction": "score"}, {"path_type": "GVP"}])
+def test_another_parametrization_is_refused(tmp_path, state, vae, arguments):
+    torch.save({"ema": state, "args": Namespace(**arguments)}, tmp_path / "x.pt")
+    with pytest.raises(ValueError, match="was trained with"):
+        sit(str(tmp_path / "x.pt"), vae)
