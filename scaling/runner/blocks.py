@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import resource
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -26,6 +25,7 @@ from scaling.output import block_result as collect
 from scaling.output.candidates import candidates_path, write_candidates
 from scaling.output.samples import write_samples
 from scaling.protocols import Condition, RankSelector
+from scaling.runner.ledger import Account, Ledger, read_ledger
 from scaling.runner.progress import Progress
 from scaling.runner.study import Study
 from scaling.stop import check_stop
@@ -76,6 +76,7 @@ class Share:
     fitted: FittedSearch
     stream: Stream
     run: BlockRun
+    ledger: Ledger  # of the block, one for all its shares
 
 
 Make = Callable[[Work, int, list[Share], Progress], tuple[collect.Part, Cost]]
@@ -122,11 +123,23 @@ def rungs_in(path: Path) -> int:
 
 
 def spent(parts: Sequence[Path]) -> tuple[Cost, float, float]:
-    """What all workers paid for the parts, the seconds that took them, and the highest memory of any (MB)."""
+    """What all workers paid for the parts, the seconds that took them, and the highest memory of any (MB).
+
+    Parts that are not there yet, or not for all rungs, count with what their ledgers say.
+    """
+    accounts = [read_ledger(path) or account_of(path) for path in parts]
+    paid = sum((account.cost for account in accounts), Cost())
+    return paid, sum(a.seconds for a in accounts), max((a.memory_mb for a in accounts), default=0.0)
+
+
+def account_of(path: Path) -> Account:
+    """What a block's file says that it cost; nothing where there is none."""
+    if not path.exists():
+        return Account()
     names = [field.name for field in dataclasses.fields(Cost)]
-    own = [collect.load(path, [*(f"paid/{name}" for name in names), "seconds", "memory_mb"]) for path in parts]
-    paid = Cost(**{name: sum(int(part[f"paid/{name}"]) for part in own) for name in names})
-    return paid, sum(float(part["seconds"]) for part in own), max(float(part["memory_mb"]) for part in own)
+    part = collect.load(path, [*(f"paid/{name}" for name in names), "seconds", "memory_mb"])
+    cost = Cost(**{name: int(part[f"paid/{name}"]) for name in names})
+    return Account(cost, float(part["seconds"]), float(part["memory_mb"]))
 
 
 def reduced(streams: Sequence[tuple[FittedSearch, Stream]], parts: Sequence[Path]) -> bool:
@@ -150,7 +163,6 @@ def _compute(
     progress: Progress,
 ) -> bool:
     """Makes a block's file under the leases of its streams; False while another process holds one of them."""
-    begun = time.monotonic()
     try:
         with ExitStack() as held:
             leases: list[Lease] = []
@@ -162,11 +174,12 @@ def _compute(
             known = rungs_in(path)
             if known >= work.top:  # another worker of this run was quicker
                 return True
-            shares = _shares(work, streams, number, conditions, leases)
+            ledger = Ledger(path, account_of(path))
+            shares = _shares(work, streams, number, conditions, leases, ledger)
             part, cost = make(work, number, shares, progress)
             part[REDUCED] = np.array(any(REDUCED in share.run.table.columns for share in shares))
-            part |= _account(cost, time.monotonic() - begun, path if known else None)
-            collect.save(path, part)
+            collect.save(path, part | _columns(ledger.total(cost)))
+            ledger.close()
             return True
     except LeaseLost:
         return False
@@ -178,6 +191,7 @@ def _shares(
     number: int,
     conditions: list[Condition],
     leases: Sequence[Lease],
+    ledger: Ledger,
 ) -> list[Share]:
     """What the searches of a block are computed with; its conditions are encoded once for all."""
     encoded = work.batches.encode(conditions, number * work.study.block_size)
@@ -196,19 +210,16 @@ def _shares(
                 nfe=fitted.nfe,
                 retention=work.retention,
             ),
+            ledger,
         )
         for (fitted, stream), lease in zip(streams, leases, strict=True)
     ]
 
 
-def _account(cost: Cost, seconds: float, earlier: Path | None) -> collect.Part:
-    """What a block's file cost, with what an earlier one for fewer rungs had cost."""
-    known, more, memory = spent([earlier]) if earlier else (Cost(), 0.0, 0.0)
-    return {
-        **{f"paid/{name}": np.array(value) for name, value in dataclasses.asdict(cost + known).items()},
-        "seconds": np.array(seconds + more),
-        "memory_mb": np.array(max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, memory)),
-    }
+def _columns(account: Account) -> collect.Part:
+    """An account as it stands in a block's file."""
+    paid = {f"paid/{name}": np.array(value) for name, value in dataclasses.asdict(account.cost).items()}
+    return paid | {"seconds": np.array(account.seconds), "memory_mb": np.array(account.memory_mb)}
 
 
 def _part(work: Work, number: int, shares: list[Share], progress: Progress) -> tuple[collect.Part, Cost]:
@@ -219,22 +230,24 @@ def _part(work: Work, number: int, shares: list[Share], progress: Progress) -> t
     results, cost = [], Cost()
     for share in shares:
         run = share.run
-        cost += computed(run, progress)
+        cost += computed(share, progress, cost)
         rungs = [pick(run, rung, work.chosen(rung.index, first), ranks) for rung in share.fitted.rungs]
         finals = final_samples(run, distinct(rungs), study.budget.final)
         results.append(collect.collect(run, finals, rungs, study.per_sample))
         sized = run.traits.size_parameter is not None
         write_candidates(candidates_path(study.folder, number, share.fitted.rungs[0].nfe if sized else None), run)
         fresh = [winners for winners in rungs if winners.rung.index >= known]
+        share.ledger.note(cost + finals.cost)
         cost += finals.cost + write_samples(study.folder, run, finals, fresh, study.samples)
     return collect.join(results), cost
 
 
-def computed(run: BlockRun, progress: Progress) -> Cost:
-    """Runs the searches of a block to their end; what that cost."""
+def computed(share: Share, progress: Progress, before: Cost) -> Cost:
+    """Runs the searches of a block to their end; what that cost, on top of what other shares did `before`."""
     cost = Cost()
-    for answers in run_searches(run):
+    for answers in run_searches(share.run):
         cost += answers.cost
+        share.ledger.note(before + cost)
         progress.rows(answers.cost.rows, answers.cost.nfe)
     return cost
 

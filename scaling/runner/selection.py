@@ -35,7 +35,7 @@ def _features(work: Work, number: int, shares: list[Share], progress: Progress) 
     """The features of all candidates of a block, [conditions, candidates, d]."""
     selector, run = work.study.selector, shares[0].run
     assert isinstance(selector, SetSelector)
-    cost = computed(run, progress)
+    cost = computed(shares[0], progress, Cost())
     finals = final_samples(run, np.argwhere(clean(run, run.nfe)), work.study.budget.nfes_per_iter)
     features = finals.features
     if selector.reads not in features:

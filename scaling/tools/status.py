@@ -69,14 +69,14 @@ def _status(run: Path, alive: bool) -> Status:
     said, caps = environment.get("identities", {}), environment.get("caps", [])
     error = (run / "error.txt").read_text().strip() if (run / "error.txt").exists() else ""
     parts = sorted((run / "blocks").glob("*.npz"))
-    paid, seconds, _ = spent(parts) if parts else (None, 0.0, 0.0)
+    begun = {path.with_suffix(".npz") for path in (run / "blocks").glob("*.paid")}  # and not complete
+    paid, seconds, _ = spent(sorted({*parts, *begun}))
     done = is_done(run)
     state = "done" if done else "running" if alive else "failed" if error else "stopped"
     blocks = -(-said["conditions"] // _block_size(said)) if said else 0
     reached = [_reached(path, caps) for path in parts]
     whole, share = sum(r == 1 for r in reached), sum(reached) / max(blocks, 1)
-    nfe = paid.nfe if paid is not None else 0
-    return Status(run.name, state, whole, blocks, share, nfe, seconds, "" if done or alive else error)
+    return Status(run.name, state, whole, blocks, share, paid.nfe, seconds, "" if done or alive else error)
 
 
 def _reached(path: Path, caps: list[int]) -> float:

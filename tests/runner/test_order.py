@@ -83,9 +83,9 @@ def test_a_run_that_was_stopped_between_rungs_goes_on(tmp_path: Path, monkeypatc
     small = study(tmp_path / "stopped", order="budget")
     write = curve.write_curve
 
-    def stop(folder: Path, parts: list[Path], rungs: int, *rest: object) -> None:
+    def stop(folder: Path, parts: list[Path], rungs: list[int], *rest: object) -> None:
         write(folder, parts, rungs, *rest)  # type: ignore[arg-type]
-        if rungs == 2:
+        if len(rungs) == 2:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(curve, "write_curve", stop)
