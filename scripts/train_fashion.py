@@ -51,7 +51,7 @@ def reference(path: Path, folder: Path) -> None:
 
 def make(part: str, out: Path, checkpoints: Path, folder: Path, minutes: float | None) -> None:
     """Makes or goes on making one part."""
-    if part in fashion_diffusion.SIZES:
+    if part in fashion_diffusion.PLANS:
         fashion_diffusion.train(part, out, checkpoints, folder, minutes)
     elif part == "reference":
         reference(out / "fashion_reference.npz", folder)
