@@ -17,6 +17,7 @@ import netrc
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -40,27 +41,30 @@ def publish(
     tags: Sequence[str] = (),
     force: bool = False,
     timeout: float = 30.0,
+    new_id: bool = False,
 ) -> dict[str, Any]:
     """Publishes one run folder and returns what `wandb.json` remembers: id, mode, rungs, digest and path or url.
 
     Nothing happens where the same content was published before, unless forced. A run that grew gets its new rungs.
-    `timeout` is the seconds that a server has to answer.
+    `timeout` is the seconds that a server has to answer; `new_id` makes it a run of its own beside the earlier one.
     ValueErrors name a folder that is no run; wandb's own errors pass through.
     """
     run = open_run(folder)
     before, mode = _remembered(run), _mode()
-    digest = _digest(run)
+    rows, digest = list(history(run)), _digest(run)
     known = before.get("digest") == digest and (before.get("mode") == "online" or mode != "online")
-    if mode == "disabled" or (known and not force):
+    if mode == "disabled" or (known and not (force or new_id)):
         return before
     uploaded = before.get("mode") == "online" or _synced(run, before)
     if not uploaded and "path" in before:  # an offline copy that nobody uploaded is simply made anew
         shutil.rmtree(run.path / before["path"], ignore_errors=True)
-    first = before.get("rungs", 0) if uploaded else 0
-    identity = before.get("id") or hashlib.blake2b(str(run.path.resolve()).encode(), digest_size=8).hexdigest()
+    first, identity = before.get("rungs", 0) if uploaded else 0, before.get("id")
+    changed = first > 0 and before.get("sent") not in (None, _digest_of(rows[:first]))  # rows there cannot be replaced
+    if new_id or changed or identity is None:
+        first, identity = 0, _identity(run, again=new_id or changed)
     settings = {"id": identity, "project": before.get("project") or project, "entity": entity, "mode": mode}
     published = _log(run, settings, (*_tags(run), *tags), first, timeout)
-    state = {**published, "project": settings["project"], "mode": mode, "digest": digest}
+    state = {**published, "sent": _digest_of(rows), "project": settings["project"], "mode": mode, "digest": digest}
     _remember(run, state)
     return state
 
@@ -85,7 +89,7 @@ def _log(run: Run, settings: dict[str, Any], tags: Sequence[str], first: int, ti
         **settings,
         resume=resume,
         group=run.study,
-        name=run.name,
+        name=_name(run),
         job_type=run.identity.search,
         tags=[tag[:64] for tag in dict.fromkeys(tags)],
         config={**run.config, "identity": {name: getattr(run.identity, name) for name in LABELS}},
@@ -100,7 +104,7 @@ def _log(run: Run, settings: dict[str, Any], tags: Sequence[str], first: int, ti
                 session.define_metric(metric + ending, step_metric="nfe", hidden=True)
         rows = list(history(run))
         for rung, row in enumerate(rows):
-            if rung >= first:
+            if rung >= first and rung not in run.idle:
                 last = {"budgets": _table(run)} if rung == len(rows) - 1 else {}
                 session.log({**row, **_grid(run, rung, row), **last})
         session.summary["done"] = run.done
@@ -141,6 +145,12 @@ def _where(session: Any, run: Run) -> dict[str, str]:
     return {"path": str(folder.relative_to(own) if folder.is_relative_to(own) else folder)}
 
 
+def _name(run: Run) -> str:
+    """The folder's name, with the budget where that was chosen for it: runs of a sweep differ in nothing else."""
+    chosen = any(str(each).lstrip("+~").startswith("budget") for each in run.config.get("overrides") or ())
+    return f"{run.name}, {run.curve[-1].budget_nfe} NFE" if chosen else run.name
+
+
 def _tags(run: Run) -> tuple[str, ...]:
     point = run.identity
     budget = f"{run.curve[-1].budget_nfe} NFE"  # runs of a sweep over budgets differ in nothing else
@@ -157,12 +167,28 @@ def _mode() -> str:
     return "online" if os.environ.get("WANDB_API_KEY") or _in_netrc() else "offline"
 
 
+def without_key() -> bool:
+    """Whether runs are kept offline for want of a key, not because that was asked for."""
+    return not os.environ.get("WANDB_MODE") and _mode() == "offline"
+
+
 def _in_netrc() -> bool:
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
     try:
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host or "") is not None
     except (OSError, netrc.NetrcParseError):
         return False
+
+
+def _identity(run: Run, again: bool) -> str:
+    """A new id: of what decides the run and of when its folder was made; asked for `again`, of this moment, too."""
+    made = min(path.stat().st_mtime_ns for path in run.path.iterdir())
+    what = [run.config, run.environment.get("identities"), made, time.time_ns() if again else 0]
+    return hashlib.blake2b(json.dumps(what, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
+
+
+def _digest_of(rows: Sequence[dict[str, Any]]) -> str:
+    return hashlib.blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()
 
 
 def _digest(run: Run) -> str:
@@ -205,21 +231,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--project", default=PROJECT)
     parser.add_argument("--entity")
     parser.add_argument("--force", action="store_true", help="publish again what was published before")
+    parser.add_argument("--new-id", action="store_true", help="publish as runs of their own, beside earlier ones")
+    parser.add_argument("--background", action="store_true", help="without a key, offline is what was asked for")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds that the server has to answer")
     options = parser.parse_args(arguments)
     failed = 0
     for folder in options.folders:
         try:
-            state = publish(folder, options.project, options.entity, force=options.force, timeout=options.timeout)
+            state = publish(
+                folder,
+                options.project,
+                options.entity,
+                force=options.force,
+                timeout=options.timeout,
+                new_id=options.new_id,
+            )
         except (wandb.Error, ValueError, OSError) as error:
             print(f"error: {folder} was not published: {' '.join(str(error).split())}", file=sys.stderr)
             failed = 1
         else:
             print(f"{folder}: {state.get('url') or state.get('path') or 'wandb is disabled'}")
-    if not os.environ.get("WANDB_MODE") and _mode() == "offline":
+    if without_key():
         said = "no key for Weights & Biases, so runs were kept offline: wandb login, then scaling-study sync"
         print(f"{said} {options.folders[0] if len(options.folders) == 1 else 'STUDY'}", file=sys.stderr)
-        failed = 1
+        failed = failed or int(not options.background)
     return failed
 
 

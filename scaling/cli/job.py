@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,17 +116,32 @@ def _write_config(folder: Path, config: Mapping[str, Any], overrides: list[str])
 
 
 def _publish(folder: Path, config: Mapping[str, Any]) -> None:
-    """In a process of its own, which may be slow, fail or be killed: results are complete without it."""
+    """In a process of its own, which may be slow, fail or be killed: results are complete without it.
+
+    It is waited for where whoever started the job ends all of its processes with it, as Slurm does.
+    """
     if not config["logger"]["wandb"]:
         return
-    with open(folder / "publish.log", "wb") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "scaling.analysis.publish", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    from hydra.core.hydra_config import HydraConfig
+
+    from scaling.analysis.publisher import publish_later, publish_now
+
+    _say_where(folder.parent)
+    launcher = HydraConfig.get().launcher._target_ if HydraConfig.initialized() else "BasicLauncher"
+    if launcher.endswith("BasicLauncher") and "SLURM_JOB_ID" not in os.environ:
+        publish_later(folder, Path(config["output_dir"]))
+    else:
+        publish_now(folder)
+
+
+@cache
+def _say_where(study: Path) -> None:
+    """Once a command, where runs went that nobody can see online."""
+    from scaling.analysis.publish import without_key
+
+    if without_key():
+        sync = f"wandb login, then scaling-study sync {os.path.relpath(study)}"
+        print(f"no key for Weights & Biases, so runs are kept offline; to send them: {sync}", flush=True)
 
 
 def draw_study(folder: Path) -> None:

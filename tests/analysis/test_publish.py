@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -18,7 +19,7 @@ def no_key(monkeypatch, tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    return make_run(tmp_path / "study", ladder=(1, 2, 8), conditions=60)
+    return make_run(tmp_path / "study", ladder=(1, 2, 8), conditions=60, pool=16)
 
 
 def read(path):
@@ -63,7 +64,7 @@ def test_publishing_twice_publishes_once(folder):
 
 def test_a_run_that_grew_replaces_its_offline_copy(folder, tmp_path):
     first = publish(folder)
-    grown = make_run(tmp_path / "grown", ladder=(1, 2, 8, 16), conditions=60)
+    grown = make_run(tmp_path / "grown", ladder=(1, 2, 8, 16), conditions=60, pool=16)
     (folder / "curve.csv").write_bytes((grown / "curve.csv").read_bytes())
     again = publish(folder)
     assert again["id"] == first["id"]
@@ -74,11 +75,40 @@ def test_a_run_that_grew_replaces_its_offline_copy(folder, tmp_path):
 def test_a_copy_that_was_uploaded_gets_the_new_rungs_only(folder, tmp_path):
     first = publish(folder)
     (folder / first["path"] / f"run-{first['id']}.wandb.synced").touch()
-    grown = make_run(tmp_path / "grown", ladder=(1, 2, 8, 16), conditions=60)
+    grown = make_run(tmp_path / "grown", ladder=(1, 2, 8, 16), conditions=60, pool=16)
     (folder / "curve.csv").write_bytes((grown / "curve.csv").read_bytes())
     again = publish(folder)
     assert again["id"] == first["id"]
     assert [row["nfe"] for row in history(read(folder / again["path"]))] == [320]
+
+
+def test_rows_that_changed_behind_an_uploaded_copy_are_a_run_of_their_own(folder, tmp_path):
+    first = publish(folder)
+    (folder / first["path"] / f"run-{first['id']}.wandb.synced").touch()
+    edited = make_run(tmp_path / "edited", ladder=(1, 2, 8), conditions=60, seed=1)
+    (folder / "curve.csv").write_bytes((edited / "curve.csv").read_bytes())
+    again = publish(folder)
+    assert again["id"] != first["id"]
+    assert [row["nfe"] for row in history(read(folder / again["path"]))] == [20, 40, 160]
+
+
+def test_a_folder_made_anew_and_one_that_is_asked_for_have_new_ids(folder, tmp_path):
+    first = publish(folder)
+    assert publish(folder, new_id=True)["id"] != first["id"]
+    shutil.rmtree(folder)
+    assert publish(make_run(tmp_path / "study", ladder=(1, 2, 8), conditions=60, pool=16))["id"] != first["id"]
+
+
+def test_the_name_says_a_budget_that_was_chosen_and_an_idle_rung_is_no_point(folder):
+    config, curve = folder / "config.yaml", folder / "curve.csv"
+    config.write_text(config.read_text() + "overrides: [budget.candidates=8]\n")
+    lines = curve.read_text().splitlines()
+    idle = [line.replace(",2,160,", ",3,170,") for line in lines if ",2,160," in line]
+    curve.write_text("\n".join([*lines, *idle]) + "\n")
+    records = read(folder / publish(folder)["path"])
+    assert [row["nfe"] for row in history(records)] == [20, 40, 160]
+    head = next(record["run"] for record in records if record["type"] == "run")
+    assert head["display_name"] == "random, 170 NFE"
 
 
 def test_disabled_writes_nothing(folder, monkeypatch):

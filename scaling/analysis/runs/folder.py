@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -73,6 +73,14 @@ class Run:
         if metric not in self.metrics:
             raise ValueError(f"{self.path} has no metric {metric!r}; it has {', '.join(self.metrics)}")
         return tuple(point for point in self.curve if point.metric == metric)
+
+    @cached_property
+    def idle(self) -> frozenset[int]:
+        """The rungs that bought nothing: their costs and values are those of the rung before, to the last digit."""
+        said: dict[int, list[str]] = {}
+        for point in self.curve:
+            said.setdefault(point.rung, []).append(repr(replace(point, rung=0, budget_nfe=0)))
+        return frozenset(rung for rung, words in said.items() if words == said.get(rung - 1))
 
     @property
     def identity(self) -> Point:

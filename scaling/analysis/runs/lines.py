@@ -60,7 +60,8 @@ def _bounds(runs: Sequence[Run], metric: str, rung: int, value: float) -> tuple[
 
 def _line(runs: Sequence[Run], metric: str, axis: str, label: str, appearance: Look) -> Line:
     costs = [cost(runs[0], point, axis) for point in runs[0].series(metric)]
-    order = np.argsort(costs, kind="stable")
+    idle = frozenset.intersection(*(run.idle for run in runs))  # no second point where nothing was bought
+    order = [place for place in np.argsort(costs, kind="stable") if place not in idle]
     rows = intervals(runs, metric)
     y, low, high = zip(*(rows[place] for place in order), strict=True)
     return Line(label, appearance, tuple(costs[place] for place in order), y, low, high, tuple(runs))

@@ -100,7 +100,8 @@ def sync(options: argparse.Namespace) -> int:
         raise ValueError(f"{', '.join(map(str, options.folders))} holds no run with a curve.csv")
     given = {"--project": options.project, "--entity": options.entity}
     extra = [each for pair in given.items() if pair[1] for each in pair]
-    return publish([*folders, *extra, *(["--force"] if options.force else [])])
+    asked = [flag for flag, wanted in (("--force", options.force), ("--new-id", options.new_id)) if wanted]
+    return publish([*folders, *extra, *asked])
 
 
 def _pool_report(options: argparse.Namespace) -> int:
@@ -144,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--project", help="default: WANDB_PROJECT, or scaling")
     command.add_argument("--entity")
     command.add_argument("--force", action="store_true", help="publish again what was published before")
+    command.add_argument("--new-id", action="store_true", help="publish as new runs, beside those published before")
     add_runs(add)
     add_exports(add)
     return parser
