@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scaling.cli.run import main
-from scaling.config import build
+from scaling.config.build import clear_cache
 from scaling.models.dit import DiT
 
 VERIFIERS = ("classifier", "oracle", "self_supervised", "control")
@@ -24,7 +24,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """The command line, in this process, with nothing built before."""
 
     def run(*arguments: str) -> None:
-        monkeypatch.setattr(build, "_built", {})
+        clear_cache()
         monkeypatch.setattr(sys, "argv", ["scaling", *arguments, *COMMON])
         main()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from scaling.cli.run import main as scaling
-from scaling.config import build
+from scaling.config.build import clear_cache
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Runs `scaling` with some arguments, as a new process would: nothing is built yet."""
 
     def run(*arguments: str) -> None:
-        monkeypatch.setattr(build, "_built", {})
+        clear_cache()
         monkeypatch.setattr(sys, "argv", ["scaling", *arguments, "progress=false"])
         scaling()
 
