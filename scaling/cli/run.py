@@ -51,9 +51,11 @@ def main() -> None:
             raise
         sys.exit(f"scaling: {one_line(error, CONF)}")
     except Exception as error:
-        if debug or not type(error).__module__.startswith(("submitit", "ray")):
+        if debug:
             raise
-        sys.exit(f"scaling: a job was lost ({one_line(error)}); the same command runs again what is missing")
+        if type(error).__module__.startswith(("submitit", "ray")):
+            sys.exit(f"scaling: a job was lost ({one_line(error)}); the same command runs again what is missing")
+        sys.exit(f"scaling: {one_line(error)}")
     if failed := failures():
         sys.exit("\n".join(failed))
 

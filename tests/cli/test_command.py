@@ -105,6 +105,8 @@ def test_a_changed_configuration_is_another_run(tmp_path: Path) -> None:
         (["journal.keep=everything"], "'everything' is none of scores, winners, latents"),
         (["search=first_order"], "verifier=control has none"),
         (["seed=half"], "seed='half'"),
+        (["conditions.count=abc"], "conditions.count='abc'"),
+        (["hydra/launcher=slurm", "-m"], "srun"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_1(tmp_path: Path, arguments: list[str], said: str) -> None:

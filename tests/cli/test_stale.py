@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from scaling.cli.run import main
@@ -30,6 +31,30 @@ class Judge:
     def __call__(self, images, conditions, probes=None):
         return self.w * images.flatten(1).mean(1)
 """
+SAMPLER = """
+from dataclasses import dataclass
+from scaling.sampling import Euler
+@dataclass(frozen=True)
+class Strong(Euler):
+    strength: float = 1.0
+    def advance(self, denoise, schedule, x, times, score, probe=None):
+        return super().advance(denoise, schedule, self.strength * x, times, score, probe)
+"""
+METRIC = """
+class Pixels:
+    def __call__(self, images, conditions):
+        return {"flat": images.flatten(1)}
+class Bright:
+    reads = "pixels.flat"
+    def __call__(self, values, labels):
+        return 1.0 * values.mean(1)
+"""
+GENERATOR = """
+from scaling.protocols import Proposal
+def propose(space, shift=0.0):
+    for k in range(99):
+        yield Proposal(space.start(space.draw("candidate", k)) + shift, space.times)
+"""
 JUDGE = "import sys, helper\nfor line in sys.stdin: print(helper.FACTOR)\n"
 COMMON = ["model=gaussian_mixture", "conditions.count=4", "block_size=4", "batch_size=8", "logger=none"]
 COMMON += ["progress=false", "budget.candidates=[1,2]", "samples=0", "output_dir=out"]
@@ -38,7 +63,7 @@ Run = Callable[..., list[float]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Runs the command in a folder of its own as a new process would; the scores of its curve."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -46,18 +71,22 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for name, text in {"mine": SEARCH, "helper": "FACTOR = 1.0\n", "judging": VERIFIER, "judge": JUDGE}.items():
         (tmp_path / f"{name}.py").write_text(text)
 
-    def ran(*arguments: str, study: str = "one") -> list[float]:
+    def forget() -> None:
         for name in ("mine", "helper", "judging"):
             sys.modules.pop(name, None)
         clear_cache()
+
+    def ran(*arguments: str, study: str = "one", folder: str = "out") -> list[float]:
+        forget()
         monkeypatch.setattr(sys, "argv", ["scaling", *COMMON, f"study={study}", *arguments])
         main()
-        [curve] = Path("out", study).glob("*/curve.csv")
+        [curve] = Path(folder, study).glob("*/curve.csv")
         with curve.open(newline="") as file:
             rows = list(csv.DictReader(file))
         return [float(row["value"]) for row in rows if row["metric"] == rows[0]["verifier"]]
 
-    return ran
+    yield ran
+    forget()
 
 
 OWN = ("search=random", "search._target_=mine.Mine", "verifier=control", "verifier._target_=judging.Judge")
@@ -90,6 +119,51 @@ def test_an_edited_judge_of_a_command_scores_anew(run: Run) -> None:
     assert run(*command) == [2.0, 2.0]
     Path("helper.py").write_text("FACTOR = 3.0\n")
     assert run(*command) == [6.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "key"),
+    [
+        (SAMPLER, ("sampler._target_=mine.Strong",), "+sampler.strength"),
+        (SEARCH, ("search=random", "search._target_=mine.Mine"), "+search.shift"),
+        (GENERATOR, ("search=random", "search._target_=mine.propose", "+search._partial_=true"), "+search.shift"),
+    ],
+)
+def test_another_parameter_of_an_own_part_gets_its_own_numbers(
+    run: Run, text: str, options: tuple[str, ...], key: str
+) -> None:
+    Path("mine.py").write_text(text)
+    judged = ("verifier=control", "verifier._target_=judging.Judge")
+    first = run(*options, *judged, f"{key}=1.0", study="first")
+    second = run(*options, *judged, f"{key}=0.5", study="second")
+    assert second != first
+    assert second == run(*options, *judged, f"{key}=0.5", "output_dir=alone", study="second", folder="alone")
+
+
+def test_an_edited_metric_judges_anew(run: Run) -> None:
+    Path("mine.py").write_text(METRIC)
+    own = ("+metrics.extractors.pixels._target_=mine.Pixels", "+metrics.per_sample.bright._target_=mine.Bright")
+
+    def brightness() -> list[float]:
+        run("verifier=control", "verifier._target_=judging.Judge", *own)
+        [curve] = Path("out/one").glob("*/curve.csv")
+        with curve.open(newline="") as file:
+            return [float(row["value"]) for row in csv.DictReader(file) if row["metric"] == "bright"]
+
+    before = brightness()
+    Path("mine.py").write_text(METRIC.replace("1.0 *", "1000.0 *"))
+    assert before and brightness() == pytest.approx([1000 * value for value in before])
+
+
+def test_edited_prompts_are_run_anew(run: Run) -> None:
+    prompts = Path("prompts.txt")
+    prompts.write_text("a fox\na hen\na bee\na cow\n")
+    line = ("conditions=prompts", "conditions.path=prompts.txt", *OWN)
+    run(*line)
+    prompts.write_text("a dog\na cat\na pig\na rat\n")
+    run(*line)
+    [winners] = Path("out/one").glob("*/winners.parquet")
+    assert set(pq.read_table(winners)["prompt"].to_pylist()) == {"a dog", "a cat", "a pig", "a rat"}
 
 
 def test_what_ran_is_what_it_is_called(run: Run) -> None:

@@ -1,0 +1,55 @@
+"""Studies that share a journal: each is answered by what it is made of, and none changes what another shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from studies import study
+
+import scaling
+from scaling.budget import Budget
+from scaling.conditions.class_labels import ClassLabels
+from scaling.noise import NoiseSpace
+from scaling.protocols import Proposal
+
+
+def near(space: NoiseSpace) -> Iterator[Proposal]:
+    for k in range(99):
+        yield Proposal(space.start(space.draw("candidate", k)), space.times)
+
+
+def far(space: NoiseSpace) -> Iterator[Proposal]:
+    for k in range(99):
+        yield Proposal(3 * space.start(space.draw("candidate", k)), space.times)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("candidates/*.parquet"))}
+
+
+def rows(folder: Path) -> int:
+    return sum(pq.read_metadata(path).num_rows for path in folder.glob("candidates/*.parquet"))
+
+
+def test_two_generator_functions_are_two_searches(tmp_path: Path) -> None:
+    runs = [scaling.run(study(tmp_path, search=search, study=search.__name__)) for search in (near, far)]
+    alone = scaling.run(study(tmp_path / "alone", search=far, study="far"))
+    first, second = ((run / "curve.csv").read_text() for run in runs)
+    assert second != first
+    assert second == (alone / "curve.csv").read_text()
+
+
+def test_a_smaller_study_of_the_same_stream_leaves_the_larger_ones_candidates(tmp_path: Path) -> None:
+    def sized(name: str, count: int, ladder: list[int]) -> Path:
+        conditions = ClassLabels(count=count, classes=2)
+        return scaling.run(
+            study(tmp_path, study=name, conditions=conditions, budget=Budget(nfes_per_iter=4, candidates=ladder))
+        )
+
+    larger = sized("a", 40, [4])
+    before = contents(larger)
+    smaller = sized("b", 16, [2])
+    assert rows(larger) == 160 and contents(larger) == before
+    assert rows(smaller) == 32
