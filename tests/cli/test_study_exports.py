@@ -109,8 +109,8 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
         write_results(run / "exports" / "folder" / f"rung-{rung}", names, metric)
     assert "rungs 0 and 1 were not judged alike" in error("read-results", str(run), "--layout", "folder")
     for rung in (0, 1):
-        write_results(run / "exports" / "folder" / f"rung-{rung}", names, "score")
-    assert "has a score of its own" in error("read-results", str(run), "--layout", "folder")
+        write_results(run / "exports" / "folder" / f"rung-{rung}", names, "candidate")
+    assert "has a candidate of its own" in error("read-results", str(run), "--layout", "folder")
 
 
 def write_results(folder: Path, names: list[str], metric: str) -> None:

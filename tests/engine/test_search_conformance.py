@@ -15,7 +15,7 @@ import scaling
 from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
 from scaling.engine.batches import Batches
-from scaling.protocols import Search
+from scaling.protocols import Search, SearchTraits
 from scaling.runner.study import Study
 
 NAMES = options("search")
@@ -64,7 +64,7 @@ def test_what_is_charged_is_what_is_called(tmp_path: Path, counted: Callable[[],
     assert paid["nfe"] == paid["forwards"] == counted()
     by_rung = {float(row["search_nfe"]) for row in rows(folder)}
     assert by_rung
-    sized = getattr(build(name), "scales", None) is not None
+    sized = SearchTraits.of(build(name)).size_parameter is not None
     assert paid["nfe"] == (3 * sum(by_rung) if sized else 3 * max(by_rung))
 
 

@@ -84,7 +84,7 @@ def test_a_prompt_is_answered_alike_in_any_company(weights: Path) -> None:
         torch.testing.assert_close(alone, together[i : i + 1], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("scale", "forwards"), [(1.0, 1), (1.5, 2), (0.0, 2)])
+@pytest.mark.parametrize(("scale", "forwards"), [(1.0, 1), (1.5, 2), (0.0, 1)])
 def test_forwards_are_what_a_hook_counts(weights: Path, scale: float, forwards: int) -> None:
     denoiser = model(weights, guidance_scale=scale)
     rows: list[int] = []
