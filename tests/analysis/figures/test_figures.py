@@ -21,7 +21,7 @@ def outputs(tmp_path_factory):
     return make_all(tmp_path_factory.mktemp("outputs"))
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "judges"])  # which test_judges draws from its own
 def test_every_figure_is_drawn_as_png_and_pdf(outputs, tmp_path, name):
     png, pdf = make(name, outputs, tmp_path)[:2]
     assert (png.name, pdf.name) == (f"{name}.png", f"{name}.pdf")
