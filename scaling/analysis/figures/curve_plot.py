@@ -94,13 +94,18 @@ def draw_panel(panel: Any, lines: Sequence[Line], axis: str) -> None:
 
 
 def log_axis(panel: Any, values: Sequence[float]) -> None:
-    """A log axis whose few ticks are plain numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """A log axis whose few ticks are plain numbers, one at either end of the data."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
     panel.set_xscale("log")
     low, high = min(values, default=1), max(values, default=1)
     wide = high / max(low, 1e-12) > 30
-    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 5.0), numticks=9))
+    locator = LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 5.0), numticks=9)
+    if high > low > 0:
+        gap = max(high / low, 2.0) ** 0.16  # room for a number between two ticks
+        inner = [tick for tick in locator.tick_values(low, high) if low * gap < tick < high / gap]
+        locator = FixedLocator([low, *inner, high])
+    panel.xaxis.set_major_locator(locator)
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
     panel.xaxis.set_minor_formatter(NullFormatter())
 
@@ -168,11 +173,13 @@ def print_table(run: Run, console: Console | None = None, metrics: Sequence[str]
 
 
 def with_error(value: float, low: float, high: float) -> str:
-    """A value with half its interval, to the digits that the interval supports: "14.3 ± 0.4"."""
+    """A value with half its interval, to the digits that it supports: "14.3 ± 0.4"; a lopsided one whole."""
     if not np.isfinite(value):
         return "-"
     half = (high - low) / 2
     if not np.isfinite(half) or half <= 0:
         return f"{value:.4g}"
     digits = max(0, 1 - int(np.floor(np.log10(half))))
+    if max(high - value, value - low) > 2 * min(high - value, value - low):  # cut off where the metric's range ends
+        return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
     return f"{value:.{digits}f} ± {half:.{digits}f}"

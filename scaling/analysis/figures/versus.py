@@ -73,7 +73,7 @@ def markdown(figure: Figure, runs: Sequence[Run]) -> str:
 
 def sorted_runs(figure: Figure, runs: Sequence[Run]) -> tuple[Run, list[Run]]:
     """Random search, and the others, best first; a ValueError where they cannot be compared."""
-    bases = [run for run in runs if run.identity.search == BASE]
+    bases = [run for run in runs if run.identity.search == BASE and _is_ours(run)]
     if len(bases) != 1:
         raise ValueError(f"a comparison needs one run of {BASE} search, not {len(bases)}")
     (base,), metric = bases, figure.metrics[0]
@@ -82,6 +82,11 @@ def sorted_runs(figure: Figure, runs: Sequence[Run]) -> tuple[Run, list[Run]]:
         raise ValueError(f"no run has the conditions and budgets of {base.path}")
     sign = 1 if lower_is_better(metric) else -1
     return base, sorted(others, key=lambda run: (-len(ladder(run)), sign * run.series(metric)[-1].value))
+
+
+def _is_ours(run: Run) -> bool:
+    """Whether the search is scaling's own, not a class of a user's under the option's name."""
+    return str((run.config.get("search") or {}).get("_target_", "scaling.")).startswith("scaling.")
 
 
 def ladder(run: Run) -> tuple[int, ...]:

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it was built
+RANGES = {"precision": (0.0, 1.0), "recall": (0.0, 1.0), "fid": (0.0, np.inf), "inception_score": (1.0, np.inf)}
+
+
+def in_range(metric: str, low: float, high: float) -> tuple[float, float]:
+    """An interval within what the metric can be, as it is shown everywhere; curve.csv holds it as it was computed."""
+    least, most = RANGES.get(metric, (-np.inf, np.inf))
+    return (low, high) if low != low else (max(low, least), min(high, most))
 
 
 @dataclass(frozen=True)
@@ -257,7 +264,9 @@ def _read_curve(path: Path, text: str, former_budgets: Callable[[], list[int]]) 
             rung = seen[row["metric"]] = seen.get(row["metric"], -1) + 1
             row |= {"rung": str(rung), "budget_nfe": str(budgets[rung])}
         try:
-            points.append(Point(**{name: _parse(row[name], hint) for name, hint in hints.items()}))
+            point = Point(**{name: _parse(row[name], hint) for name, hint in hints.items()})
+            low, high = in_range(point.metric, point.ci_low, point.ci_high)
+            points.append(replace(point, ci_low=low, ci_high=high))
         except ValueError as error:
             raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
     return tuple(sorted(points, key=lambda point: point.rung))

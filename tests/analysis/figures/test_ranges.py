@@ -1,0 +1,50 @@
+import pytest
+from folders import make_run
+
+from scaling.analysis.figures import versus
+from scaling.analysis.figures.curve_plot import draw_panel, new_figure, with_error
+from scaling.analysis.figures.specs import FIGURES
+from scaling.analysis.runs.folder import Run
+from scaling.analysis.runs.lines import intervals, make_lines
+
+
+def test_intervals_are_shown_within_the_metrics_range(tmp_path):
+    sets = ("fid", "recall", "precision")
+    runs = [Run(make_run(tmp_path, f"r{seed}", conditions=25, seed=seed, sets=sets)) for seed in (0, 1)]
+    raw = (runs[0].path / "curve.csv").read_text()
+    assert any(float(line.split(",")[-3]) < 0 for line in raw.splitlines() if ",fid," in line)  # as computed
+    for metric, most in (("fid", float("inf")), ("recall", 1.0), ("precision", 1.0)):
+        for shown in (intervals(runs[:1], metric), intervals(runs, metric)):
+            assert all(each.low >= 0 and each.high <= most for each in shown)
+
+
+def test_a_cut_interval_is_written_whole():
+    assert with_error(0.95, 0.8, 1.0) == "0.95 [0.80, 1.00]"
+    assert with_error(14.3, 13.9, 14.7) == "14.30 ± 0.40"
+
+
+def test_a_rung_that_buys_nothing_is_no_second_point(tmp_path):
+    run = Run(make_run(tmp_path, ladder=(1, 2), conditions=25))
+    curve = run.path / "curve.csv"
+    lines = curve.read_text().splitlines()
+    curve.write_text(
+        "\n".join([*lines, *(line.replace(",1,40,", ",2,50,") for line in lines if ",1,40," in line)]) + "\n"
+    )
+    again = Run(run.path)
+    assert again.idle == {2}
+    (line,) = make_lines([again], "fid")
+    assert line.x == (20.0, 40.0)
+
+
+def test_axes_have_ticks_at_both_ends(tmp_path):
+    run = Run(make_run(tmp_path, ladder=(1, 3, 22), conditions=25))
+    _, (panel,) = new_figure([1])
+    draw_panel(panel, make_lines([run], "fid"), "nfe")
+    ticks = panel.get_xticks()
+    assert (ticks[0], ticks[-1]) == (20, 440)
+
+
+def test_a_class_of_ones_own_under_the_name_of_random_is_no_baseline(tmp_path):
+    run = Run(make_run(tmp_path, settings={"search": {"_target_": "my_search.Halfway"}}, conditions=25))
+    with pytest.raises(ValueError, match="one run of random search, not 0"):
+        versus.sorted_runs(FIGURES["methods"], [run])
