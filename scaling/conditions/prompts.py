@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from scaling import checks
 from scaling.conditions.columns import Columns
@@ -52,6 +52,7 @@ class Prompts:
         ValueError: one line that names the file, its line and what is wrong.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"get"})
     path: str
     files: Sequence[str] | str | None = None
     column: str | None = None

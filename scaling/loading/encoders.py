@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -51,6 +51,8 @@ class Dino:
 
     Images are resized to `resize` and cropped to `crop`, as DINOv2's linear evaluation does.
     """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(
         self,
@@ -105,6 +107,8 @@ class OpenClip:
 
     `path` is a local folder, a hub id or a bundled name, with open_clip_config.json, which says the preprocessing too.
     """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(
         self, *, path: str = "timm/vit_large_patch14_clip_224.openai", dtype: str = "float32", device: str = "auto"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -21,6 +22,8 @@ class Inception:
     weights in torch-fidelity's format; by default the file that torch.hub keeps under TORCH_HOME. They are never
     downloaded here: a missing or truncated file is a ValueError that shows the command.
     """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(self, path: str | None = None, device: str = "auto") -> None:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3

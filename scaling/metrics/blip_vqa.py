@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -37,6 +37,8 @@ class BlipVqa:
     the same for prompts like "a green bench and a blue bowl". A condition's metadata may give its own, as
     `noun_phrases`. At most 8 count, as in the benchmark.
     """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(
         self,

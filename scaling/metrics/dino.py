@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,8 @@ class DinoFeatures:
     `path` is a local folder in transformers' format or a hub id; the hub is asked only when the id is not in the cache,
     and HF_HUB_OFFLINE is respected. Images in [0, 1] are resized to `size` (bicubic, antialiased, as EDM2 does).
     """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(self, *, path: str = "facebook/dinov2-large", size: int = 224, device: str = "auto") -> None:
         from transformers import Dinov2Model

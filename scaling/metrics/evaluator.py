@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,8 @@ from scaling.protocols import Condition
 
 class Evaluator:
     """Gives `features` [n,32] (before any activation) and `logits` [n,10]; no verifier but the oracle shares it."""
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(self, *, path: str = "fashion_evaluator", device: str = "auto") -> None:
         self.network, self._identity = load_network(path, "ConvNeXt", device)

@@ -7,6 +7,7 @@ F F^T = C_r: the FID is then |m|^2 + tr C + tr C_r - 2 tr (C_z)^(1/2), and addin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -58,6 +59,7 @@ class FIDOracle:
     eigenvalues; a shortlist of as many as there are candidates is brute force. `reads` names the features.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     reference: str
     reads: str
     batch: int = 256

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -14,6 +14,8 @@ from scaling.protocols import Condition
 
 class InceptionFeatures:
     """Gives `features` [n, 2048] and `logits` [n, 1008] of the network that `scaling.loading.inception` describes."""
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(self, *, path: str | None = None, device: str = "auto") -> None:
         self.inception = Inception(path, device)

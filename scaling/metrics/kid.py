@@ -7,6 +7,7 @@ replicates from sums per group. With as many samples as reference rows it equals
 from __future__ import annotations
 
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +23,7 @@ class KID(RowsMetric):
     Unbiased at any number of samples. Time is n (n + m) d; `chunk` rows are in memory at a time.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"chunk"})
     higher_is_better = False
 
     def __init__(self, reference: str, reads: str, width: int | None = None, chunk: int = 2048) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +20,7 @@ from scaling.metrics.sets import RowsMetric
 
 
 class _Manifold(RowsMetric):
+    execution_only: ClassVar[frozenset[str]] = frozenset({"chunk"})
     higher_is_better = True
 
     def __init__(self, reference: str, reads: str, width: int | None = None, k: int = 3, chunk: int = 1024) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -49,6 +49,8 @@ class ShapesJudge:
 
 class ShapesFeatures:
     """Gives `features` [n,48], the normalized image embedding of the shapes' CLIP, for FID, precision and recall."""
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(self, *, path: str = "shapes_clip", device: str = "auto") -> None:
         self.encoder = OpenClip(path=path, device=device)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -92,6 +92,8 @@ class DiT:
     `dtype` is that of weights and activations inside the network: what comes out is float32. The file's header
     names the parametrization; velocity needs a straight path (`Flow`), which is the default.
     """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(
         self,

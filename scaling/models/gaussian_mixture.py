@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,7 @@ class GaussianMixture:
     a condition without one, a prompt for instance, means all of them. Latents have `latent_shape` (default: (d,)).
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     forwards_per_call = 1
     guidance_scale = 1.0
 

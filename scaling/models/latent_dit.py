@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -33,6 +33,7 @@ class LatentDiT(ClassLatents):
     diffusers, 3 is the authors' code. `vae` replaces the folder's own. Weights are in `dtype`, all else fp32.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     predicts = "eps"
     schedule: VariancePreserving
 

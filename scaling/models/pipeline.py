@@ -9,7 +9,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -35,6 +35,7 @@ class Pipeline(PipelineBase):
     the pipeline's own call (`check=false` leaves that out).
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"chunk", "prompt_cache", "device"})
     chunk: int | None = None
     check: bool = True
 

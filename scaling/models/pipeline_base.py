@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -35,6 +35,7 @@ class PipelineBase:
     configuration of either. `options` are further arguments of the call.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"prompt_cache", "device"})
     path: str
     guidance_scale: Any = None  # a number, once it is loaded
     negative_prompt: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -51,6 +51,8 @@ class Shapes:
     `path` is the bundled name or a file of this package's format; `guidance_scale` 1 means no guidance, else the empty
     prompt is run beside (Ho & Salimans); `dtype` is that of weights and activations inside the network.
     """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(
         self, *, path: str = "shapes", guidance_scale: float = 1.0, dtype: str = "float32", device: str = "auto"

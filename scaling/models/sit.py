@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -51,6 +51,7 @@ class SiT(ClassLatents):
     `guided_channels` of the latent, as the authors' code does. Weights and activations are in `dtype`, all else fp32.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     predicts = "velocity"
 
     def __init__(

@@ -39,6 +39,7 @@ class TextToImage(ABC):
     for the network's transformer blocks. All else is float32.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"chunk", "offload", "prompt_cache", "device"})
     path: str
     network_path: str | None = None
     variant: str | None = None

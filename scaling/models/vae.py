@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,8 @@ class VAE:
     megapixels). `slicing` and `tiling` are diffusers' ways to save memory; tiles blend at their seams, so tiling
     changes large images a little.
     """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"chunk", "slicing", "device"})
 
     def __init__(
         self,

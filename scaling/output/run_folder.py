@@ -29,12 +29,27 @@ PACKAGES = (
     "wandb",
     "numpy",
 )
+ROOM = 160  # characters of a folder's name but for the digest; file systems take 255
 
 
-def slug(text: str) -> str:
-    """Readable in a path: letters, digits and a few signs, at most 80 characters."""
-    plain = re.sub(r"\[([^\]]*)\]", lambda m: m[1].replace(",", "-"), text)
-    return re.sub(r"[^A-Za-z0-9_.=,-]+", "_", plain).strip("_")[:80]
+def slug(overrides: Sequence[str]) -> str:
+    """Overrides as a part of a path that no shell needs quoted: `candidates-4__search-random`.
+
+    Letters, digits, `_`, `.` and `-`, at most `ROOM` characters. Where they do not fit the longest are cut to equal
+    lengths, at their fronts: short ones, as the budget and the seed, stay whole.
+    """
+    words = [word for line in overrides if (word := _word(line))]
+    share = ROOM
+    while words and sum(min(len(word), share) + 2 for word in words) - 2 > ROOM and share > 1:
+        share -= 1
+    return "__".join(word[-share:].lstrip("-_.") for word in words)[:ROOM]
+
+
+def _word(override: str) -> str:
+    """The last part of the key with its value: `budget.candidates=[1,2]` is `candidates-1-2`."""
+    key, _, value = override.partition("=")
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", value.strip("[]{}() '\""))
+    return f"{re.sub(r'[^A-Za-z0-9_]+', '', re.split(r'[.@]', key)[-1])}-{plain}".strip("-")
 
 
 def environment(device: torch.device, identities: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ class Classifier:
         device: auto, or torch's name of one.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
     probe: float | None = None
     kind: ClassVar[str] = "PlainCNN"

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -27,6 +27,7 @@ class ClipZeroShot:
     are computed once and kept under `cache` (XDG_CACHE_HOME, ~/.cache), by the hash of all that decides them.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"cache"})
     differentiable = True
     probe: float | None = None
 

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,7 @@ class Command:
     where it fails, runs over `timeout` seconds, or prints anything but one finite number for each image.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"timeout"})
     differentiable = False
     probe: float | None = None
 

@@ -8,7 +8,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import httpx
@@ -52,6 +52,10 @@ class Endpoint:
     Raises:
         ValueError: for a URL, a key or a set of options that cannot work.
     """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset(
+        {"store", "key_env", "prices", "cap", "image_tokens", "retries", "backoff", "timeout", "workers"}
+    )
 
     def __init__(
         self,

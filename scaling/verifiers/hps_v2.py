@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -22,6 +24,8 @@ class HPSv2(PromptCosine):
         architecture: open_clip's name of the network.
         device: auto, or torch's name of one.
     """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(
         self,

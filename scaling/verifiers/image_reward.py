@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -42,6 +42,7 @@ class ImageReward:
     `path` is the authors' `ImageReward.pt`, whose shapes say the sizes; `tokenizer` is bert-base-uncased.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
     probe: float | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -19,6 +19,7 @@ class InceptionProbability:
     `log_odds` scores by log p - log(1 - p) instead, which picks the same winner and does not saturate at 1.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = False
     probe: float | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,8 @@ FILES = ("config.json", "*.json", "model*.safetensors")
 
 class LocalVLM:
     """Any `AutoModelForImageTextToText` with a chat template (Qwen2.5-VL, LLaVA, SmolVLM, ...); answers are greedy."""
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(
         self, *, path: str = "Qwen/Qwen2.5-VL-7B-Instruct", dtype: str = "bfloat16", device: str = "auto"

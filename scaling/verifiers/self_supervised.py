@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -62,6 +62,8 @@ class SelfSupervised(_Decided):
         probe: the noise level, between 0 and 1.
         device: auto, or torch's name of one.
     """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(self, *, path: str = "fashion_encoder", probe: float = 0.4, device: str = "auto") -> None:
         self.network, identity = load_network(path, "PatchMixer", device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -32,6 +32,7 @@ class ShapesAesthetic:
     `path` is the head's weights file; they belong to the CLIP whose folder is `clip`, by default the bundled one.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
     probe: float | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ class ShapesClip:
     `path` is a folder in open_clip's format, by default the bundled one. A prompt is encoded once.
     """
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
     probe: float | None = None
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import pytest
 
-from scaling.config.build import build, deciding, run_name
+from scaling.config.build import _execution_only, build, deciding, run_name
 from scaling.config.compose import grid
+from scaling.output.run_folder import ROOM, slug
+from scaling.verifiers.endpoint import Endpoint
 
 
 def name(*overrides: str) -> str:
@@ -56,3 +61,27 @@ def test_others_parts_keep_all_their_words() -> None:
 def test_equal_nodes_are_one_object_wherever_they_stand() -> None:
     node = {"_target_": "scaling.verifiers.control.Control", "seed": 5}
     assert build("verifier", node) is build("scorers.control", node)
+
+
+def test_a_class_says_what_decides_nothing_and_digests_stay_as_they_were() -> None:
+    assert "cap" in Endpoint.execution_only and "model" not in Endpoint.execution_only
+    ((config, _),) = grid(["model=gaussian_mixture", "verifier=control"])
+    here = {**config, "model": {**config["model"], "device": "cuda:3"}}
+    assert deciding(here) == deciding(config)
+    assert _execution_only("scaling.verifiers.nowhere.Judge") == _execution_only("scaling") == frozenset()
+
+
+def test_a_folder_is_called_by_what_varies_and_needs_no_quotes() -> None:
+    long = "conditions.names=[" + ",".join(f"a very long class {k}" for k in range(40)) + "]"
+    for count in (1, 16):
+        called = slug([long, "verifier@scorers.other=control", f"budget.candidates=[{count},32]", "seed=-1"])
+        assert f"__other-control__candidates-{count}-32__seed--1" in called
+        assert len(called) <= ROOM and shlex.quote(called) == called
+
+
+def test_a_folder_under_a_former_name_is_still_the_runs(tmp_path: Path) -> None:
+    now = name(f"output_dir={tmp_path}", "study=one")
+    former = tmp_path / "one" / f"model=flux_dev,budget-{now.rpartition('-')[2]}"
+    former.mkdir(parents=True)
+    assert name(f"output_dir={tmp_path}", "study=one") == former.name
+    assert name(f"output_dir={tmp_path}", "study=one", "seed=7") not in (now, former.name)
