@@ -95,12 +95,12 @@ def draw_panel(panel: Any, lines: Sequence[Line], axis: str) -> None:
 
 def log_axis(panel: Any, values: Sequence[float]) -> None:
     """A log axis whose few ticks are plain numbers, one at either end of the data."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, LogLocator, NullFormatter
 
     panel.set_xscale("log")
     low, high = min(values, default=1), max(values, default=1)
     wide = high / max(low, 1e-12) > 30
-    locator = LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 5.0), numticks=9)
+    locator: Locator = LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 5.0), numticks=9)
     if high > low > 0:
         gap = max(high / low, 2.0) ** 0.16  # room for a number between two ticks
         inner = [tick for tick in locator.tick_values(low, high) if low * gap < tick < high / gap]
