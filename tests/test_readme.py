@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -31,15 +32,15 @@ def test_a_search_of_ones_own_runs_from_a_file_outside_the_package(tmp_path: Pat
     (code,) = (block for block in BLOCKS if block.startswith("# my_search.py"))
     (tmp_path / "my_search.py").write_text(code)
     (line,) = re.findall(r"^ +PYTHONPATH=\. (scaling .*my_search.*)$", README, re.MULTILINE)
-    run(["-m", *shlex.split(line), *SMALL], tmp_path, PYTHONPATH=".")
+    run(
+        ["-m", *shlex.split(line), *SMALL],
+        tmp_path,
+        PYTHONPATH=os.pathsep.join([".", os.environ.get("PYTHONPATH", "")]),
+    )
     (curve,) = tmp_path.glob("outputs/*/*/curve.csv")
-    assert [row.split(",")[6] for row in curve.read_text().splitlines()[1:]] == [
-        "10.0",
-        "20.0",
-        "40.0",
-        "80.0",
-        "160.0",
-    ]
+    rows = list(csv.DictReader(curve.read_text().splitlines()))
+    assert [float(row["search_nfe"]) for row in rows] == [10, 20, 40, 80, 160]
+    assert {row["search"] for row in rows} == {"Halfway"}
 
 
 def test_the_study_from_python_prints_its_curve(tmp_path: Path) -> None:
