@@ -76,6 +76,8 @@ def _unpickled(file: Path) -> Any:
         with torch.serialization.safe_globals(known):
             return torch.load(file, map_location="cpu", weights_only=True, mmap=head.startswith(b"PK"))
     except pickle.UnpicklingError as error:
+        if not head.startswith((b"PK", b"\x80")):  # neither torch's archive nor a pickle
+            raise ValueError(f"cannot read the weights in {file}: it is no checkpoint of torch") from None
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"a {named[1]}" if named else "objects"
         raise ValueError(
