@@ -1,6 +1,7 @@
 """What all tests share: few threads, so that results and times depend less on the machine."""
 
 import os
+import signal
 
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -8,3 +9,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 
 torch.set_num_threads(2)
+
+# A shell in the background and nohup let their children ignore these; the tests are started as from a terminal.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
