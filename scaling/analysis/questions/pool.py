@@ -149,6 +149,12 @@ def _pool(table: pa.Table, where: str) -> Pool:
     found = [name for name in table.column_names if name not in names(Candidate)]
     if not table.num_rows or not found:
         raise ValueError(f"{where} holds no scored candidate")
+    candidates = table.num_rows
+    numbers = [name for name in found if _is_number(table.schema.field(name).type)]
+    for name in numbers:  # an image that a judge could not score is no candidate
+        table = table.filter(~np.isnan(table[name].to_numpy(zero_copy_only=False).astype(np.float64)))
+    if not table.num_rows:
+        raise ValueError(f"{where} holds no candidate with all of {', '.join(numbers)}")
     conditions = np.unique(table["condition"].to_numpy(zero_copy_only=False), return_inverse=True)[1]
     counts = np.bincount(conditions)
     size = int(counts.min())
@@ -158,7 +164,7 @@ def _pool(table: pa.Table, where: str) -> Pool:
     features: dict[str, Array] = {}
     for column_name in found:
         name, kind = column_name.removeprefix(SEARCH), table.schema.field(column_name).type
-        if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        if _is_number(kind):
             column: Any = table[column_name].to_numpy(zero_copy_only=False).astype(np.float64)
             scores[name] = column[kept].reshape(len(counts), size)
         elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
@@ -166,4 +172,10 @@ def _pool(table: pa.Table, where: str) -> Pool:
             features[name] = column[kept].reshape(len(counts), size, -1).astype(np.float64)
     if not scores:
         raise ValueError(f"{where} has no column of numbers that could be a score")
-    return Pool(scores, features, int((~kept).sum()))
+    return Pool(scores, features, candidates - int(kept.sum()))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scaling.cli.study.exports import add_commands as add_exports
 from scaling.cli.study.runs import add_commands as add_runs
+from scaling.cli.study.scores import add_commands as add_scores
 
 OUTPUTS = Path("outputs")
 
@@ -148,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--new-id", action="store_true", help="publish as new runs, beside those published before")
     add_runs(add)
     add_exports(add)
+    add_scores(add)
     return parser
 
 

@@ -1,0 +1,231 @@
+"""Scores images that exist, by any verifiers, into a table that best of n is read off; what is there is not redone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scaling.identity import digest_of
+from scaling.journal.stream import write_atomically
+from scaling.protocols import Verifier
+from scaling.tools.image_files import ImageFile
+
+EVERY = 30.0  # seconds between two writings of the table
+IDENTITIES = b"scaling.verifiers"  # where in the parquet file's metadata the verifiers' digests are
+Key = tuple[str, str]  # the condition's key and the digest of the image's file
+Scores = dict[str, dict[Key, float]]  # by the verifier's column
+Identities = dict[str, str]  # the verifiers' digests by their column
+
+
+@dataclass
+class Scoring:
+    """What came of it: how many scores were computed, how many were there, and a line for each image without one."""
+
+    computed: int = 0
+    known: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def score(
+    images: Sequence[ImageFile],
+    verifiers: Mapping[str, Verifier],
+    out: Path,
+    batch_size: int = 16,
+    device: torch.device | str = "cpu",
+    tell: Callable[[str], None] = print,
+) -> Scoring:
+    """Scores every image by every verifier and writes `condition, candidate, path, digest` and a column for each.
+
+    A score that `out` holds already, of an image of the same bytes and condition by a verifier of the same identity,
+    is kept. Columns of other verifiers stay. The table is written twice a minute, so that a stopped command goes on.
+
+    Args:
+        images: what to score.
+        verifiers: by the name of their column.
+        out: a parquet file, there or not.
+        batch_size: images of one size that are judged together.
+        device: where the images lie, float32 in [0, 1].
+        tell: takes a line for each image that cannot be read or judged; it has no score, the others do.
+
+    Raises:
+        ValueError: where a verifier judges none of the first batch, and where `out` is something else.
+    """
+    done = Scoring()
+    identities = {name: digest_of(verifier) for name, verifier in verifiers.items()}
+    kept, before = _read(out)
+    for name, identity in identities.items():
+        if before.get(name, identity) != identity:
+            tell(f"{name} is another one than in {out}: all images are scored anew by it")
+            del kept[name]
+    keys = {image.path: _key(image) for image in images if image.path.is_file()}
+    table = _Table(out, images, keys, kept, {**before, **identities})
+    for image in images:
+        if image.path not in keys:
+            _fail(done, f"{image.path} is not there", tell)
+    for name, verifier in verifiers.items():
+        known = kept.setdefault(name, {})
+        wanted = {key: image for image in images if (key := keys.get(image.path)) and key not in known}
+        done.known += len(keys) - len(wanted)
+        for batch in _batches(wanted, batch_size, device, lambda line: _fail(done, line, tell)):
+            found = _judged(verifier, batch, must=not done.computed, fail=lambda line: _fail(done, line, tell))
+            known |= found
+            done.computed += len(found)
+            table.write_now_and_then()
+    table.write()
+    return done
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Images of one size, ready to be judged."""
+
+    keys: tuple[Key, ...]
+    images: tuple[ImageFile, ...]
+    pixels: Float[Tensor, "n 3 h w"]
+
+
+def _batches(
+    wanted: Mapping[Key, ImageFile], size: int, device: torch.device | str, fail: Callable[[str], None]
+) -> Iterator[_Batch]:
+    """Full batches as they come, by size of image, and what is left of each in the end."""
+    waiting: dict[tuple[int, ...], list[tuple[Key, ImageFile, Tensor]]] = {}
+    for key, image in wanted.items():
+        try:
+            pixels = read_image(image.path)
+        except (OSError, ValueError, SyntaxError) as error:  # Pillow raises these for what is damaged
+            fail(f"{image.path} cannot be read: {' '.join(str(error).split())}")
+            continue
+        rows = waiting.setdefault(tuple(pixels.shape), [])
+        rows.append((key, image, pixels))
+        if len(rows) == size:
+            yield _batch(waiting.pop(tuple(pixels.shape)), device)
+    for rows in waiting.values():
+        yield _batch(rows, device)
+
+
+def _batch(rows: list[tuple[Key, ImageFile, Tensor]], device: torch.device | str) -> _Batch:
+    keys, images, pixels = zip(*rows, strict=True)
+    return _Batch(keys, images, torch.stack(pixels).to(device))
+
+
+def read_image(path: Path) -> Float[Tensor, "3 h w"]:
+    """A picture as float32 in [0, 1], upright, its transparency dropped."""
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as picture:
+        if picture.mode.startswith(("I", "F")):
+            raise ValueError(f"it has {picture.mode} pixels, and 8 bits a channel are needed")
+        pixels = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"), dtype=np.float32)
+    return torch.from_numpy(pixels / 255).permute(2, 0, 1)
+
+
+def _judged(verifier: Verifier, batch: _Batch, must: bool, fail: Callable[[str], None]) -> dict[Key, float]:
+    """The scores of a batch; where it fails, one by one, so that one image costs no other its score.
+
+    If `must`, one of them has to succeed: else the verifier itself is wrong, which a ValueError says.
+    """
+    try:
+        return dict(zip(batch.keys, _scores(verifier, batch), strict=True))
+    except ValueError as error:
+        first = error
+    found: dict[Key, float] = {}
+    lines: list[str] = []
+    for place in range(len(batch.keys)):
+        one = _Batch((batch.keys[place],), (batch.images[place],), batch.pixels[place : place + 1])
+        try:
+            found[one.keys[0]] = _scores(verifier, one)[0]
+        except ValueError as error:
+            lines.append(f"{one.images[0].path} has no score: {' '.join(str(error).split())}")
+    if must and not found:
+        raise first
+    for line in lines:
+        fail(line)
+    return found
+
+
+@torch.no_grad()
+def _scores(verifier: Verifier, batch: _Batch) -> list[float]:
+    values = verifier(batch.pixels, [image.condition for image in batch.images])
+    if not bool(values.isfinite().all()):
+        raise ValueError("the verifier returned a score that is not a finite number")
+    return [float(value) for value in values]
+
+
+def _fail(done: Scoring, line: str, tell: Callable[[str], None]) -> None:
+    done.failures.append(line)
+    tell(line)
+
+
+def _key(image: ImageFile) -> Key:
+    return image.condition.key, hashlib.blake2b(image.path.read_bytes(), digest_size=8).hexdigest()
+
+
+class _Table:
+    """The parquet file: a row for each image that has a score, as it stands by now."""
+
+    def __init__(
+        self,
+        out: Path,
+        images: Sequence[ImageFile],
+        keys: Mapping[Path, Key],
+        scores: Scores,
+        identities: dict[str, str],
+    ) -> None:
+        self._out, self._scores, self._identities = out, scores, identities
+        self._rows = [(image, keys[image.path]) for image in images if image.path in keys]
+        self._written = time.monotonic()
+
+    def write_now_and_then(self) -> None:
+        if time.monotonic() - self._written > EVERY:
+            self.write()
+
+    def write(self) -> None:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        rows = [(image, key) for image, key in self._rows if any(key in known for known in self._scores.values())]
+        columns = {
+            "condition": pa.array([image.name for image, _ in rows], pa.string()),
+            "condition_key": pa.array([key[0] for _, key in rows], pa.string()),
+            "candidate": pa.array([image.candidate for image, _ in rows], pa.int64()),
+            "path": pa.array([str(image.path) for image, _ in rows], pa.string()),
+            "digest": pa.array([key[1] for _, key in rows], pa.string()),
+        }
+        for name, known in self._scores.items():
+            columns[name] = pa.array([known.get(key) for _, key in rows], pa.float64())
+        table = pa.table(columns).replace_schema_metadata({IDENTITIES: json.dumps(self._identities)})
+        sink = pa.BufferOutputStream()
+        parquet.write_table(table, sink)
+        write_atomically(self._out, sink.getvalue().to_pybytes())
+        self._written = time.monotonic()
+
+
+def _read(out: Path) -> tuple[Scores, Identities]:
+    """The scores that an earlier command left, and the digests of the verifiers that gave them."""
+    if out.suffix != ".parquet":
+        raise ValueError(f"--out {out}: scores are written as parquet, e.g. scores.parquet")
+    if not out.exists():
+        return {}, {}
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(out)
+        identities: Identities = json.loads((table.schema.metadata or {})[IDENTITIES])
+    except (pa.ArrowInvalid, KeyError):
+        raise ValueError(f"{out} is there and not written by scaling-study score; name another file") from None
+    keys = list(zip(table["condition_key"].to_pylist(), table["digest"].to_pylist(), strict=True))
+    scores: Scores = {}
+    for name in identities:
+        rows = zip(keys, table[name].to_pylist(), strict=True)
+        scores[name] = {key: value for key, value in rows if value is not None}
+    return scores, identities
