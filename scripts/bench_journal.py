@@ -90,9 +90,10 @@ def write(study: Any) -> None:
     """The stream that the study would leave behind, batch by batch, with drawn scores and samples."""
     from scaling.journal.lease import Leases
     from scaling.journal.stream import Stream, blocks_of, digest
+    from scaling.runner.identities import stream_identity
 
     (fitted,) = study.searches()
-    stream = Stream(study.output_dir / "journal", study.identity(fitted.search, BATCH), study.block_size)
+    stream = Stream(study.output_dir / "journal", stream_identity(study, fitted.search, BATCH), study.block_size)
     score = f"score/{digest(study.verifier.identity())}"
     draws = np.random.default_rng(0)
     for number, conditions in blocks_of(study.conditions, study.block_size):

@@ -15,6 +15,7 @@ from scaling.budget import Budget
 from scaling.engine.batch_size import measure
 from scaling.journal.stream import Stream
 from scaling.models.packing import pack
+from scaling.runner.identities import stream_identity
 from scaling.runner.study import Study
 from scaling.search.random import Random
 from scaling.shapes.phrases import phrases
@@ -128,7 +129,9 @@ def shapes_loop(study: Study, made: Made) -> Took:
 def images_of(study: Study, place: int, candidate: int) -> torch.Tensor:
     """The image of a candidate, from the latents that the journal holds."""
     assert study.batch_size is not None
-    stream = Stream(study.output_dir / "journal", study.identity(study.search, study.batch_size), study.block_size)
+    stream = Stream(
+        study.output_dir / "journal", stream_identity(study, study.search, study.batch_size), study.block_size
+    )
     block = stream.block(0, list(study.conditions))
     latents = torch.from_numpy(block.get("latents", np.array([[place, candidate]])))
     return study.denoiser.decode(latents.to(study.denoiser.device))[0].cpu()

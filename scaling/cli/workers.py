@@ -28,7 +28,7 @@ def run_workers(config: Mapping[str, Any], overrides: list[str], folder: Path) -
 
     A ValueError says why none of them could end the run.
     """
-    from scaling.runner.run import is_done
+    from scaling.output.run_folder import is_done
 
     count = config["workers"]
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:

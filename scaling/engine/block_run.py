@@ -8,33 +8,33 @@ from functools import cached_property
 
 from scaling.engine.batches import Batches, EncodedBlock
 from scaling.engine.episode import AnswerColumns, Episode
+from scaling.engine.ladder import FittedSearch
 from scaling.engine.requests import Request
 from scaling.engine.retention import Retention
 from scaling.journal.block import Block
 from scaling.noise import NoiseSpace
-from scaling.protocols import Condition, Search, SearchTraits
+from scaling.protocols import Condition, SearchTraits
 
 
 @dataclass(frozen=True)
 class BlockRun:
     """Knows neither folders nor leases: `table` is where answers are read and written."""
 
-    search: Search
+    fitted: FittedSearch
     spaces: Sequence[NoiseSpace]  # one a condition
     table: Block
     batches: Batches
     encoded: EncodedBlock
     guide: str  # name of the verifier that guides
-    nfe: int  # that the search may spend on a condition
     retention: Retention
 
     @property
     def conditions(self) -> Sequence[Condition]:
         return self.encoded.conditions
 
-    @cached_property
+    @property
     def traits(self) -> SearchTraits:
-        return SearchTraits.of(self.search)
+        return self.fitted.traits
 
     @cached_property
     def columns(self) -> AnswerColumns:
@@ -44,7 +44,7 @@ class BlockRun:
     def episode(self, index: int) -> Episode:
         """The search on the condition at this place of the block, from its beginning."""
         name = f"condition {self.encoded.first + index}"
-        return Episode(self.search, self.spaces[index], self.table, self.columns, index, self.nfe, name)
+        return Episode(self.fitted.search, self.spaces[index], self.table, self.columns, index, self.fitted.nfe, name)
 
     def replay(self, keys: Iterable[Sequence[int]]) -> list[Request]:
         """Requests for some candidates (condition, candidate) again, made from their seeds."""

@@ -36,7 +36,7 @@ class FinalSamples:
 
 def final_samples(run: BlockRun, keys: Keys, final_nfe: int) -> FinalSamples:
     """Computes what the journal lacks of some winners, and reads the rest."""
-    reuses = not solves_again(run.search, run.spaces[0].nfes_per_iter, final_nfe)
+    reuses = not solves_again(run.traits, run.spaces[0].nfes_per_iter, final_nfe)
     prefix = "" if reuses else f"final{final_nfe}/"
     cost = _solve_missing(run, keys, prefix, final_nfe)
     cost += _score_missing(run, keys, prefix)

@@ -1,10 +1,11 @@
-"""From a budget's rungs to the searches that climb them: one for all rungs, or for each the largest that fits."""
+"""From a budget's rungs to the searches that reach them: one for all rungs, or for each the largest that fits."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from scaling.budget import Budget
@@ -31,8 +32,16 @@ class FittedSearch:
 
     @property
     def nfe(self) -> int:
-        """Search NFE of the highest rung."""
+        """Search NFE of the highest rung, which the search may spend on a condition."""
         return max(rung.nfe for rung in self.rungs)
+
+    @cached_property
+    def traits(self) -> SearchTraits:
+        return SearchTraits.of(self.search)
+
+    def up_to(self, rungs: int) -> FittedSearch:
+        """The same with those of its rungs that are among the first of the ladder."""
+        return FittedSearch(self.search, tuple(rung for rung in self.rungs if rung.index < rungs))
 
 
 def fit(search: Search, budget: Budget, space: NoiseSpace) -> list[FittedSearch]:
@@ -63,20 +72,14 @@ def fit(search: Search, budget: Budget, space: NoiseSpace) -> list[FittedSearch]
     return [FittedSearch(_sized(search, parameter, size), tuple(own)) for size, own in by_size.items()]
 
 
-def solves_again(search: Search, nfes_per_iter: int, final_nfe: int) -> bool:
+def solves_again(traits: SearchTraits, nfes_per_iter: int, final_nfe: int) -> bool:
     """Whether winners get a solve of their own; else the search's own samples are final."""
-    return final_nfe != nfes_per_iter and SearchTraits.of(search).resolve_winner
+    return final_nfe != nfes_per_iter and traits.resolve_winner
 
 
 def rungs_of(searches: Sequence[FittedSearch]) -> list[Rung]:
     """All rungs, rising."""
     return sorted(rung for fitted in searches for rung in fitted.rungs)
-
-
-def tops(searches: Sequence[FittedSearch], order: str) -> list[int]:
-    """How many rungs are climbed, time after time: all at once, or (`budget`) one more each time."""
-    count = len(rungs_of(searches))
-    return list(range(1, count + 1)) if order == "budget" else [count]
 
 
 def _sized(search: Any, parameter: str, size: int) -> Any:

@@ -89,7 +89,7 @@ def incomplete(run: BlockRun) -> list[int]:
     """
     table = run.table
     spent, scored, ends = table.dense("spent"), table.dense("scored", 0) > 0, table.dense("next")
-    inside = spent <= run.nfe
+    inside = spent <= run.fitted.nfe
     present = ~np.isnan(spent)
     last = np.where(present, np.arange(1, spent.shape[1] + 1), 0).max(axis=1, initial=0)
     lacking = present.sum(axis=1) < last
@@ -98,7 +98,7 @@ def incomplete(run: BlockRun) -> list[int]:
     rows = inside.sum(axis=1)
     ends = np.pad(ends, ((0, 0), (0, 1)), constant_values=np.nan)[np.arange(len(rows)), rows]
     total = np.where(inside, spent, 0).max(axis=1, initial=0)
-    over = (spent > run.nfe).any(axis=1) | (ends < 0) | (total + ends > run.nfe)
+    over = (spent > run.fitted.nfe).any(axis=1) | (ends < 0) | (total + ends > run.fitted.nfe)
     return np.flatnonzero(lacking | ~over).tolist()
 
 
@@ -122,7 +122,7 @@ def _charge(request: Request) -> Charge:
 
 def _score_kept(run: BlockRun) -> Iterator[Answers]:
     table, batches = run.table, run.batches
-    candidates = np.argwhere(clean(run, run.nfe))
+    candidates = np.argwhere(clean(run, run.fitted.nfe))
     for name, verifier in batches.scorers.items():
         column = batches.score_columns[name]
         keys = candidates[~table.has(column, candidates) & table.has("latents", candidates)]

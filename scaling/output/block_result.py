@@ -16,18 +16,20 @@ from scaling.journal.stream import write_atomically
 from scaling.protocols import PerSample
 
 COSTS = ("nfe", "forwards", "backwards", "decodes", "verifier_calls")  # of a condition, as if it were alone
-Part = dict[str, np.ndarray]
+BlockResult = dict[str, np.ndarray]
 
 
-def collect(run: BlockRun, finals: FinalSamples, rungs: Sequence[Winners], per_sample: Mapping[str, PerSample]) -> Part:
-    """One search's share of a block's part.
+def collect(
+    run: BlockRun, finals: FinalSamples, rungs: Sequence[Winners], per_sample: Mapping[str, PerSample]
+) -> BlockResult:
+    """What one search adds to a block's result.
 
     Per rung and condition ("rung/..."): the rung's index, the condition's, candidate, score, candidates, costs, and
     `slot`, the place of its final sample among the distinct ones. Per distinct sample: "value/<name>" and
     "features/<extractor>.<output>".
     """
     per_call = run.batches.denoiser.forwards_per_call
-    parts: list[Part] = []
+    parts: list[BlockResult] = []
     for winners in rungs:
         slots, count = finals.slots(winners.keys), len(winners.keys)
         final_nfe = finals.nfe[slots]
@@ -62,22 +64,44 @@ def _label(run: BlockRun, condition_index: int) -> int:
     return -1 if label is None else label
 
 
-def join(parts: Sequence[Part]) -> Part:
-    """The stages of a block as one part; slots count on."""
+def join(parts: Sequence[BlockResult]) -> BlockResult:
+    """The results of a block's searches as one; slots count on."""
     offset = 0
-    moved: list[Part] = []
+    moved: list[BlockResult] = []
     for part in parts:
         moved.append({**part, "rung/slot": part["rung/slot"] + offset})
         offset += len(part["label"])
     return {name: np.concatenate([part[name] for part in moved]) for name in moved[0]}
 
 
-def save(path: Path, part: Part) -> None:
+def save(path: Path, part: BlockResult) -> None:
     out = BytesIO()
     np.savez(out, **part)  # type: ignore[arg-type]
     write_atomically(path, out.getvalue())
 
 
-def load(path: Path, names: Sequence[str] | None = None) -> Part:
+def load(path: Path, names: Sequence[str] | None = None) -> BlockResult:
     with np.load(path) as file:
         return {name: file[name] for name in (names or file.files)}
+
+
+def holds(path: Path, flag: str) -> bool:
+    """Whether a block's file has this flag set."""
+    with np.load(path) as file:
+        return flag in file.files and bool(file[flag])
+
+
+def rungs_in(path: Path) -> int:
+    """For how many rungs of the ladder a block's file answers; 0 where there is none."""
+    if not path.exists():
+        return 0
+    return 1 + int(load(path, ["rung/index"])["rung/index"].max())
+
+
+def mean_score(path: Path) -> float:
+    """Of the incumbents at the last rung; NaN where the file is not about winners."""
+    with np.load(path) as file:
+        if "rung/score" not in file.files:
+            return float("nan")
+        index = file["rung/index"]
+        return float(file["rung/score"][index == index.max()].mean())

@@ -86,6 +86,17 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
+def is_done(folder: Path) -> bool:
+    """Whether a run's folder is complete."""
+    return bool(account(folder).get("done"))
+
+
+def account(folder: Path) -> dict[str, Any]:
+    """What the folder says of the last curve that was written: nothing before the first."""
+    path = folder / "cost.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(value, indent=1).encode())
 

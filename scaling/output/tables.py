@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from scaling.engine.block_run import BlockRun
 from scaling.journal.stream import blocks_of, write_atomically
 from scaling.output.block_result import COSTS, load
 from scaling.protocols import Conditions, Metric
-from scaling.schema import SEARCH, Point, Replicate, Winner, names
+from scaling.schema import SEARCH, Candidate, Point, Replicate, Winner, names
 from scaling.statistics import jackknife_interval, mean_interval
 
 CHUNK = 1024  # rows that a metric is given at a time
@@ -157,6 +158,25 @@ def write_winners(
     assert writer is not None
     writer.close()
     part_path.replace(path)
+
+
+def write_candidates(folder: Path, number: int, run: BlockRun) -> None:
+    """Writes one row a candidate of a block within the search's budget, with every score that the run asks for.
+
+    A search that is sized anew for a rung has a file for each.
+    """
+    block, first = run.table, run.encoded.first
+    keys = np.argwhere(block.dense("spent") <= run.fitted.nfe)  # NaN where there is none
+    in_journal = {"parent": "parent", "round": "round", "spent_nfe": "spent", "t": "t", "cosine": "cosine"}
+    values = {name: block.dense(column)[keys[:, 0], keys[:, 1]] for name, column in in_journal.items()}
+    whole = {name: block.get(in_journal[name], keys).astype(np.int64) for name in ("parent", "round", "spent_nfe")}
+    columns = {"condition": first + keys[:, 0], "candidate": keys[:, 1], **values, **whole}
+    scores = {
+        SEARCH + name: block.dense(column)[keys[:, 0], keys[:, 1]] for name, column in run.batches.score_columns.items()
+    }
+    rung = "" if run.traits.size_parameter is None else f"{run.fitted.rungs[0].nfe}-"
+    path = folder / "candidates" / f"part-{rung}{number:05d}.parquet"
+    write_parquet(path, {**{name: columns[name] for name in names(Candidate)}, **scores})
 
 
 def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from scaling.budget import Budget
 from scaling.journal.stream import digest
 from scaling.protocols import Condition, Conditions
+from scaling.runner.identities import UNMEASURED, run_identities, stream_identity
 from scaling.runner.study import Study
 from scaling.search.random import Random
 
@@ -35,19 +35,17 @@ class First:
         return self.conditions.identity()
 
 
-def calibrate(study: Study, run: Callable[[Study], Path]) -> None:
-    """Measures the point without search and compares it; a ValueError says what is off and what to check."""
+def gate_of(study: Study) -> Study | None:
+    """The run without search that a study's calibration asks for; None where nothing is known of it."""
     calibration = study.calibration
-    if calibration is None:
-        return
-    expected = calibration.expected(study.denoiser.guidance_scale)
-    if not expected:
-        if study.progress:
-            scale = study.denoiser.guidance_scale
-            print(f"not calibrated: no value is known at guidance scale {scale:g}", file=sys.stderr, flush=True)
-        return
-    plain = without_search(study)
-    folder = run(plain)
+    known = calibration is not None and calibration.expected(study.denoiser.guidance_scale)
+    return without_search(study) if known else None
+
+
+def check_gate(study: Study, plain: Study, folder: Path) -> None:
+    """Compares the point without search, measured in `folder`; a ValueError says what is off and what to check."""
+    assert study.calibration is not None
+    expected = study.calibration.expected(study.denoiser.guidance_scale)
     measured = _values(folder / "curve.csv")
     if missing := [name for name in expected if name not in measured]:
         raise ValueError(f"calibration: {missing[0]} needs more conditions than {len(plain.conditions)}")
@@ -78,7 +76,9 @@ def without_search(study: Study) -> Study:
         study="calibration",
         samples=0,
     )
-    return dataclasses.replace(plain, run=digest(plain.identities(study.batch_size or 0)))
+    batch_size = study.batch_size or UNMEASURED
+    searches = [(fitted, stream_identity(plain, fitted.search, batch_size)) for fitted in plain.searches()]
+    return dataclasses.replace(plain, run=digest(run_identities(plain, searches, judges=False)))
 
 
 def _values(curve: Path) -> dict[str, float]:

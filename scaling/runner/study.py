@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from scaling.budget import Budget
 from scaling.engine.batch_size import BLOCK
 from scaling.engine.ladder import ORDERS, FittedSearch, fit
 from scaling.engine.retention import Retention
-from scaling.identity import digest_of, identity_of
 from scaling.noise import NoiseSpace
 from scaling.protocols import (
     Condition,
@@ -28,8 +26,6 @@ from scaling.protocols import (
 )
 from scaling.runner.calibration import Calibration
 from scaling.sampling import Euler, Sampler
-from scaling.schedules import VariancePreserving
-from scaling.source import is_ours
 
 
 @dataclass(frozen=True)
@@ -131,59 +127,3 @@ class Study:
     def searches(self) -> list[FittedSearch]:
         """The search in every size that the ladder asks for, with the rungs that it answers."""
         return fit(self.search, self.budget, self.space(next(iter(self.conditions))))
-
-    def identity(self, search: Search, batch_size: int) -> dict[str, Any]:
-        """All that decides the answers of a search process; the budget is not in it."""
-        schedule = self.denoiser.schedule
-        guides = {} if SearchTraits.of(search).open_loop else {"verifier": identity_of(self.verifier)}
-        return {
-            "denoiser": identity_of(self.denoiser),
-            "sampler": _by_class(self.sampler),
-            "schedule": repr(schedule)[:2000] if is_ours(type(schedule)) else identity_of(schedule),
-            **_beyond(schedule),
-            "nfes_per_iter": self.budget.nfes_per_iter,
-            "search": identity_of(search),
-            "conditions": identity_of(self.conditions),
-            "seed": self.seed,
-            "batch_size": batch_size,
-            "block_size": self.block_size,
-            **guides,
-        }
-
-    def identities(self, batch_size: int) -> dict[str, Any]:
-        """All that decides the results of the run, by part."""
-        selector = self.selector
-        return {
-            "streams": {str(each.nfe): self.identity(each.search, batch_size) for each in self.searches()},
-            "verifiers": {name: identity_of(verifier) for name, verifier in self.scored.items()},
-            "extractors": {name: identity_of(extractor) for name, extractor in self.extractors.items()},
-            "selector": repr(selector) if _speaks(selector) else identity_of(selector),
-            "metrics": sorted([*self.metrics, *self.per_sample]),
-            "rungs": list(self.budget.rungs),
-            "final_nfe": self.budget.final,
-            "conditions": len(self.conditions),
-        }
-
-    def judges(self) -> dict[str, Any]:
-        """What decides what metrics and selector make of the samples."""
-        judges: dict[str, Any] = {**self.metrics, **self.per_sample}
-        if self.selector is not None:
-            judges["selector"] = self.selector
-        return {name: identity_of(judge) for name, judge in judges.items()}
-
-
-def _speaks(selector: Any) -> bool:
-    """Whether a selector's repr says what it is, not where it lies in memory."""
-    return selector is None or (is_ours(type(selector)) and type(selector).__repr__ is not object.__repr__)
-
-
-def _by_class(sampler: Sampler) -> Any:
-    """One of ours without parameters by its class alone, as streams have always been called."""
-    identity = identity_of(sampler)
-    return type(sampler).__name__ if is_ours(type(sampler)) and set(identity) == {"name"} else identity
-
-
-def _beyond(schedule: Any) -> dict[str, str]:
-    """What a cut description of a schedule leaves out, where that is not DDPM's own."""
-    cut = is_ours(type(schedule)) and len(repr(schedule)) > 2000 and schedule != VariancePreserving.linear_betas()
-    return {"whole_schedule": digest_of(schedule)} if cut else {}

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scaling.engine.batch_size import rate
+from scaling.engine.batch_size import BLOCK, rate
 from scaling.engine.ladder import solves_again
 from scaling.engine.retention import BYTES, size
 from scaling.journal.stream import digest
-from scaling.runner.gate import without_search
-from scaling.runner.resolve import what_to_keep
-from scaling.runner.run import is_done
+from scaling.output.run_folder import is_done
+from scaling.runner.gate import gate_of
+from scaling.runner.resolve import ResolvedStream, ResolvedStudy, resolve
 from scaling.runner.study import Study
 from scaling.tools.spending import kept_bytes, spending
 
@@ -106,46 +106,42 @@ class Plan:
 def plan(studies: Sequence[Study]) -> Plan:
     """Adds up runs; those that ask the same of the same stream cost its largest budget once."""
     streams: dict[str, Stream] = {}
-    apart = sum(_add(streams, study, is_done(study.folder)) for study in studies)
-    finished = sum(is_done(study.folder) for study in studies)
-    row = max(math.prod(study.denoiser.latent_shape) for study in studies) * BYTES
-    gated = [study for study in studies if not is_done(study.folder) and _has_gate(study)]
-    gates = {gate.run: gate for gate in map(without_search, gated)}
-    searched = sum(_add(streams, gate, is_done(gate.folder)) for gate in gates.values())
-    solved = sum(len(gate.conditions) * _second_solve(gate) for gate in gates.values())
-    return Plan(len(studies), finished, apart + searched, row, searched + solved, streams)
+    runs = [resolve(study) for study in studies]
+    apart = sum(_add(streams, run) for run in runs)
+    row = max(math.prod(run.space.shape) for run in runs) * BYTES
+    waiting = [study for study, run in zip(studies, runs, strict=True) if not is_done(run.folder)]
+    gates = {gate.folder: gate for study in waiting if (plain := gate_of(study)) for gate in [resolve(plain)]}
+    searched = sum(_add(streams, gate) for gate in gates.values())
+    solved = sum(len(gate.conditions) * _second_solve(gate, gate.streams[0]) for gate in gates.values())
+    return Plan(len(runs), len(runs) - len(waiting), apart + searched, row, searched + solved, streams)
 
 
 def measured_speed(study: Study) -> float:
-    """Denoiser calls a second here, at the given batch size or 64."""
+    """Denoiser calls a second here, at the study's batch size or a middling one."""
     first = next(iter(study.conditions))
-    return rate(study.denoiser, first, study.batch_size or 64, seconds=1.0)
+    return rate(study.denoiser, first, study.batch_size or BLOCK, seconds=1.0)
 
 
-def _add(streams: dict[str, Stream], study: Study, done: bool) -> int:
+def _add(streams: dict[str, Stream], run: ResolvedStudy) -> int:
     """Adds a run to the streams that it uses; the search NFE that it would cost alone."""
-    apart, count, denoiser = 0, len(study.conditions), study.denoiser
-    keep, _ = what_to_keep(study)
-    for fitted in study.searches():
-        key = digest(study.identity(fitted.search, study.batch_size or 0))  # the shape is one for all of a model
-        stream = streams.setdefault(key, Stream(denoiser.forwards_per_call, denoiser.gflops()))
-        spent = spending(study, fitted)
+    apart, count, denoiser, done = 0, len(run.conditions), run.batches.denoiser, is_done(run.folder)
+    for each in run.streams:
+        fitted, traits = each.fitted, each.fitted.traits
+        stream = streams.setdefault(digest(each.identity), Stream(denoiser.forwards_per_call, denoiser.gflops()))
+        spent = spending(run.space, fitted)
         stream.nfe = max(stream.nfe, spent.nfe * count)
         stream.done = max(stream.done, spent.nfe * count * done)
         stream.candidates = max(stream.candidates, spent.clean * count)
         stream.winners += count * min(len(fitted.rungs), spent.clean) * (not done)
-        stream.second_solve = max(stream.second_solve, _second_solve(study))
-        stream.kept = max(stream.kept, count * kept_bytes(study, fitted, spent, keep))
+        stream.second_solve = max(stream.second_solve, _second_solve(run, each))
+        probes = run.batches.probe_sigma is not None and traits.open_loop
+        kept = kept_bytes(run.space, traits, spent, run.journal.retention, probes)
+        stream.kept = max(stream.kept, count * kept)
         apart += spent.nfe * count
     return apart
 
 
-def _second_solve(study: Study) -> int:
+def _second_solve(run: ResolvedStudy, stream: ResolvedStream) -> int:
     """NFE of a winner's final solve; 0 where the search's own sample is final."""
-    budget = study.budget
-    return budget.final if solves_again(study.search, budget.nfes_per_iter, budget.final) else 0
-
-
-def _has_gate(study: Study) -> bool:
-    gate = study.calibration
-    return gate is not None and bool(gate.expected(study.denoiser.guidance_scale))
+    final = run.outcome.final_nfe
+    return final if solves_again(stream.fitted.traits, run.space.nfes_per_iter, final) else 0

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from scaling.engine.batches import Batches
 from scaling.engine.block_run import BlockRun
 from scaling.engine.final_samples import final_samples, images
-from scaling.engine.retention import Retention
 from scaling.journal.lease import Leases
-from scaling.journal.stream import Stream, blocks_of
+from scaling.journal.stream import blocks_of
 from scaling.output.run_folder import png
 from scaling.protocols import Condition
+from scaling.runner.claim import recorded_batch
+from scaling.runner.resolve import ResolvedStudy, resolve
 from scaling.runner.study import Study
 
 
@@ -27,15 +27,15 @@ def regenerate(study: Study, run: Path, condition: int, candidate: int | None = 
     the pixels are the same. ValueErrors name a condition, rung or candidate that the run does not have.
     """
     index, winner = _winner(run, condition, rung)
-    row = winner if candidate is None else candidate
+    candidate_id = winner if candidate is None else candidate
     number = condition // study.block_size
     members = next(members for n, members in blocks_of(study.conditions, study.block_size) if n == number)
-    with _opened(study, run, index, number, members, _batches(study, run)) as opened:
-        key = np.array([[condition % study.block_size, row]])
+    with _opened(_resolved(study, run), index, number, members, study.patience) as opened:
+        key = np.array([[condition % study.block_size, candidate_id]])
         if not opened.table.has("spent", key).all() or opened.table.get("t", key)[0] > 0:
             raise ValueError(
-                f"candidate {row} of condition {condition} is no finished candidate of "
-                f"this run; it has {opened.table.rows} within {opened.nfe} NFE"
+                f"candidate {candidate_id} of condition {condition} is no finished candidate of "
+                f"this run; it has {opened.table.rows} within {opened.fitted.nfe} NFE"
             )
         image = next(_images(opened, key, study.budget.final))
     return png(image, max(1, 64 // image.shape[-1]))
@@ -43,36 +43,39 @@ def regenerate(study: Study, run: Path, condition: int, candidate: int | None = 
 
 def rung_images(study: Study, run: Path, rung: int) -> Iterator[tuple[int, np.ndarray]]:
     """The place of every condition and its winner at a rung, [3, h, w] in [0, 1]; a block is in memory at a time."""
-    rows, batches = _winners(run), _batches(study, run)
-    if (rung, 0) not in rows:
-        raise ValueError(f"{run.name} has no rung {rung}; it has rungs 0 to {max(r for r, _ in rows)}")
+    candidate_ids, resolved = _winners(run), _resolved(study, run)
+    if (rung, 0) not in candidate_ids:
+        raise ValueError(f"{run.name} has no rung {rung}; it has rungs 0 to {max(r for r, _ in candidate_ids)}")
     for number, members in blocks_of(study.conditions, study.block_size):
         first = number * study.block_size
-        with _opened(study, run, rung, number, members, batches) as opened:
-            keys = np.array([[place, rows[rung, first + place]] for place in range(len(members))])
+        with _opened(resolved, rung, number, members, study.patience) as opened:
+            keys = np.array([[index, candidate_ids[rung, first + index]] for index in range(len(members))])
             yield from enumerate(_images(opened, keys, study.budget.final), start=first)
 
 
-def _batches(study: Study, run: Path) -> Batches:
-    """At the batch shape of the run."""
-    streams = json.loads((run / "environment.json").read_text())["identities"]["streams"]
-    size = next(iter(streams.values()))["batch_size"]
-    return Batches(study.denoiser, study.sampler, study.scored, study.extractors, size)
+def _resolved(study: Study, run: Path) -> ResolvedStudy:
+    """The study as it was run, at the batch size of its folder and beside that."""
+    outputs = run.resolve().parents[len(Path(study.study).parts)]  # paper/tab01 is a study's name too
+    return resolve(dataclasses.replace(study, output_dir=outputs), recorded_batch(run))
 
 
 @contextmanager
 def _opened(
-    study: Study, run: Path, rung: int, number: int, members: list[Condition], batches: Batches
+    study: ResolvedStudy, rung: int, number: int, members: list[Condition], patience: float
 ) -> Iterator[BlockRun]:
     """A block of the stream that the rung was read from, leased."""
-    fitted = next(each for each in study.searches() if rung in [own.index for own in each.rungs])
-    outputs = run.resolve().parents[len(Path(study.study).parts)]  # paper/tab01 is a study's name too
-    stream = Stream(outputs / "journal", study.identity(fitted.search, batches.batch_size), study.block_size)
-    encoded = batches.encode(members, number * study.block_size)
-    with Leases(study.patience).wait(stream.block_folder(number)) as lease:
-        block, spaces = stream.block(number, members, lease), [study.space(member) for member in members]
-        guide, retention = study.name("verifier"), Retention(study.keep)
-        yield BlockRun(fitted.search, spaces, block, batches, encoded, guide, fitted.nfe, retention)
+    fitted, stream = next(each for each in study.open_streams() if rung in [own.index for own in each[0].rungs])
+    encoded = study.batches.encode(members, number * study.journal.block_size)
+    with Leases(patience).wait(stream.block_folder(number)) as lease:
+        yield BlockRun(
+            fitted=fitted,
+            spaces=study.spaces(members),
+            table=stream.block(number, members, lease),
+            batches=study.batches,
+            encoded=encoded,
+            guide=study.outcome.guide,
+            retention=study.journal.retention,
+        )
 
 
 def _images(opened: BlockRun, keys: np.ndarray, final_nfe: int) -> Iterator[np.ndarray]:

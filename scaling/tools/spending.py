@@ -9,9 +9,9 @@ import torch
 
 from scaling.engine.episode import row_nfe
 from scaling.engine.ladder import FittedSearch
-from scaling.engine.retention import BYTES
+from scaling.engine.retention import BYTES, Retention
+from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, Scored, SearchTraits
-from scaling.runner.study import Study
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,8 @@ class Spending:
     between: int  # rows that end above time 0
 
 
-def spending(study: Study, fitted: FittedSearch) -> Spending:
+def spending(space: NoiseSpace, fitted: FittedSearch) -> Spending:
     """Exact where the cost of a search does not follow its scores; all answers are worth the same here."""
-    space = study.space(next(iter(study.conditions)))
     run = fitted.search(space)
     nfe = clean = rows = 0
     try:
@@ -40,15 +39,17 @@ def spending(study: Study, fitted: FittedSearch) -> Spending:
     return Spending(nfe, clean, rows - clean)
 
 
-def kept_bytes(study: Study, fitted: FittedSearch, spent: Spending, keep: str) -> float:
-    """What the journal keeps of a condition's samples; with `winners` the expected number of records in a row."""
-    row = math.prod(study.denoiser.latent_shape) * BYTES
-    reads = len(SearchTraits.of(fitted.search).reads & {"x", "x0"})
+def kept_bytes(space: NoiseSpace, traits: SearchTraits, spent: Spending, retention: Retention, probes: bool) -> float:
+    """What the journal keeps of a condition's samples; with `winners` the expected number of records in a row.
+
+    `probes`: with every sample its prediction at a probed noise level.
+    """
+    row = math.prod(space.shape) * BYTES
+    reads = len(traits.reads & {"x", "x0"})
     if reads:
         return (spent.clean + reads * spent.between) * row
-    views = 2 if study.probe is not None and SearchTraits.of(fitted.search).open_loop else 1
     records = sum(1 / k for k in range(1, spent.clean + 1))
-    return {"latents": spent.clean * views, "winners": records, "scores": 0}[keep] * row
+    return {"latents": spent.clean * (1 + probes), "winners": records, "scores": 0}[retention.keep] * row
 
 
 def _made_up(proposal: Proposal, first: int) -> Scored:

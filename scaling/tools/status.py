@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.runner.blocks import rungs_in, spent
+from scaling.output.block_result import rungs_in
+from scaling.output.run_folder import is_done
 from scaling.runner.heartbeat import counts
-from scaling.runner.run import is_done
+from scaling.runner.ledger import spent
 
 LOOK = 3.5  # seconds between two looks at who is at work; they count every patience / 20, three by default
 

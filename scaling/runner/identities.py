@@ -1,0 +1,78 @@
+"""What decides the results of a study, by part: it names streams of answers, and tells whose results a folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scaling.engine.ladder import FittedSearch
+from scaling.identity import digest_of, identity_of
+from scaling.protocols import Search, SearchTraits
+from scaling.runner.study import Study
+from scaling.sampling import Sampler
+from scaling.schedules import VariancePreserving
+from scaling.source import is_ours
+
+UNMEASURED = 0  # stands for a batch size that is not measured yet, which is one for all runs of a model
+
+
+def stream_identity(study: Study, search: Search, batch_size: int) -> dict[str, Any]:
+    """All that decides the answers of a search process; the budget is not in it."""
+    schedule = study.denoiser.schedule
+    guides = {} if SearchTraits.of(search).open_loop else {"verifier": identity_of(study.verifier)}
+    return {
+        "denoiser": identity_of(study.denoiser),
+        "sampler": _by_class(study.sampler),
+        "schedule": repr(schedule)[:2000] if is_ours(type(schedule)) else identity_of(schedule),
+        **_beyond(schedule),
+        "nfes_per_iter": study.budget.nfes_per_iter,
+        "search": identity_of(search),
+        "conditions": identity_of(study.conditions),
+        "seed": study.seed,
+        "batch_size": batch_size,
+        "block_size": study.block_size,
+        **guides,
+    }
+
+
+def run_identities(
+    study: Study, searches: Sequence[tuple[FittedSearch, Mapping[str, Any]]], judges: bool = True
+) -> dict[str, Any]:
+    """All that decides the results of a run whose `searches` have these identities; without `judges`, its samples."""
+    selector = study.selector
+    identities = {
+        "streams": {str(fitted.nfe): identity for fitted, identity in searches},
+        "verifiers": {name: identity_of(verifier) for name, verifier in study.scored.items()},
+        "extractors": {name: identity_of(extractor) for name, extractor in study.extractors.items()},
+        "selector": repr(selector) if _speaks(selector) else identity_of(selector),
+        "metrics": sorted([*study.metrics, *study.per_sample]),
+        "rungs": list(study.budget.rungs),
+        "final_nfe": study.budget.final,
+        "conditions": len(study.conditions),
+    }
+    return {**identities, "judges": _judges(study)} if judges else identities
+
+
+def _judges(study: Study) -> dict[str, Any]:
+    """What decides what metrics and selector make of the samples."""
+    judges: dict[str, Any] = {**study.metrics, **study.per_sample}
+    if study.selector is not None:
+        judges["selector"] = study.selector
+    return {name: identity_of(judge) for name, judge in judges.items()}
+
+
+def _speaks(selector: Any) -> bool:
+    """Whether a selector's repr says what it is, not where it lies in memory."""
+    return selector is None or (is_ours(type(selector)) and type(selector).__repr__ is not object.__repr__)
+
+
+def _by_class(sampler: Sampler) -> Any:
+    """One of ours without parameters by its class alone, as streams have always been called."""
+    identity = identity_of(sampler)
+    return type(sampler).__name__ if is_ours(type(sampler)) and set(identity) == {"name"} else identity
+
+
+def _beyond(schedule: Any) -> dict[str, str]:
+    """What a cut description of a schedule leaves out, where that is not DDPM's own."""
+    cut = is_ours(type(schedule)) and len(repr(schedule)) > 2000 and schedule != VariancePreserving.linear_betas()
+    return {"whole_schedule": digest_of(schedule)} if cut else {}
