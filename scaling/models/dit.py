@@ -1,4 +1,4 @@
-"""Class-conditional diffusion transformers of diffusers, as denoisers.
+"""Class-conditional diffusion transformers as denoisers.
 
 Three small parts that another model may reuse: `guided` (classifier-free guidance around any labeled network),
 `predict` (velocity or eps to a prediction, in fp32) and `decode_range` (pixel space to images).
@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar, cast
+from inspect import signature
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from scaling.loading.devices import DTYPES
 from scaling.loading.networks import class_labels, load_weights, pick_device, weights_path
+from scaling.models.class_transformer import ClassTransformer
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow
 
@@ -62,12 +64,15 @@ def decode_range(x0: Float[Tensor, "n c h w"], low: float, high: float) -> Float
     return ((x0.float() - low) / (high - low)).clamp(0, 1).expand(-1, 3, -1, -1)
 
 
-def build(architecture: Mapping[str, Any]) -> nn.Module:
-    """diffusers' network of the architecture, untrained; the global random state stays as it was."""
-    from diffusers import DiTTransformer2DModel
+def build(architecture: Mapping[str, Any], frequency_shift: int = 1) -> ClassTransformer:
+    """The network of the architecture, untrained; the global random state stays as it was.
 
+    `architecture` holds arguments of diffusers' `DiTTransformer2DModel`; a ValueError names one that is not known.
+    """
+    if unknown := sorted(set(architecture) - set(signature(ClassTransformer).parameters)):
+        raise ValueError(f"{unknown[0]} is no part of a {_KIND} that is known here")
     with torch.random.fork_rng(devices=[]):
-        return cast(nn.Module, DiTTransformer2DModel(**architecture))
+        return ClassTransformer(**architecture, frequency_shift=frequency_shift)
 
 
 @cache
@@ -122,8 +127,7 @@ class DiT:
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"{weights_path(path)} does not fit the architecture in its header ({reason})") from None
-        nn.Module.to(network, self.device, DTYPES[dtype])  # diffusers' own `to` warns, of nothing here
-        self.network = network.eval().requires_grad_(False)
+        self.network = network.to(self.device, DTYPES[dtype]).eval().requires_grad_(False)
         self._meta, self._sha256, self._dtype = meta, weights.sha256, dtype
         size = meta["architecture"]["sample_size"]
         self.latent_shape: tuple[int, ...] = (meta["architecture"]["in_channels"], size, size)
@@ -163,4 +167,4 @@ class DiT:
         """One pass of the network; a learned variance (twice the channels) is dropped."""
         timestep = t.float() * self._meta["timestep_scale"]
         x = x.to(DTYPES[self._dtype])
-        return self.network(x, timestep=timestep, class_labels=labels).sample[:, : x.shape[1]].float()
+        return self.network(x, timestep=timestep, class_labels=labels)[:, : x.shape[1]].float()

@@ -1,4 +1,4 @@
-"""SiT (Ma et al. 2401.08740) from its official checkpoints, run as diffusers' `DiTTransformer2DModel`.
+"""SiT (Ma et al. 2401.08740) from its official checkpoints, run under the names of diffusers' `DiTTransformer2DModel`.
 
 Its own time runs the other way (0 noise, 1 data) and its velocity is data - noise; both are turned at this edge.
 """
@@ -79,8 +79,7 @@ class SiT(ClassLatents):
         self.forwards_per_call = 1 if self.guidance_scale <= 1 else 2
         size = self._architecture["sample_size"]
         self.latent_shape: tuple[int, ...] = (self._architecture["in_channels"], size, size)
-        network = nn.Module.to(load(self._architecture, state), self.device, DTYPES[dtype])  # diffusers' own warns
-        network.eval().requires_grad_(False)
+        network = load(self._architecture, state).to(self.device, DTYPES[dtype]).eval().requires_grad_(False)
         if compile:
             compile_blocks(network)
         self._network = network
@@ -104,7 +103,7 @@ class SiT(ClassLatents):
 
     def _forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """noise - data, from one pass of the network; a learned variance (twice the channels) is dropped."""
-        out = self._network(x.to(self._dtype), timestep=1 - t, class_labels=labels, return_dict=False)[0]
+        out = self._network(x.to(self._dtype), timestep=1 - t, class_labels=labels)
         return -out[:, : x.shape[1]].float()
 
 
@@ -162,12 +161,10 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load(architecture: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
     """The network with a checkpoint's weights; all blocks share one embedding of time and label, as in the original."""
     from accelerate import init_empty_weights
-    from diffusers.models.embeddings import Timesteps
 
     with init_empty_weights(include_buffers=False):  # drawing 675 million weights to overwrite them takes a minute
-        network: Any = build(architecture)
+        network: Any = build(architecture, frequency_shift=0)  # DDPM's and diffusers' is 1
     shared = network.transformer_blocks[0].norm1.emb
-    shared.time_proj = Timesteps(256, flip_sin_to_cos=True, downscale_freq_shift=0)  # the stock shift of 1 is DDPM's
     for block in network.transformer_blocks:
         block.norm1.emb = shared
     try:
