@@ -155,7 +155,7 @@ def _attributes(part: Any) -> Json:
             if not name.startswith("__") and hasattr(part, name):
                 known[name] = getattr(part, name)
     if (torch := sys.modules.get("torch")) and isinstance(part, torch.nn.Module):
-        state = {*vars(torch.nn.Module()), *known.get("_defaults", ())}  # a metric's state is no parameter
+        state = {*vars(torch.nn.Module()), *known.get("_defaults", ())}  # a torchmetrics Metric's state is no parameter
         known = {name: value for name, value in known.items() if name not in state}
     return known
 

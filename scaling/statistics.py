@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 LEVEL = 0.95
@@ -50,6 +49,8 @@ def jackknife_interval(value: float, replicates: NDArray) -> tuple[float, float]
     `replicates` are the metric without each of G groups of conditions; the spread is sqrt((G-1)/G sum (r - mean)^2)
     (Shao and Tu 1995, The Jackknife and Bootstrap, section 2.3), with Student's t of G-1 degrees of freedom.
     """
+    from scipy import stats
+
     replicates = _checked(replicates)
     groups = len(replicates)
     if groups < 2:
@@ -105,6 +106,8 @@ def _checked(values: NDArray) -> Array:
 
 
 def _bootstrap(values: Array, seed: int) -> Interval:
+    from scipy import stats
+
     count, value = len(values), float(values.mean())
     if count == 1:
         return Interval(value, float("nan"), float("nan"))
@@ -115,6 +118,8 @@ def _bootstrap(values: Array, seed: int) -> Interval:
 
 def _wilson(share: float, count: int) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927); scipy's differs in the last bits of finished results."""
+    from scipy import stats
+
     z = stats.norm.ppf((1 + LEVEL) / 2)
     center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -45,7 +48,7 @@ def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2, bloc
     """
     timers: dict[int, Timer] = {}
     best, most = 0.0, _most(denoiser, block_size)
-    with torch.compiler.set_stance("force_eager"):
+    with _uncompiled():
         for size in (size for size in SHAPES if size <= most):
             try:
                 timers[size] = _timer(denoiser, condition, size)
@@ -59,6 +62,11 @@ def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2, bloc
     rates = {size: max(turn[size] for turn in turns) for size in timers}
     best = max(rates.values())
     return min(size for size, rate in rates.items() if rate >= best * (1 - TOLERANCE))
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Nothing is compiled within it; the compiler, a second's import, is left alone where nothing has asked for it."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def _most(denoiser: Denoiser, block_size: int) -> int:

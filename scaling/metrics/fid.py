@@ -34,6 +34,7 @@ class FID(GroupedMetric):
     features and 20 groups) whatever the number of samples. Warns once with fewer than 20 samples a feature.
     """
 
+    parameters = (*GroupedMetric.parameters, "reference")
     higher_is_better = False
     count: Tensor
     total: Tensor
@@ -46,14 +47,13 @@ class FID(GroupedMetric):
         self.add_sum("count")
         self.add_sum("total", d)  # of features minus the reference's mean, for precision
         self.add_sum("second", d, d)
-        self.reset()
         self._warned = False
 
     def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
         """Takes rows; `index` are the conditions' places in the study, `labels` are not read."""
         self.reference.check(values.shape[1], self.reads)
-        rows = values.to(self.device).double() - self.reference.mean.to(self.device)
-        residue = index.to(self.device) % self.residues
+        rows = values.cpu().double() - self.reference.mean
+        residue = index.cpu() % self.residues
         for r in residue.unique().tolist():
             members = rows[residue == r]
             self.count[r] += len(members)
@@ -63,7 +63,7 @@ class FID(GroupedMetric):
     def compute(self) -> Tensor:
         """The distance, a float64 scalar; a ValueError with fewer than two samples."""
         self._warn()
-        return self._distance(self._sums(torch.ones(self.residues, dtype=torch.float64, device=self.device)))
+        return self._distance(self._sums(torch.ones(self.residues, dtype=torch.float64)))
 
     def replicates(self, groups: int) -> Float[Tensor, " groups"]:
         """The distance without each group; exact, as sums are kept per group."""

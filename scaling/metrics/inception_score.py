@@ -23,6 +23,7 @@ class InceptionScore(GroupedMetric):
     protocol is minimum=5000: ten splits of 5,000. Keeps sums per residue of the index: exact replicates, little memory.
     """
 
+    parameters = (*GroupedMetric.parameters, "classes", "splits", "minimum")
     higher_is_better = True
     count: Tensor
     negentropy: Tensor
@@ -38,7 +39,6 @@ class InceptionScore(GroupedMetric):
         self.add_sum("count")
         self.add_sum("negentropy")  # sum over samples of sum_c p log p
         self.add_sum("probability", classes)
-        self.reset()
 
     def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
         """Takes logits; `index` are the conditions' places in the study, `labels` are not read."""
@@ -46,15 +46,15 @@ class InceptionScore(GroupedMetric):
             raise ValueError(
                 f"InceptionScore was told of {self.classes} classes, but {self.reads} has {values.shape[1]}"
             )
-        log_p = values.to(self.device).double().log_softmax(1)
-        p, residue = log_p.exp(), index.to(self.device) % self.residues
+        log_p = values.cpu().double().log_softmax(1)
+        p, residue = log_p.exp(), index.cpu() % self.residues
         self.count.index_add_(0, residue, torch.ones_like(residue, dtype=torch.float64))
         self.negentropy.index_add_(0, residue, (p * log_p).nan_to_num(0.0).sum(1))
         self.probability.index_add_(0, residue, p)
 
     def compute(self) -> Tensor:
         """The score, a float64 scalar."""
-        return self._score(torch.ones(self.residues, dtype=torch.float64, device=self.device))
+        return self._score(torch.ones(self.residues, dtype=torch.float64))
 
     def replicates(self, groups: int) -> Float[Tensor, " groups"]:
         """The score without each group, over as many splits as the whole has."""
@@ -64,8 +64,8 @@ class InceptionScore(GroupedMetric):
         if self.count.sum() < 1:
             raise ValueError("InceptionScore was given no samples")
         splits = self.splits if self.count.sum() >= self.minimum * self.splits else 1
-        residue = torch.arange(self.residues, device=self.device)
-        split = (residue % splits == torch.arange(splits, device=self.device)[:, None]) * kept
+        residue = torch.arange(self.residues)
+        split = (residue % splits == torch.arange(splits)[:, None]) * kept
         count = split @ self.count
         occupied = count > 0  # 20 groups over 10 splits: leaving one out may thin a split, but never half of them
         count, split = count[occupied], split[occupied]

@@ -21,6 +21,7 @@ from scaling.metrics.sets import RowsMetric
 
 class _Manifold(RowsMetric):
     execution_only: ClassVar[frozenset[str]] = frozenset({"chunk"})
+    parameters = (*RowsMetric.parameters, "reference", "k")
     higher_is_better = True
 
     def __init__(self, reference: str, reads: str, width: int | None = None, k: int = 3, chunk: int = 1024) -> None:
@@ -34,7 +35,7 @@ class _Manifold(RowsMetric):
     @property
     def description(self) -> str:
         """What the value stands on: the feature network, k and both counts."""
-        samples = sum(map(len, self.values)) if isinstance(self.values, list) else len(self.values)
+        samples = sum(map(len, self.values))
         return f"k={self.k}, {samples} samples against {len(self._real)} reference rows of {self.reads}"
 
     def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
@@ -50,7 +51,7 @@ class _Manifold(RowsMetric):
 
     @cached_property
     def _real(self) -> Tensor:
-        return self.reference.rows().to(self.device).double()
+        return self.reference.rows().double()
 
 
 class Precision(_Manifold):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from scaling.metrics.unpickle import load_arrays
 class Reference:
     """Mean and covariance (ddof 1) of the features of real images, and a subset of the rows where it was kept."""
 
+    execution_only: ClassVar[frozenset[str]] = frozenset({"source"})  # where it lies decides nothing
     mean: Float[Tensor, " d"]
     covariance: Float[Tensor, "d d"]
     count: int | None = None  # images behind mean and covariance; None: the file does not say

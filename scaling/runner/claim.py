@@ -12,7 +12,8 @@ from typing import Any
 from scaling.identity import differences
 from scaling.output.run_folder import write_json
 
-FORMAT = 2  # of identities: 1 did not know samplers' parameters, whole schedules, metrics and others' code
+FORMAT = 3  # of identities: 1 knew no samplers' parameters, whole schedules, metrics and others' code; 2 knew too much
+# of metrics: the path of their reference, and what torchmetrics keeps for itself
 STAYS = ("config.yaml", "error.txt", "inputs.json", "wandb")  # of a folder whose results are made anew; logs stay, too
 
 
@@ -69,11 +70,21 @@ def _differing(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
         found = differences(before, now, strict=True)
     else:
         found = differences(before, now)
-        if unknown := sorted({path[-1] for path in set(differences(before, now, strict=True)) - set(found)}):
+        beyond = set(differences(before, now, strict=True)) - set(found)
+        if unknown := sorted({path[-1] for path in beyond if _has(now, path)}):
             _say(
                 f"{folder}: made before {', '.join(unknown)} was recorded, which cannot be compared: taken for the same"
             )
     return list(dict.fromkeys(_word(path, before, now) for path in found))
+
+
+def _has(node: Any, path: tuple[str, ...]) -> bool:
+    """Whether nested dictionaries have a value under this path of keys."""
+    for key in path:
+        if not isinstance(node, Mapping) or key not in node:
+            return False
+        node = node[key]
+    return True
 
 
 def _word(path: tuple[str, ...], before: Any, now: Any) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from scaling.metrics.reference import Reference, reference_from_batches, save_reference
+from scaling.metrics.sets import SetMetric
 from scaling.protocols import Condition
 
 
@@ -39,7 +39,7 @@ def write_reference(folder: Path, rows: Tensor) -> str:
     return str(path)
 
 
-def fill(metric: Metric, values: Tensor, parts: int = 1, index: Tensor | None = None) -> Metric:
+def fill(metric: SetMetric, values: Tensor, parts: int = 1, index: Tensor | None = None) -> SetMetric:
     """The metric after updates with the rows, in `parts` batches."""
     index = torch.arange(len(values)) if index is None else index
     for rows, places in zip(values.chunk(parts), index.chunk(parts), strict=True):
