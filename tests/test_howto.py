@@ -14,6 +14,8 @@ import pytest
 PAGES = Path(__file__).parents[1] / "docs" / "howto"
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 MODULES = {"scaling": ["-m", "scaling"], "scaling-study": ["-m", "scaling.cli.study.command"], "python": []}
+MODULES["pip"] = ["-m", "pip"]
+SITE = ("--target", "site", "--no-deps", "--no-build-isolation")  # where a page's package goes, instead of here
 
 
 def steps(page: Path) -> list[tuple[str, str]]:
@@ -32,13 +34,14 @@ def steps(page: Path) -> list[tuple[str, str]]:
 def test_a_how_to_runs(page: str, tmp_path: Path) -> None:
     for name, text in steps(PAGES / f"{page}.md"):
         if name:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
             continue
         program, *arguments = shlex.split(text)
         done = subprocess.run(
-            [sys.executable, *MODULES[program], *arguments],
+            [sys.executable, *MODULES[program], *arguments, *(SITE if program == "pip" else ())],
             cwd=tmp_path,
-            env=os.environ | {"WANDB_MODE": "offline", "PYTHONPATH": os.pathsep.join([*sys.path, "."])},
+            env=os.environ | {"WANDB_MODE": "offline", "PYTHONPATH": os.pathsep.join([*sys.path, "site"])},
             capture_output=True,
             text=True,
             timeout=600,

@@ -110,6 +110,9 @@ def _keys(conf: Path | None) -> list[str]:
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import DictConfig
 
+    from scaling.config.plugins import register
+
+    register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf), version_base="1.3"):
         config = compose("config")

@@ -30,12 +30,14 @@ def app(cfg: DictConfig) -> None:
 def main() -> None:
     """Runs the command; exit code 1 and one line for whatever a user can mend, the traceback on request."""
     from scaling.cli.errors import failures, one_line, share_failures
+    from scaling.config.own import import_from_here
+    from scaling.config.plugins import register
 
     if "--version" in sys.argv[1:]:
         print(f"scaling {_version()}")
         return
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # where one's own search or verifier lies; last, so that it hides no library
+    import_from_here()  # where one's own search or verifier lies
+    register()
     debug = any(argument == "debug=true" for argument in sys.argv)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed by Hydra
     share_failures()

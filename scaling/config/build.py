@@ -236,6 +236,8 @@ def _label(choice: str, group: str, node: Config) -> str:
     from omegaconf import OmegaConf
 
     option, target = CONF / group / f"{choice}.yaml", str(node.get("_target_", ""))
+    if ":" in choice or (choice == "python" and target.endswith("verifiers.python.Python")):  # a function of one's own
+        return str(node["function"] if choice == "python" else choice).rpartition(":")[2]
     if not option.is_file():  # a user's own option, with a name of its own
         return choice
     own = dict(OmegaConf.to_container(OmegaConf.load(option))).get("_target_")  # type: ignore[arg-type]

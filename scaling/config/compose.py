@@ -17,6 +17,9 @@ def grid(overrides: Sequence[str]) -> list[tuple[dict[str, Any], list[str]]]:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
+    from scaling.config.plugins import register
+
+    register()
     parser = OverridesParser.create()
 
     def options(line: str) -> list[str]:

@@ -65,6 +65,9 @@ def _word(name: str, value: str) -> str | None:
     """The content behind a word; None where it stands for itself."""
     if name == "_target_":
         return _code(value)
+    if name == "function":  # file.py:name, or package.module:name
+        place = value.rpartition(":")[0]
+        return _content(Path(place).expanduser()) if Path(place).expanduser().is_file() else _code(place)
     if name == "command" or (name.isdigit() and value.endswith(".py")):
         try:
             words = shlex.split(value)

@@ -121,6 +121,16 @@ def test_an_edited_judge_of_a_command_scores_anew(run: Run) -> None:
     assert run(*command) == [6.0, 6.0]
 
 
+def test_an_edited_function_scores_anew(run: Run) -> None:
+    function = "import helper\ndef score(images, prompts):\n    return [{}] * len(images)\n"
+    Path("own.py").write_text(function.format("helper.FACTOR"))
+    assert run("verifier=own.py:score") == [1.0, 1.0]
+    Path("own.py").write_text(function.format("2 * helper.FACTOR"))
+    assert run("verifier=own.py:score") == [2.0, 2.0]
+    Path("helper.py").write_text("FACTOR = 3.0\n")
+    assert run("verifier=own.py:score") == [6.0, 6.0]
+
+
 @pytest.mark.parametrize(
     ("text", "options", "key"),
     [

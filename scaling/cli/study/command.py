@@ -11,6 +11,7 @@ from pathlib import Path
 from scaling.cli.study.exports import add_commands as add_exports
 from scaling.cli.study.runs import add_commands as add_runs
 from scaling.cli.study.scores import add_commands as add_scores
+from scaling.config.own import import_from_here
 
 OUTPUTS = Path("outputs")
 
@@ -177,6 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 1 and one line where something is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    import_from_here()  # where one's own search or verifier lies
     if options.run is figure and not options.names and not options.all:
         parser.error("name a figure, e.g. scaling-study figure fig06, or give --all")
     try:
