@@ -17,8 +17,8 @@ from typing import Any
 
 from scaling.analysis.runs.folder import Run
 from scaling.cli.job import run_job
-from scaling.config.build import run_name
 from scaling.config.compose import CONF, grid
+from scaling.config.run_name import run_name
 
 STUDY = Path("outputs/tuning")
 COMMON = (

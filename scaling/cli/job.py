@@ -13,8 +13,9 @@ from typing import Any
 
 from scaling.cli.errors import one_line, report_failure
 from scaling.cli.workers import run_workers
-from scaling.config.build import run_name, study_of, writable
+from scaling.config.build import study_of, writable
 from scaling.config.inputs import changes, inputs_of, record, recorded
+from scaling.config.run_name import run_name
 from scaling.notices import print_notices
 from scaling.stop import stopping_at_batches
 

@@ -5,117 +5,57 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from scaling.config.compose import CONF
-from scaling.journal.stream import digest
-from scaling.output.run_folder import slug
+from scaling.config.run_name import Config, run_name
 from scaling.protocols import RankSelector, SetSelector, Verifier
 
-Config = Mapping[str, Any]
-
-# What decides no result of a run: where, in which order and with how many hands it computes, not what.
-ELSEWHERE = (
-    "output_dir",
-    "study",
-    "logger",
-    "progress",
-    "debug",
-    "workers",
-    "journal",
-    "order",
-    "calibration",
-    "phases",
-    "overrides",  # what was typed, in a run's own config.yaml
-)
 _built: dict[str, Any] = {}
 
 
-def run_name(config: Config, overrides: list[str]) -> str:
-    """The name of a run's folder: a readable slug of what was overridden, and a digest of all that decides the results.
+class Parts:
+    """Makes the parts of a study that take time or memory: its model, its judges, its folder."""
 
-    A folder of the study that ends in this digest holds the run already, whatever stands before it.
+    def __init__(self, config: Config) -> None:
+        self._off_device = shares_device(config)
+
+    def model(self, node: Config) -> Any:
+        return build("model", node)
+
+    def verifier(self, where: str, node: Config) -> Any:
+        return build(where, node, self._off_device)
+
+    def metric(self, where: str, node: Config) -> Any:
+        return build(where, node, self._off_device)
+
+    def folder(self, path: Path) -> Path:
+        return writable(path)
+
+
+def study_of(config: Config, overrides: list[str], parts: Parts | None = None) -> Any:
+    """Builds a `Study` in the order of what is cheap to refuse; ValueErrors say what is wrong.
+
+    `parts` makes what is expensive; by default it is loaded.
     """
-    kept = deciding(config)
-    lines = [line.lstrip("+") for line in overrides]
-    said = [line for line in lines if _decides(line.lstrip("~").partition("=")[0], config, kept)]
-    choices = config["choices"]
-    words = slug(said) or "-".join(choices[group] for group in ("model", "verifier", "search"))
-    return _present(Path(config["output_dir"]) / config["study"], words, digest(kept))
-
-
-def _present(study: Path, words: str, ending: str) -> str:
-    """The name of the run's folder where there is one, a finished one first; else the name that it gets."""
-    name = f"{words}-{ending}"
-    found = [] if (study / name).is_dir() else [path for path in study.glob(f"*-{ending}") if path.is_dir()]
-    return min(found, key=lambda path: (not (path / "cost.json").is_file(), path.name)).name if found else name
-
-
-def deciding(config: Config) -> dict[str, Any]:
-    """The configuration without what decides no result: folders, logger, devices, memory, patience, spending."""
-    kept = {key: _deciding(value) for key, value in config.items() if key not in ELSEWHERE}
-    kept["model"].pop("device", None)
-    kept["choices"].pop("calibration", None)
-    return kept
-
-
-def _deciding(node: Any) -> Any:
-    """A copy without the parameters of which a part's class says that they decide nothing."""
-    if isinstance(node, Mapping):
-        without = _execution_only(str(node["_target_"])) if "_target_" in node else frozenset()
-        return {key: _deciding(value) for key, value in node.items() if key not in without}
-    return [_deciding(each) for each in node] if isinstance(node, list) else node
-
-
-def _execution_only(target: str) -> frozenset[str]:
-    """What a class declares as deciding no result; nothing where it cannot be imported."""
-    module, _, name = target.rpartition(".")
-    try:
-        return frozenset(getattr(getattr(import_module(module), name), "execution_only", ()))
-    except Exception:  # a module of others may raise anything
-        return frozenset()
-
-
-def _decides(key: str, config: Config, kept: Config) -> bool:
-    """Whether an override belongs into a run's name: it is no experiment, and its value is not one that is left out."""
-    parts = key.split(".")
-    return parts[0] not in (*ELSEWHERE, "experiment") and (not _holds(config, parts) or _holds(kept, parts))
-
-
-def _holds(node: Any, parts: list[str]) -> bool:
-    """Whether a configuration has a value under this dotted key."""
-    for part in parts:
-        if not isinstance(node, Mapping) or part not in node:
-            return False
-        node = node[part]
-    return True
-
-
-def study_of(config: Config, overrides: list[str]) -> Any:
-    """Builds a `Study` in the order of what is cheap to refuse; ValueErrors say what is wrong."""
-    budget = build("budget", config["budget"])
-    sampler = build("sampler", config["sampler"])
-    budget.check(sampler)
-    search = build("search", config["search"])
-    conditions = build("conditions", config["conditions"])
-    calibration = _calibration(config, len(conditions))
-    output_dir = writable(Path(config["output_dir"]))
-    metrics, shared = config["metrics"], shares_device(config)
-    parts = {
-        kind: {name: build(f"metrics.{kind}.{name}", node, shared) for name, node in (metrics[kind] or {}).items()}
-        for kind in ("set", "per_sample", "extractors")
-    }
-    verifier, scorers, selector, names = _verifiers(config)
-    denoiser = build("model", config["model"])
-
     from scaling.runner.study import Study
 
+    parts = parts or Parts(config)
+    budget, sampler = build("budget", config["budget"]), build("sampler", config["sampler"])
+    budget.check(sampler)
+    search, conditions = build("search", config["search"]), build("conditions", config["conditions"])
+    calibration = _calibration(config, len(conditions))
+    output_dir, journal = parts.folder(Path(config["output_dir"])), config["journal"]
+    metrics = {
+        kind: {
+            name: parts.metric(f"metrics.{kind}.{name}", node) for name, node in (config["metrics"][kind] or {}).items()
+        }
+        for kind in ("set", "per_sample", "extractors")
+    }
+    verifier, scorers, selector, names = _verifiers(config, parts)
     return Study(
-        denoiser=denoiser,
+        denoiser=parts.model(config["model"]),
         conditions=conditions,
         verifier=verifier,
         search=search,
@@ -123,13 +63,24 @@ def study_of(config: Config, overrides: list[str]) -> Any:
         sampler=sampler,
         scorers=scorers,
         selector=selector,
-        extractors=parts["extractors"],
-        metrics=parts["set"],
-        per_sample=parts["per_sample"],
+        extractors=metrics["extractors"],
+        metrics=metrics["set"],
+        per_sample=metrics["per_sample"],
         names=names,
+        seed=config["seed"],
         output_dir=output_dir,
+        study=config["study"],
+        run=run_name(config, overrides),
+        batch_size=config["batch_size"],
+        block_size=config["block_size"],
+        keep=journal["keep"],
+        probe=journal["probe"],
+        limit=journal["limit_gb"] * 1e9,
+        patience=journal["patience"],
+        samples=config["samples"],
         calibration=calibration,
-        **_settings(config, overrides),
+        order=config.get("order", "conditions"),  # absent where a run was configured before there was a choice
+        progress=config["progress"],
     )
 
 
@@ -141,90 +92,6 @@ def shares_device(config: Config) -> bool:
             "turns, under any search"
         )
     return config["model"].get("offload", "none") != "none"
-
-
-def _settings(config: Config, overrides: list[str]) -> dict[str, Any]:
-    """What a study takes from its configuration as it is."""
-    journal = config["journal"]
-    return {
-        "seed": config["seed"],
-        "study": config["study"],
-        "run": run_name(config, overrides),
-        "batch_size": config["batch_size"],
-        "block_size": config["block_size"],
-        "keep": journal["keep"],
-        "probe": journal["probe"],
-        "limit": journal["limit_gb"] * 1e9,
-        "patience": journal["patience"],
-        "samples": config["samples"],
-        "order": config.get("order", "conditions"),  # absent where a run was configured before there was a choice
-        "progress": config["progress"],
-    }
-
-
-def outline_of(config: Config, overrides: list[str]) -> Any:
-    """A `Study` for planning alone: nothing of it loads weights, statistics or anything from the hub.
-
-    The model is an outline where its class offers one; verifiers, metrics and selectors are known by their
-    configuration. Parts that a plan does not need are left out.
-    """
-    from scaling.runner.study import Study
-
-    budget, sampler = build("budget", config["budget"]), build("sampler", config["sampler"])
-    budget.check(sampler)
-    conditions = build("conditions", config["conditions"])
-    names = labels(config)
-    outlines: dict[str, Any] = {name: _Outlined.of(node) for name, node in config["scorers"].items()}
-    verifier: Any = _Outlined.of(config["verifier"])
-    selector: Any = None
-    if verifier.selects and outlines:  # the first scorer guides, as in a real run
-        names["selector"], names["verifier"] = names["verifier"], next(iter(outlines))
-        verifier, selector = outlines.pop(names["verifier"]), verifier
-    return Study(
-        denoiser=_model(config["model"]),
-        conditions=conditions,
-        verifier=verifier,
-        search=build("search", config["search"]),
-        budget=budget,
-        sampler=sampler,
-        scorers=outlines,
-        selector=selector,
-        metrics=dict.fromkeys(config["metrics"]["set"] or {}),  # type: ignore[arg-type]  # their names
-        per_sample=dict.fromkeys(config["metrics"]["per_sample"] or {}),  # type: ignore[arg-type]
-        names=names,
-        output_dir=Path(os.path.abspath(config["output_dir"])),
-        calibration=_calibration(config, len(conditions)),
-        **_settings(config, overrides),
-    )
-
-
-@dataclass(frozen=True)
-class _Outlined:
-    """A verifier or selector by its configuration: what it says of itself without being built."""
-
-    node: Config
-    selects: bool
-    differentiable: bool
-    probe: float | None
-
-    @classmethod
-    def of(cls, node: Config) -> _Outlined:
-        from hydra.utils import get_class
-
-        kind = get_class(node["_target_"])
-        selects = hasattr(kind, "pick") or hasattr(kind, "select")
-        return cls(node, selects, getattr(kind, "differentiable", True), node.get("probe"))
-
-    def identity(self) -> Config:
-        return self.node
-
-
-def _model(node: Config) -> Any:
-    """The outline of a model whose class has one, else the model itself."""
-    from hydra.utils import get_class
-
-    kind: Any = get_class(node["_target_"])
-    return kind.outline(node) if hasattr(kind, "outline") else build("model", node)
 
 
 def labels(config: Config) -> dict[str, str]:
@@ -265,13 +132,12 @@ def _calibration(config: Config, conditions: int) -> Any:
     return calibration
 
 
-def _verifiers(config: Config) -> tuple[Verifier, dict[str, Verifier], Any, dict[str, str]]:
+def _verifiers(config: Config, parts: Parts) -> tuple[Verifier, dict[str, Verifier], Any, dict[str, str]]:
     """What guides, what is recorded beside it, what picks afterwards (or None), and how the curve calls the parts."""
-    shared = shares_device(config)
-    verifier = build("verifier", config["verifier"], shared)
-    scorers = {name: build(f"scorers.{name}", node, shared) for name, node in config["scorers"].items()}
+    verifier = parts.verifier("verifier", config["verifier"])
+    scorers = {name: parts.verifier(f"scorers.{name}", node) for name, node in config["scorers"].items()}
     names = labels(config)
-    if not isinstance(verifier, RankSelector | SetSelector):
+    if not (isinstance(verifier, RankSelector | SetSelector) or getattr(verifier, "selects", False)):
         return verifier, scorers, None, names
     if not scorers:
         raise ValueError(

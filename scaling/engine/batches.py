@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from scaling.budget import Cost
 from scaling.engine import checks
 from scaling.engine.placement import at_work
-from scaling.engine.requests import Answers, Columns, Request
+from scaling.engine.requests import Answers, Columns, EncodedBlock, Request
 from scaling.identity import identity_of
 from scaling.journal.block import Keys
 from scaling.journal.stream import digest
@@ -23,27 +22,7 @@ from scaling.protocols import Condition, Denoiser, Encoded, Features, Prediction
 from scaling.sampling import Sampler
 from scaling.stop import check_stop
 
-IMAGES_FINITE = "images_finite"  # a column that is looked at and dropped
 Judge = Callable[[Tensor, list[Condition], Tensor | None], Mapping[str, Tensor]]
-
-
-@dataclass(frozen=True)
-class EncodedBlock:
-    """The conditions of a block as the network takes them, encoded once for all their candidates."""
-
-    conditions: Sequence[Condition]
-    tensors: Encoded  # one row a condition
-    first: int = 0  # the place of the first one in the study
-
-    def rows(self, index: Sequence[int]) -> Encoded:
-        places = torch.tensor(index)
-        return {name: value.index_select(0, places.to(value.device)) for name, value in self.tensors.items()}
-
-    def describe(self, condition_index: int, candidate_id: int) -> str:
-        """A candidate in words, for errors."""
-        condition = self.conditions[condition_index]
-        content = f"class {condition.class_label}" if condition.prompt is None else repr(condition.prompt)
-        return f"condition {self.first + condition_index} ({content}), candidate {candidate_id}"
 
 
 class Batches:
@@ -92,7 +71,11 @@ class Batches:
         """The answers for at most `batch_size` requests of one group: x, x0, probe, gradient, each scorer's column."""
         check_stop()
         answers = self._in_batches(len(requests), lambda part: self._solve(requests[part], block))
-        self._check(answers.columns, lambda i: block.describe(requests[i].condition_index, requests[i].candidate_id))
+        checks.answers(
+            answers.columns,
+            self.score_columns,
+            lambda i: block.describe(requests[i].condition_index, requests[i].candidate_id),
+        )
         return answers
 
     def rescore(
@@ -173,13 +156,18 @@ class Batches:
             with torch.inference_mode():
                 images, *probed = (self._decode(torch.from_numpy(array[index]).to(device)) for array in arrays)
                 conditions = [block.conditions[place] for place in keys[index, 0]]
-                answers = {**judge(images, conditions, probed[0] if probed else None), IMAGES_FINITE: _finite(images)}
+                answers = {
+                    **judge(images, conditions, probed[0] if probed else None),
+                    checks.IMAGES_FINITE: checks.finite_images(images),
+                }
                 host = {name: value.cpu().numpy()[: part.stop - part.start] for name, value in answers.items()}
             rows = part.stop - part.start
             return Answers(host, Cost(decodes=rows * len(arrays), verifier_calls=rows * calls))
 
         answers = self._in_batches(len(latents), compute, "decode_batch")
-        self._check(answers.columns, lambda i: block.describe(*(int(number) for number in keys[i])))
+        checks.answers(
+            answers.columns, self.score_columns, lambda i: block.describe(*(int(number) for number in keys[i]))
+        )
         return answers
 
     def _in_batches(
@@ -241,7 +229,7 @@ class Batches:
         images = self._decode(x0)
         probes = self._decode(probe) if probe is not None and self.images_per_candidate > 1 else None
         scores = {column: self._score(n, images, conditions, probes) for n, column in self.score_columns.items()}
-        return {**scores, IMAGES_FINITE: _finite(images)}
+        return {**scores, checks.IMAGES_FINITE: checks.finite_images(images)}
 
     def _decode(self, x0: Tensor) -> Tensor:
         return checks.images(self.denoiser.decode(x0), len(x0))
@@ -270,22 +258,3 @@ class Batches:
             padded_rows=padded - rows,
             rows=rows,
         )
-
-    def _check(self, columns: Columns, where: checks.Where) -> None:
-        """A ValueError where an answer is not finite: of the model first, since a judge may hide or pass it on."""
-        for name in ("x", "x0", "probe"):
-            if name in columns:
-                checks.finite(f"the model gave a sample ({name}) with", columns[name], where)
-        finite = columns.pop(IMAGES_FINITE, None)
-        if finite is not None:
-            checks.finite("the model gave an image with", np.where(finite, 0.0, np.nan), where)
-        for name, column in self.score_columns.items():
-            if column in columns:
-                checks.finite(f"verifier {name} gave the score", columns[column], where)
-        if "gradient" in columns:
-            checks.finite("the gradient of the score has the entry", columns["gradient"], where)
-
-
-def _finite(images: Tensor) -> Tensor:
-    """Whether each image is finite, [n] bool on their device: nothing waits for it before all answers are copied."""
-    return images.detach().isfinite().flatten(1).all(dim=1)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from scaling.engine.batches import Batches, EncodedBlock
+from scaling.engine.batches import Batches
 from scaling.engine.episode import AnswerColumns, Episode
 from scaling.engine.ladder import FittedSearch
-from scaling.engine.requests import Request
+from scaling.engine.requests import EncodedBlock, Request
 from scaling.engine.retention import Retention
 from scaling.journal.block import Block
 from scaling.noise import NoiseSpace

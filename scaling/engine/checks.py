@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from scaling.protocols import Proposal
 
+IMAGES_FINITE = "images_finite"  # a column of answers that is looked at and dropped
 Where = Callable[[int], str]  # of a row: its condition and candidate in words
 
 
@@ -45,6 +46,26 @@ def finite(part: str, values: np.ndarray, where: Where) -> None:
         row = int(np.argmin(good))
         bad = values[row][~np.isfinite(values[row])].flat[0]
         raise ValueError(f"{part} {bad} for {where(row)}; it must be a finite number")
+
+
+def answers(columns: dict[str, np.ndarray], score_columns: Mapping[str, str], where: Where) -> None:
+    """A ValueError where an answer is not finite: of the model first, since a judge may hide or pass it on."""
+    for name in ("x", "x0", "probe"):
+        if name in columns:
+            finite(f"the model gave a sample ({name}) with", columns[name], where)
+    images = columns.pop(IMAGES_FINITE, None)
+    if images is not None:
+        finite("the model gave an image with", np.where(images, 0.0, np.nan), where)
+    for name, column in score_columns.items():
+        if column in columns:
+            finite(f"verifier {name} gave the score", columns[column], where)
+    if "gradient" in columns:
+        finite("the gradient of the score has the entry", columns["gradient"], where)
+
+
+def finite_images(images: Tensor) -> Tensor:
+    """Whether each image is finite, [n] bool on their device: nothing waits for it before all answers are copied."""
+    return images.detach().isfinite().flatten(1).all(dim=1)
 
 
 def proposal(search: str, proposed: object, shape: tuple[int, ...], candidates: int, where: str) -> Proposal:

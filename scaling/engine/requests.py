@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from scaling.budget import Cost
+from scaling.protocols import Condition, Encoded
 
 Columns = dict[str, np.ndarray]  # named answers, one entry a row
 GroupKey = tuple[int, bool, bool, bool]
@@ -41,6 +43,26 @@ class Charge:
             each.name: np.array([getattr(charge, each.name) for charge in charges], each.metadata["dtype"])
             for each in fields(Charge)
         }
+
+
+@dataclass(frozen=True)
+class EncodedBlock:
+    """The conditions of a block as the network takes them, encoded once for all their candidates."""
+
+    conditions: Sequence[Condition]
+    tensors: Encoded  # one row a condition
+    first: int = 0  # index of the first one in the study
+
+    def rows(self, index: Sequence[int]) -> Encoded:
+        """Those of some conditions, by their index within the block."""
+        rows = torch.tensor(index)
+        return {name: value.index_select(0, rows.to(value.device)) for name, value in self.tensors.items()}
+
+    def describe(self, condition_index: int, candidate_id: int) -> str:
+        """A candidate in words, for errors."""
+        condition = self.conditions[condition_index]
+        content = f"class {condition.class_label}" if condition.prompt is None else repr(condition.prompt)
+        return f"condition {self.first + condition_index} ({content}), candidate {candidate_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scaling.engine.ladder import FittedSearch
@@ -36,12 +36,12 @@ def stream_identity(study: Study, search: Search, batch_size: int) -> dict[str, 
 
 
 def run_identities(
-    study: Study, searches: Sequence[tuple[FittedSearch, Mapping[str, Any]]], judges: bool = True
+    study: Study, streams: Iterable[tuple[FittedSearch, Mapping[str, Any]]], judges: bool = True
 ) -> dict[str, Any]:
-    """All that decides the results of a run whose `searches` have these identities; without `judges`, its samples."""
+    """All that decides the results of a run whose searches have these identities; without `judges`, its samples."""
     selector = study.selector
     identities = {
-        "streams": {str(fitted.nfe): identity for fitted, identity in searches},
+        "streams": {str(fitted.nfe): identity for fitted, identity in streams},
         "verifiers": {name: identity_of(verifier) for name, verifier in study.scored.items()},
         "extractors": {name: identity_of(extractor) for name, extractor in study.extractors.items()},
         "selector": repr(selector) if _speaks(selector) else identity_of(selector),

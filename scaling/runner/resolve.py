@@ -15,7 +15,7 @@ from scaling.engine.retention import BYTES, Retention, size
 from scaling.journal.stream import Stream
 from scaling.noise import NoiseSpace
 from scaling.protocols import Condition, Conditions, Metric, PerSample, RankSelector, SearchTraits, SetSelector
-from scaling.runner.identities import UNMEASURED, run_identities, stream_identity
+from scaling.runner.identities import UNMEASURED, stream_identity
 from scaling.runner.study import Study
 
 
@@ -61,7 +61,6 @@ class ResolvedStudy:
     streams: tuple[ResolvedStream, ...]
     journal: JournalUse
     outcome: Outcome
-    identities: Mapping[str, Any]  # all that decides the results
     progress: bool
 
     @property
@@ -92,17 +91,16 @@ def resolve(study: Study, batch_size: int | None = None) -> ResolvedStudy:
     size = batch_size or study.batch_size or UNMEASURED
     probe_sigma = study.probe if SearchTraits.of(study.search).open_loop else None
     batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe_sigma)
-    searches = [(fitted, stream_identity(study, fitted.search, size)) for fitted in study.searches()]
+    streams = [ResolvedStream(each, stream_identity(study, each.search, size)) for each in study.searches()]
     return ResolvedStudy(
         folder=study.folder,
         title=study.run,
         conditions=study.conditions,
         space=study.space(next(iter(study.conditions))),
         batches=batches,
-        streams=tuple(ResolvedStream(*each) for each in searches),
+        streams=tuple(streams),
         journal=JournalUse(Path(study.output_dir) / "journal", study.block_size, retention_of(study)[0]),
         outcome=_outcome(study),
-        identities=run_identities(study, searches),
         progress=study.progress,
     )
 

@@ -17,6 +17,7 @@ from scaling.runner.blocks import reduced, run_blocks
 from scaling.runner.claim import claim, recorded_batch
 from scaling.runner.gate import check_gate, gate_of
 from scaling.runner.heartbeat import at_work
+from scaling.runner.identities import run_identities
 from scaling.runner.ledger import spent
 from scaling.runner.progress import Waiting, print_error
 from scaling.runner.resolve import ResolvedStudy, resolve, retention_of
@@ -40,7 +41,8 @@ def execute(study: Study, renew: bool = False) -> Path:
     leases = Leases(study.patience, on_wait=Waiting(study.run, study.progress))
     resolved = resolve(study, study.batch_size or recorded_batch(study.folder) or _measured_batch(study, leases))
     with leases.wait(study.folder / ".claim"):
-        said = environment(study.denoiser.device, resolved.identities)
+        identities = run_identities(study, [(stream.fitted, stream.identity) for stream in resolved.streams])
+        said = environment(study.denoiser.device, identities)
         claim(study.folder, {**said, "caps": [rung.nfe for rung in resolved.rungs]}, renew)
     if (why := retention_of(study)[1]) and study.progress:
         print_error(why)

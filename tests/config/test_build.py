@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scaling.config.build import _execution_only, build, deciding, run_name
+from scaling.config.build import build
 from scaling.config.compose import grid
+from scaling.config.run_name import deciding, execution_only, run_name
 from scaling.output.run_folder import ROOM, slug
 from scaling.verifiers.endpoint import Endpoint
 
@@ -68,7 +69,7 @@ def test_a_class_says_what_decides_nothing_and_digests_stay_as_they_were() -> No
     ((config, _),) = grid(["model=gaussian_mixture", "verifier=control"])
     here = {**config, "model": {**config["model"], "device": "cuda:3"}}
     assert deciding(here) == deciding(config)
-    assert _execution_only("scaling.verifiers.nowhere.Judge") == _execution_only("scaling") == frozenset()
+    assert execution_only("scaling.verifiers.nowhere.Judge") == execution_only("scaling") == frozenset()
 
 
 def test_a_folder_is_called_by_what_varies_and_needs_no_quotes() -> None:

@@ -18,8 +18,9 @@ from studies import study
 import scaling
 from scaling.budget import Budget
 from scaling.cli.study.command import main
-from scaling.config.build import outline_of, study_of
+from scaling.config.build import study_of
 from scaling.config.compose import grid
+from scaling.config.outline import outline_of
 from scaling.journal.block import Block
 from scaling.journal.stream import blocks_of
 from scaling.models.outline import published

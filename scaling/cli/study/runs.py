@@ -12,8 +12,8 @@ Add = Callable[[str, Callable[[argparse.Namespace], int]], argparse.ArgumentPars
 
 def plan(options: argparse.Namespace) -> int:
     """Says what a command would cost before it runs: runs, NFE after sharing, GFLOPs, hours, disk."""
-    from scaling.config.build import outline_of
     from scaling.config.compose import grid
+    from scaling.config.outline import outline_of
     from scaling.tools.gpus import tflops_of
     from scaling.tools.plan import measured_speed
     from scaling.tools.plan import plan as add_up

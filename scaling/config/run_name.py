@@ -1,0 +1,88 @@
+"""What a run's folder is called: what was typed, and a digest of all in its configuration that decides its results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from scaling.journal.stream import digest
+from scaling.output.run_folder import slug
+
+Config = Mapping[str, Any]
+
+# What decides no result of a run: where, in which order and with how many hands it computes, not what.
+ELSEWHERE = (
+    "output_dir",
+    "study",
+    "logger",
+    "progress",
+    "debug",
+    "workers",
+    "journal",
+    "order",
+    "calibration",
+    "phases",
+    "overrides",  # what was typed, in a run's own config.yaml
+)
+
+
+def run_name(config: Config, overrides: list[str]) -> str:
+    """The name of a run's folder: a readable slug of what was overridden, and a digest of all that decides the results.
+
+    A folder of the study that ends in this digest holds the run already, whatever stands before it.
+    """
+    kept = deciding(config)
+    lines = [line.lstrip("+") for line in overrides]
+    said = [line for line in lines if _decides(line.lstrip("~").partition("=")[0], config, kept)]
+    choices = config["choices"]
+    words = slug(said) or "-".join(choices[group] for group in ("model", "verifier", "search"))
+    return _present(Path(config["output_dir"]) / config["study"], words, digest(kept))
+
+
+def _present(study: Path, words: str, ending: str) -> str:
+    """The name of the run's folder where there is one, a finished one first; else the name that it gets."""
+    name = f"{words}-{ending}"
+    found = [] if (study / name).is_dir() else [path for path in study.glob(f"*-{ending}") if path.is_dir()]
+    return min(found, key=lambda path: (not (path / "cost.json").is_file(), path.name)).name if found else name
+
+
+def deciding(config: Config) -> dict[str, Any]:
+    """The configuration without what decides no result: folders, logger, devices, memory, patience, spending."""
+    kept = {key: _deciding(value) for key, value in config.items() if key not in ELSEWHERE}
+    kept["model"].pop("device", None)
+    kept["choices"].pop("calibration", None)
+    return kept
+
+
+def _deciding(node: Any) -> Any:
+    """A copy without the parameters of which a part's class says that they decide nothing."""
+    if isinstance(node, Mapping):
+        without = execution_only(str(node["_target_"])) if "_target_" in node else frozenset()
+        return {key: _deciding(value) for key, value in node.items() if key not in without}
+    return [_deciding(each) for each in node] if isinstance(node, list) else node
+
+
+def execution_only(target: str) -> frozenset[str]:
+    """What a class declares as deciding no result; nothing where it cannot be imported."""
+    module, _, name = target.rpartition(".")
+    try:
+        return frozenset(getattr(getattr(import_module(module), name), "execution_only", ()))
+    except Exception:  # a module of others may raise anything
+        return frozenset()
+
+
+def _decides(key: str, config: Config, kept: Config) -> bool:
+    """Whether an override belongs into a run's name: it is no experiment, and its value is not one that is left out."""
+    parts = key.split(".")
+    return parts[0] not in (*ELSEWHERE, "experiment") and (not _holds(config, parts) or _holds(kept, parts))
+
+
+def _holds(node: Any, parts: list[str]) -> bool:
+    """Whether a configuration has a value under this dotted key."""
+    for part in parts:
+        if not isinstance(node, Mapping) or part not in node:
+            return False
+        node = node[part]
+    return True
