@@ -15,7 +15,7 @@ import pytest
 from scaling.analysis.report.data import command as typed
 from scaling.analysis.runs.folder import open_study
 from scaling.cli.study.command import main
-from scaling.config import build
+from scaling.config.run_name import run_name
 from scaling.journal.lease import Leases
 from scaling.runner.heartbeat import at_work
 
@@ -156,7 +156,7 @@ def test_a_run_keeps_what_was_typed_and_that_makes_it_again(
     assert len(runs) == 2
     for run in runs:
         assert run.config["overrides"][-3:-1] == ["seed=1", f"output_dir={tmp_path}"]
-        assert build.run_name(run.config, run.config["overrides"]) == run.name
+        assert run_name(run.config, run.config["overrides"]) == run.name
         before = (run.path / "cost.json").stat().st_mtime_ns
         capsys.readouterr()
         command(*shlex.split(typed(run))[1:])
