@@ -59,8 +59,7 @@ class Part:
     @property
     def keywords(self) -> Node:
         """Its parameters that have a plain default, for overrides without a plus."""
-        found = _fields(self.definition) if isinstance(self.definition, ast.ClassDef) else _defaults(self.definition)
-        return {name: value for name, value in found.items() if not name.startswith("_")}
+        return keywords_of(self.definition)
 
 
 def node_of(group: str, choice: str) -> Node:
@@ -103,6 +102,12 @@ def package_folders() -> list[Path]:
     specs = [spec for package in packages if (spec := find_spec(package)) is not None]
     places = [Path(place) / "conf" for spec in specs for place in spec.submodule_search_locations or ()]
     return [place for place in places if place.is_dir()]
+
+
+def keywords_of(definition: Definition) -> Node:
+    """The parameters of a class or function that have a plain default."""
+    found = _fields(definition) if isinstance(definition, ast.ClassDef) else _defaults(definition)
+    return {name: value for name, value in found.items() if not name.startswith("_")}
 
 
 def _search(part: Part) -> Node:

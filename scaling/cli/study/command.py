@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from scaling.cli.study.exports import add_commands as add_exports
+from scaling.cli.study.options import add_commands as add_options
 from scaling.cli.study.runs import add_commands as add_runs
 from scaling.cli.study.scores import add_commands as add_scores
 from scaling.config.own import import_from_here
@@ -151,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     add_runs(add)
     add_exports(add)
     add_scores(add)
+    add_options(add)
     return parser
 
 
