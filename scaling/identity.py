@@ -40,6 +40,18 @@ def identity_of(part: Any) -> Json:
     return _object(part) if own is None else {**own, "made_by": _object(part, own_word=True)}
 
 
+def judge_identity(judge: Any, metadata: tuple[str, str] = ("", "")) -> Json:
+    """All that decides what a verifier or extractor says of an image and its condition.
+
+    `metadata` are digests of what conditions carry beside prompts: columns, and names of files. One of ours declares
+    `reads_metadata`; others, which are given the whole condition, may read the columns.
+    """
+    identity, (columns, files) = identity_of(judge), metadata
+    if getattr(type(judge), "reads_metadata", False):
+        return {**identity, "metadata": [columns, files]} if columns or files else identity
+    return {**identity, "metadata": columns} if columns and not is_ours(type(judge)) else identity
+
+
 def digest_of(part: Any) -> str:
     """16 hex digits of a part's identity."""
     return _digest(json.dumps(identity_of(part), sort_keys=True, allow_nan=False).encode())

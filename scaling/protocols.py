@@ -30,7 +30,7 @@ class Condition:
 
     Two conditions of equal content and copy are the same condition: they draw the same noises. `settings` are content:
     a `seed` picks other noises, the others are for models that say so (`Denoiser`).
-    `metadata` travels along for metrics and exports and decides nothing.
+    `metadata` travels along for metrics and exports; it decides nothing but what these say.
     """
 
     class_label: int | None = None

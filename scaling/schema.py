@@ -96,6 +96,7 @@ class Account:
     seconds: Annotated[float, About("s", "wall time, of all workers together")]
     paid: Annotated[dict[str, int], About("", "NFE, passes, decodes, scored images and rows, padding included")]
     peak_memory_mb: Annotated[float, About("MB", "the most memory that a process of it took on the host")]
+    peak_device_memory_mb: Annotated[float, About("MB", "the most memory that a process of it took on its GPUs")]
     conditions: Annotated[int, About("conditions", "how many the study has")]
     tier: Annotated[str, About("", "b: bit-equal to any other run of this batch shape; c: within rounding")]
 

@@ -24,7 +24,7 @@ def main() -> dict[str, Any]:
         common = ["model=fashion_s", f"conditions.count={CONDITIONS}", "samples=0"]
         run(folder / "warm", *common, "budget.candidates=1")
         shapes = json.loads((folder / "warm" / "journal" / "batch_shapes.json").read_text())
-        common.append(f"batch_size={next(iter(shapes.values()))}")
+        common.append(f"batch_size={next(iter(shapes.values()))['batch_size']}")
         run(folder / "warmer", "-m", *common, f"verifier={','.join(VERIFIERS)}", "budget.candidates=1")
         for search, verifiers in (("random", VERIFIERS), ("zero_order", VERIFIERS[:1])):
             results[search] = said = grid(folder / search, [*common, f"search={search}"], verifiers)

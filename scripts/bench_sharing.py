@@ -45,7 +45,7 @@ def main() -> None:
     verifiers, ladder = options.verifiers.split(","), options.candidates.split(",")
     run(options.out / "warm", *common[:1], "conditions.count=8", "budget.candidates=1")  # imports, batch shape
     shapes = options.out / "warm" / "journal" / "batch_shapes.json"
-    common.append(f"batch_size={next(iter(json.loads(shapes.read_text()).values()))}")
+    common.append(f"batch_size={next(iter(json.loads(shapes.read_text()).values()))['batch_size']}")
 
     largest = run(options.out / "largest", *common, f"verifier={verifiers[0]}", f"budget.candidates={ladder[-1]}")
     grid = [f"verifier={options.verifiers}", f"budget.candidates={options.candidates}"]

@@ -26,6 +26,7 @@ from urllib.parse import urlparse
 import numpy as np
 
 from scaling.analysis.runs.folder import Run, open_run
+from scaling.files import Damaged, read_json, replacing
 from scaling.schema import COSTS, LABELS
 
 PROJECT = os.environ.get("WANDB_PROJECT") or "scaling"
@@ -205,14 +206,15 @@ def _synced(run: Run, before: dict[str, Any]) -> bool:
 
 
 def _remembered(run: Run) -> dict[str, Any]:
-    path = run.path / "wandb.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    try:
+        return read_json(run.path / "wandb.json")
+    except Damaged:  # what was published is not known: it is published as a new run
+        return {}
 
 
 def _remember(run: Run, state: dict[str, Any]) -> None:
-    part = run.path / f".wandb.json.{os.getpid()}.part"
-    part.write_text(json.dumps(state, indent=2) + "\n")
-    part.replace(run.path / "wandb.json")
+    with replacing(run.path / "wandb.json") as part:
+        part.write_text(json.dumps(state, indent=2) + "\n")
 
 
 def connect() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import traceback
 from collections.abc import Mapping
@@ -14,9 +13,11 @@ from typing import Any
 from scaling.cli.errors import one_line, report_failure
 from scaling.cli.workers import run_workers
 from scaling.config.build import study_of, writable
-from scaling.config.inputs import changes, inputs_of, record, recorded
+from scaling.config.inputs import changes, inputs_of, record, recorded, revised
 from scaling.config.run_name import run_name
+from scaling.files import Damaged, read_json
 from scaling.notices import print_notices
+from scaling.output.whole import faults
 from scaling.stop import stopping_at_batches
 
 
@@ -26,7 +27,7 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
     folder = Path(config["output_dir"]) / config["study"] / name
     try:
         inputs = inputs_of(config)
-        if _finished(folder, inputs):
+        if _finished(folder, inputs, config["samples"] > 0):
             return
         (folder / "error.txt").unlink(missing_ok=True)
         with stopping_at_batches():
@@ -79,20 +80,18 @@ def _keep_error(folder: Path, line: str) -> None:
             (folder / "error.txt").write_text(line + "\n")
 
 
-def _finished(folder: Path, inputs: Mapping[str, str]) -> bool:
+def _finished(folder: Path, inputs: Mapping[str, str], samples: bool) -> bool:
     """Whether the folder holds this run's results whole, and says so; what changed since then is named."""
-    cost = folder / "cost.json"
     try:
-        done = bool(json.loads(cost.read_text()).get("done"))
-    except (OSError, ValueError):
+        if not read_json(folder / "cost.json").get("done") or faults(folder, samples):
+            return False  # the run names what is gone or damaged, and makes it again
+        before = recorded(folder)
+    except Damaged as damaged:
+        print(f"{damaged}: the run is looked at anew", flush=True)
         return False
-    if not done:
+    if before is None and (new := revised(inputs)):
+        print(f"{folder}: {', '.join(new)} means something else since it ran", flush=True)
         return False
-    if lacking := [name for name in ("curve.csv", "winners.parquet") if not (folder / name).exists()]:
-        print(f"{folder}: {', '.join(lacking)} is not there any more: made again from what is kept", flush=True)
-        cost.unlink()
-        return False
-    before = recorded(folder)
     if before is None:
         record(folder, inputs)
         note = "; it was made before files and code were recorded: what changed since then is not known"

@@ -105,6 +105,13 @@ class Prompts:
             identity["settings"] = _digest([row.settings for row in self.rows])
         return identity
 
+    @property
+    def metadata_digests(self) -> tuple[str, str]:
+        """Hashes of the columns that are left over, empty where there are none, and of the files' names."""
+        columns = [{name: cell for name, cell in row.metadata.items() if name != "file"} for row in self.rows]
+        files = [row.metadata["file"] for row in self.rows]
+        return _digest(columns) if any(columns) else "", _digest(files)
+
     def _patterns(self) -> tuple[str, ...]:
         if self.files is None:
             return ("*",)
@@ -147,4 +154,4 @@ def _holds_prompts(file: Path, folder: Path) -> bool:
 
 
 def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()

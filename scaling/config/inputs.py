@@ -9,17 +9,21 @@ import hashlib
 import importlib.machinery
 import json
 import os
+import pkgutil
 import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from scaling.files import read_json
 from scaling.journal.stream import write_atomically
-from scaling.source import is_library, sources, sources_digest
+from scaling.source import PACKAGE, is_library, sources, sources_digest
 
 LARGE = 32 * 2**20  # bytes from which on a file is told by size and date, which is enough to look closer
+REVISED = "revised: "
 ELSEWHERE = ("output_dir", "study", "logger", "choices", "hydra", "journal")  # name no input
 _PATHS = re.compile(r"path|file|folder|weights|checkpoint|reference|calibration|command")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
@@ -28,7 +32,14 @@ _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 def inputs_of(config: Mapping[str, Any]) -> dict[str, str]:
     """A word for the content of each file, folder, hub repository and foreign class, by the key that names it."""
     chosen = {key: value for key, value in config.items() if key not in ELSEWHERE}
-    return {key: word for key, value in _leaves(chosen, "") if (word := _word(key.rpartition(".")[2], value))}
+    leaves = ((key, key.rpartition(".")[2], value) for key, value in _leaves(chosen, ""))
+    words = ((key, _revised(name, value) or _word(name, value)) for key, name, value in leaves)
+    return {key: word for key, word in words if word}
+
+
+def revised(inputs: Mapping[str, str]) -> list[str]:
+    """The keys whose word or class means something else than in earlier versions of this package."""
+    return [key for key, word in inputs.items() if word.startswith(REVISED)]
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -37,32 +48,45 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def recorded(folder: Path) -> dict[str, str] | None:
-    """The inputs of a finished run; None where it did not record them."""
-    try:
-        said = json.loads((folder / "inputs.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return said if isinstance(said, dict) else None
+    """The inputs of a finished run; None where it did not record them, a `Damaged` where they cannot be read."""
+    path = folder / "inputs.json"
+    return read_json(path) if path.exists() else None
 
 
 def record(folder: Path, inputs: Mapping[str, str]) -> None:
     write_atomically(folder / "inputs.json", json.dumps(inputs, indent=1).encode())
 
 
-def _leaves(node: Any, key: str) -> Iterator[tuple[str, str]]:
-    """All words of a configuration under their dotted keys."""
+def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """All values of a configuration under their dotted keys."""
     if isinstance(node, Mapping):
         for name, value in node.items():
             yield from _leaves(value, f"{key}.{name}" if key else str(name))
     elif isinstance(node, list | tuple):
         for place, value in enumerate(node):
             yield from _leaves(value, f"{key}.{place}")
-    elif isinstance(node, str):
+    else:
         yield key, node
 
 
-def _word(name: str, value: str) -> str | None:
+def _revised(name: str, value: Any) -> str | None:
+    """A word for what answers otherwise than an earlier version of this package did; None for all else.
+
+    Classes of ours say so by their `version`; guidance under 1 was run, with two passes, and is none by now.
+    """
+    if name == "guidance_scale" and isinstance(value, int | float) and value < 1:
+        return f"{REVISED}none under 1"
+    if name == "_target_" and str(value).startswith(f"{PACKAGE.name}."):
+        with suppress(Exception):  # whatever is wrong with it is said where it is built
+            version = vars(pkgutil.resolve_name(str(value))).get("version", 1)
+            return f"{REVISED}version {version}" if version != 1 else None
+    return None
+
+
+def _word(name: str, value: Any) -> str | None:
     """The content behind a word; None where it stands for itself."""
+    if not isinstance(value, str):
+        return None
     if name == "_target_":
         return _code(value)
     if name == "function":  # file.py:name, or package.module:name

@@ -10,12 +10,15 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from scaling.files import Damaged, read_json
 from scaling.identity import identity_of
 from scaling.journal.stream import digest, write_atomically
 from scaling.protocols import Condition, Denoiser
@@ -29,15 +32,48 @@ LONG = 0.25  # seconds of a call from which on a shape must gain that much, or n
 Timer = Callable[[float], float]
 
 
-def batch_shape(denoiser: Denoiser, condition: Condition, kept: Path, block_size: int = BLOCK) -> int:
-    """The kept shape for this model and device, or the one measured now (a few seconds)."""
+@dataclass(frozen=True)
+class BatchShape:
+    """A batch size, and where and when it was measured."""
+
+    batch_size: int
+    device: str
+    measured: str = "before it was noted when"
+
+
+def batch_shape(denoiser: Denoiser, condition: Condition, kept: Path, block_size: int = BLOCK) -> BatchShape:
+    """The kept shape for this model and device, or the one measured now (a few seconds).
+
+    On a CPU there is one for each block size, so that a first run of small blocks does not hold later ones to small
+    batches. Where the file is damaged, which is said, the shape is that of the journal beside it.
+    """
     device = torch.cuda.get_device_name() if denoiser.device.type == "cuda" else denoiser.device.type
-    key = digest({"denoiser": identity_of(denoiser), "device": device})
-    shapes: dict[str, int] = json.loads(kept.read_text()) if kept.exists() else {}
+    said, most = {"denoiser": identity_of(denoiser), "device": device}, _most(denoiser, block_size)
+    key, begun = digest({**said, "most": most}), None
+    try:
+        shapes = read_json(kept)
+    except Damaged as damaged:
+        shapes, begun = {}, _begun(kept.parent, said["denoiser"], block_size)
+        print(
+            f"{damaged}: the shape is " + ("the journal's" if begun else "measured anew"), file=sys.stderr, flush=True
+        )
+    if key not in shapes and isinstance(former := shapes.get(digest(said)), int):
+        return BatchShape(min(former, most), device)
     if key not in shapes:
-        shapes[key] = measure(denoiser, condition, block_size=block_size)
+        size = begun or measure(denoiser, condition, block_size=block_size)
+        shapes[key] = asdict(BatchShape(size, device, f"{datetime.now():%Y-%m-%d %H:%M}"))
         write_atomically(kept, json.dumps(shapes, indent=1).encode())
-    return min(shapes[key], _most(denoiser, block_size))
+    return BatchShape(**shapes[key])
+
+
+def _begun(journal: Path, denoiser: Any, block_size: int) -> int | None:
+    """The batch size of the latest stream of this model and block size; None where there is none."""
+    for path in sorted(journal.glob("*/stream.json"), key=lambda path: -path.stat().st_mtime):
+        with suppress(Damaged):
+            stream = read_json(path)
+            if stream.get("denoiser") == json.loads(json.dumps(denoiser)) and stream.get("block_size") == block_size:
+                return stream.get("batch_size")
+    return None
 
 
 def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2, block_size: int = BLOCK) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from scaling.budget import Cost
 from scaling.engine import checks
 from scaling.engine.placement import at_work
 from scaling.engine.requests import Answers, Columns, EncodedBlock, Request
-from scaling.identity import identity_of
+from scaling.identity import judge_identity
 from scaling.journal.block import Keys
 from scaling.journal.stream import digest
 from scaling.protocols import Condition, Denoiser, Encoded, Features, Prediction, Verifier
@@ -40,17 +41,23 @@ class Batches:
         extractors: Mapping[str, Features],
         batch_size: int,
         probe_sigma: float | None = None,
+        metadata: tuple[str, str] = ("", ""),
     ) -> None:
-        """`probe_sigma` is a noise level whose x0 prediction is given back although no scorer here looks at it."""
+        """`probe_sigma` is a noise level whose x0 prediction is given back although no scorer here looks at it.
+
+        `metadata` are digests of what conditions carry beside prompts, for the names of what reads it.
+        """
         self.denoiser, self.sampler = denoiser, sampler
         self.batch_size = self.denoise_batch = self.decode_batch = batch_size
         self.scorers, self.extractors = dict(scorers), dict(extractors)
-        self.score_columns = {name: f"score/{digest(identity_of(v))}" for name, v in self.scorers.items()}
+        self.score_columns = {n: f"score/{digest(judge_identity(v, metadata))}" for n, v in self.scorers.items()}
+        self.features_tag = f"features/{digest({n: judge_identity(e, metadata) for n, e in self.extractors.items()})}/"
         probes = {v.probe for v in self.scorers.values() if v.probe is not None}
         if len(probes) > 1:
             raise ValueError(f"verifiers of one run must look at one noise level, not at {sorted(probes)}")
         self.probe_sigma = next(iter(probes), probe_sigma)
         self.images_per_candidate = 1 + bool(probes)  # that are decoded for its scores
+        self._expect: Callable[[Cost], None] = lambda cost: None
 
     @property
     def effective_batch(self) -> int:
@@ -62,6 +69,15 @@ class Batches:
         """Where the journal keeps the predictions at the probed noise level."""
         return f"probe/{self.probe_sigma:g}"
 
+    @contextmanager
+    def telling(self, expect: Callable[[Cost], None]) -> Iterator[None]:
+        """Within it `expect` is told what every batch will cost before it is computed."""
+        self._expect = expect
+        try:
+            yield
+        finally:
+            self._expect = lambda cost: None
+
     def encode(self, conditions: Sequence[Condition], first: int = 0) -> EncodedBlock:
         """The conditions of a block, encoded; the first of them is number `first` of the study."""
         with torch.inference_mode():
@@ -70,7 +86,11 @@ class Batches:
     def solve(self, requests: Sequence[Request], block: EncodedBlock) -> Answers:
         """The answers for at most `batch_size` requests of one group: x, x0, probe, gradient, each scorer's column."""
         check_stop()
-        answers = self._in_batches(len(requests), lambda part: self._solve(requests[part], block))
+        answers = self._in_batches(
+            len(requests),
+            lambda part: self._solve(requests[part], block),
+            lambda part: self._cost(requests[part], self.denoise_batch),
+        )
         checks.answers(
             answers.columns,
             self.score_columns,
@@ -161,10 +181,13 @@ class Batches:
                     checks.IMAGES_FINITE: checks.finite_images(images),
                 }
                 host = {name: value.cpu().numpy()[: part.stop - part.start] for name, value in answers.items()}
-            rows = part.stop - part.start
-            return Answers(host, Cost(decodes=rows * len(arrays), verifier_calls=rows * calls))
+            return Answers(host, price(part))
 
-        answers = self._in_batches(len(latents), compute, "decode_batch")
+        def price(part: slice) -> Cost:
+            rows = part.stop - part.start
+            return Cost(decodes=rows * len(arrays), verifier_calls=rows * calls)
+
+        answers = self._in_batches(len(latents), compute, price, "decode_batch")
         checks.answers(
             answers.columns, self.score_columns, lambda i: block.describe(*(int(number) for number in keys[i]))
         )
@@ -174,6 +197,7 @@ class Batches:
         self,
         count: int,
         compute: Callable[[slice], Answers],
+        price: Callable[[slice], Cost],
         limit: Literal["denoise_batch", "decode_batch"] = "denoise_batch",
     ) -> Answers:
         """All of `count` rows in batches of one size, which halves for good where it does not fit into memory."""
@@ -183,7 +207,9 @@ class Batches:
             parts: list[Columns] = []
             try:
                 for start in range(0, count, rows):
-                    answers = compute(slice(start, min(start + rows, count)))
+                    part = slice(start, min(start + rows, count))
+                    self._expect(price(part))
+                    answers = compute(part)
                     cost += answers.cost
                     parts.append(answers.columns)
             except torch.OutOfMemoryError:
@@ -222,7 +248,7 @@ class Batches:
 
         if gradient:
             return self._scored(x0, probe, conditions)
-        columns = self._in_batches(len(x0), judge, "decode_batch").columns
+        columns = self._in_batches(len(x0), judge, lambda part: Cost(), "decode_batch").columns
         return {name: torch.from_numpy(value) for name, value in columns.items()}
 
     def _scored(self, x0: Tensor, probe: Tensor | None, conditions: list[Condition]) -> dict[str, Tensor]:

@@ -12,9 +12,7 @@ from scaling.engine.block_run import BlockRun
 from scaling.engine.ladder import solves_again
 from scaling.engine.loop import write_answers
 from scaling.engine.requests import Answers, Columns, GroupKey, Request
-from scaling.identity import identity_of
 from scaling.journal.block import Keys
-from scaling.journal.stream import digest
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def _features(run: BlockRun, keys: Keys, prefix: str) -> tuple[Columns, Cost]:
     table, batches, cost = run.table, run.batches, Cost()
     if not batches.extractors:
         return {}, cost
-    tag = prefix + "features/" + digest({n: identity_of(e) for n, e in batches.extractors.items()}) + "/"
+    tag = prefix + batches.features_tag
     missing = keys[~table.has(tag, keys)]
     for start in range(0, len(missing), batches.batch_size):
         part = missing[start : start + batches.batch_size]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from scaling.files import replacing
 from scaling.journal.block import Block
 from scaling.journal.lease import Lease
 from scaling.protocols import Condition, Conditions
@@ -24,14 +23,8 @@ def digest(identity: Mapping[str, Any]) -> str:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Readers see the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # process ids repeat across machines
-    try:
+    with replacing(path) as part:
         part.write_bytes(data)
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 class Stream:

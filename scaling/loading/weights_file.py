@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from scaling.files import replacing
+
 
 class Weights(NamedTuple):
     """What a weights file holds: tensors (floats as float32), its header's json, and a hash of tensors and header."""
@@ -42,10 +44,9 @@ def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str,
     from safetensors.torch import save_file
 
     halves = {k: (v.half() if v.dtype == torch.float32 else v).contiguous().clone() for k, v in state.items()}
-    temporary = path.with_suffix(".partial")
-    save_file(halves, temporary, {"scaling": json.dumps(dict(metadata), sort_keys=True)})
-    temporary.chmod(0o644)  # safetensors writes for the owner alone; whoever installs the package may be another
-    temporary.replace(path)
+    with replacing(path) as part:
+        save_file(halves, part, {"scaling": json.dumps(dict(metadata), sort_keys=True)})
+        part.chmod(0o644)  # safetensors writes for the owner alone; whoever installs the package may be another
 
 
 def load_weights(name: str | Path) -> Weights:

@@ -39,6 +39,7 @@ class BlipVqa:
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
+    reads_metadata: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from numpy.lib import format as npy
 from torch import Tensor
 
+from scaling.files import replacing
+
 
 def export_adm(
     path: Path, batches: Iterable[tuple[Float[Tensor, "n 3 h w"], Int[Tensor, " n"]]], count: int, size: tuple[int, int]
@@ -22,26 +24,20 @@ def export_adm(
     ValueError where the batches hold another number or size of images.
     """
     labels: list[np.ndarray] = []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            with archive.open("arr_0.npy", "w", force_zip64=True) as file:
-                _header(file, np.dtype(np.uint8), (count, *size, 3))
-                for images, batch_labels in batches:
-                    if tuple(images.shape[1:]) != (3, *size):
-                        raise ValueError(f"an export of {size} images was given one of {tuple(images.shape[2:])}")
-                    pixels = (images.float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
-                    file.write(pixels.cpu().contiguous().numpy().tobytes())
-                    labels.append(batch_labels.cpu().numpy().astype(np.int64))
-            written = sum(map(len, labels))
-            if written != count:
-                raise ValueError(f"an export of {count} images was given {written}")
-            with archive.open("arr_1.npy", "w") as file:
-                npy.write_array(file, np.concatenate(labels))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        with archive.open("arr_0.npy", "w", force_zip64=True) as file:
+            _header(file, np.dtype(np.uint8), (count, *size, 3))
+            for images, batch_labels in batches:
+                if tuple(images.shape[1:]) != (3, *size):
+                    raise ValueError(f"an export of {size} images was given one of {tuple(images.shape[2:])}")
+                pixels = (images.float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
+                file.write(pixels.cpu().contiguous().numpy().tobytes())
+                labels.append(batch_labels.cpu().numpy().astype(np.int64))
+        written = sum(map(len, labels))
+        if written != count:
+            raise ValueError(f"an export of {count} images was given {written}")
+        with archive.open("arr_1.npy", "w") as file:
+            npy.write_array(file, np.concatenate(labels))
 
 
 def _header(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> None:

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.files import replacing
 from scaling.loading.weights_file import weights_folder
 from scaling.metrics.unpickle import load_arrays
 
@@ -88,10 +89,8 @@ def save_reference(path: Path, reference: Reference) -> None:
     }
     if reference.features is not None:
         arrays["features"] = reference.features.half().numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial.npz")
-    np.savez(temporary, **arrays)
-    temporary.replace(path)
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def reference_from_batches(batches: Iterable[Float[Tensor, "n d"]], keep: int = 0, seed: int = 0) -> Reference:

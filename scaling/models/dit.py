@@ -47,6 +47,11 @@ def guided(
     return both if channels is None else torch.cat((both[:, :channels], labeled[:, channels:]), dim=1)
 
 
+def guidance_named(scale: float) -> float | str:
+    """The scale as an identity says it: all under 1 are none, and meant something else before they were."""
+    return scale if scale >= 1 else "none"
+
+
 def predict(output: Tensor, x: Tensor, t: Tensor, schedule: Schedule, kind: str) -> Prediction:
     """A network's output as x0 and eps, with x = alpha x0 + sigma eps.
 
@@ -160,7 +165,7 @@ class DiT:
             "schedule": repr(self.schedule),
             "weights": self._sha256,
             "dtype": self._dtype,
-            "guidance_scale": self.guidance_scale,
+            "guidance_scale": guidance_named(self.guidance_scale),
         }
 
     def _forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:

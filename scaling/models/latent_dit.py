@@ -13,7 +13,7 @@ from scaling.loading.hub import digest, find_folder
 from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.class_latents import ClassLatents
-from scaling.models.dit import DTYPES
+from scaling.models.dit import DTYPES, guidance_named
 from scaling.models.outline import Outline, published
 from scaling.models.vae import VAE
 from scaling.schedules import Spacing, VariancePreserving
@@ -72,7 +72,7 @@ class LatentDiT(ClassLatents):
             "class": "LatentDiT",
             "weights": digest(folder, _FILES),
             "spacing": self.schedule.spacing,
-            "guidance_scale": self.guidance_scale,
+            "guidance_scale": guidance_named(self.guidance_scale),
             "guided_channels": guided_channels,
             "dtype": dtype,
             "compile": compile,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from scaling.loading.devices import pick_device
 from scaling.loading.weights_file import load_weights, weights_path
-from scaling.models.dit import DTYPES, decode_range, predict
+from scaling.models.dit import DTYPES, decode_range, guidance_named, predict
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow
 from scaling.shapes.phrases import TOKENS, WIDTH, phrases
@@ -113,7 +113,7 @@ class Shapes:
             "architecture": self._meta["architecture"],
             "weights": self._sha256,
             "dtype": self._dtype,
-            "guidance_scale": self.guidance_scale,
+            "guidance_scale": guidance_named(self.guidance_scale),
         }
 
     def _forward(self, x: Tensor, t: Tensor, text: Tensor, mask: Tensor) -> Tensor:

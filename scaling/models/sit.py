@@ -17,7 +17,7 @@ from scaling.loading.hub import digest, find_file
 from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.class_latents import ClassLatents
-from scaling.models.dit import DTYPES, build
+from scaling.models.dit import DTYPES, build, guidance_named
 from scaling.models.outline import Outline, published
 from scaling.models.vae import VAE
 from scaling.schedules import Flow
@@ -88,7 +88,7 @@ class SiT(ClassLatents):
             "class": "SiT",
             "architecture": self._architecture,
             "weights": digest(file),
-            "guidance_scale": self.guidance_scale,
+            "guidance_scale": guidance_named(self.guidance_scale),
             "guided_channels": guided_channels,
             "dtype": dtype,
             "compile": compile,

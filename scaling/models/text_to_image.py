@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
-from scaling.models.dit import DTYPES, predict
+from scaling.models.dit import DTYPES, guidance_named, predict
 from scaling.models.encoded_prompts import Encode, EncodedPrompts, Row
 from scaling.models.repository import Repository
 from scaling.models.vae import rows_at_once
@@ -171,11 +171,14 @@ class TextToImage(ABC):
     def identity(self) -> dict[str, Any]:
         """All that decides the answers, as plain json."""
         repository = self.repository
+        guided = type(self).guides is TextToImage.guides  # by a second forward, not by an embedded number
+        guidance = {"guidance_scale": guidance_named(self.guidance_scale)} if guided else {}
         return {
             "class": type(self).__name__,
             "network": repository.digest(self.part, path=self.network_path),
             "others": repository.digest("vae", *repository.text_parts),
             **self._options(),
+            **guidance,
         }
 
     def release(self) -> None:

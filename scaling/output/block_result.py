@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import errno
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.lib.format import read_array
 
 from scaling.engine.block_run import BlockRun
 from scaling.engine.final_samples import FinalSamples, rung_costs
 from scaling.engine.winners import Winners
+from scaling.files import Damaged
 from scaling.journal.stream import write_atomically
 from scaling.protocols import PerSample
 
@@ -81,14 +88,22 @@ def save(path: Path, part: BlockResult) -> None:
 
 
 def load(path: Path, names: Sequence[str] | None = None) -> BlockResult:
-    with np.load(path) as file:
-        return {name: file[name] for name in (names or file.files)}
+    """Some arrays of a file (None: all); a `Damaged` where it is not what was written, to the bit."""
+    wanted = arrays_in(path) if names is None else names
+    with _opened(path) as file:
+        data = {name: BytesIO(file.read(f"{name}.npy")) for name in wanted}  # which checks their sums
+        return {name: read_array(raw, allow_pickle=False) for name, raw in data.items()}
+
+
+def arrays_in(path: Path) -> list[str]:
+    """The names of a file's arrays."""
+    with _opened(path) as file:
+        return [name.removesuffix(".npy") for name in file.namelist()]
 
 
 def holds(path: Path, flag: str) -> bool:
     """Whether a block's file has this flag set."""
-    with np.load(path) as file:
-        return flag in file.files and bool(file[flag])
+    return flag in arrays_in(path) and bool(load(path, [flag])[flag])
 
 
 def rungs_in(path: Path) -> int:
@@ -100,8 +115,20 @@ def rungs_in(path: Path) -> int:
 
 def mean_score(path: Path) -> float:
     """Of the incumbents at the last rung; NaN where the file is not about winners."""
-    with np.load(path) as file:
-        if "rung/score" not in file.files:
-            return float("nan")
-        index = file["rung/index"]
-        return float(file["rung/score"][index == index.max()].mean())
+    if "rung/score" not in arrays_in(path):
+        return float("nan")
+    found = load(path, ["rung/index", "rung/score"])
+    return float(found["rung/score"][found["rung/index"] == found["rung/index"].max()].mean())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as file:
+            yield file
+    except (ValueError, KeyError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error) as error:
+        raise Damaged(path, error) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the file's beginning, where its directory points to
+            raise
+        raise Damaged(path, error) from None

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from scaling.files import Damaged, read_json
 from scaling.journal.stream import write_atomically
 
 PACKAGES = (
@@ -92,9 +93,11 @@ def is_done(folder: Path) -> bool:
 
 
 def account(folder: Path) -> dict[str, Any]:
-    """What the folder says of the last curve that was written: nothing before the first."""
-    path = folder / "cost.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    """What the folder says of the last curve that was written: nothing before the first, or where it is damaged."""
+    try:
+        return read_json(folder / "cost.json")
+    except Damaged:
+        return {}
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,18 +6,23 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from scaling.engine.block_run import BlockRun
+from scaling.files import replacing
 from scaling.journal.stream import blocks_of, write_atomically
-from scaling.output.block_result import COSTS, load
-from scaling.protocols import Conditions, Metric
+from scaling.output.block_result import COSTS, BlockResult, arrays_in, load
+from scaling.protocols import Condition, Conditions, Metric
 from scaling.schema import SEARCH, Candidate, Point, Replicate, Winner, names
 from scaling.statistics import jackknife_interval, mean_interval
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CHUNK = 1024  # rows that a metric is given at a time
 GROUPS = 20  # of the delete-group jackknife: condition index modulo this
@@ -87,14 +92,14 @@ def rung_values(parts: Sequence[Path], index: int) -> Values:
     rung: dict[str, list[np.ndarray]] = {}
     values: dict[str, list[np.ndarray]] = {}
     for path in parts:
-        with np.load(path) as file:
-            mine = file["rung/index"] == index
-            slots = file["rung/slot"][mine]
-            for name in file.files:
-                if name.startswith("rung/"):
-                    rung.setdefault(name.removeprefix("rung/"), []).append(file[name][mine])
-                elif name.startswith("value/"):
-                    values.setdefault(name.removeprefix("value/"), []).append(file[name][slots])
+        part = load(path, [name for name in arrays_in(path) if name.startswith(("rung/", "value/"))])
+        mine = part["rung/index"] == index
+        slots = part["rung/slot"][mine]
+        for name, column in part.items():
+            if name.startswith("rung/"):
+                rung.setdefault(name.removeprefix("rung/"), []).append(column[mine])
+            else:
+                values.setdefault(name.removeprefix("value/"), []).append(column[slots])
     return Values(_joined(rung), _joined(values))
 
 
@@ -126,38 +131,44 @@ def write_winners(
 
     `guide` is the verifier whose scores the search followed.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = folder / "winners.parquet"
-    part_path = path.with_name(f".{path.name}.part")
-    writer = None
-    for source, (number, run) in zip(parts, blocks_of(conditions, block_size), strict=True):
-        part = load(source)
-        mine = part["rung/index"] < len(caps)  # another worker may be at a later rung already
-        slots, index, condition = (part[f"rung/{name}"][mine] for name in ("slot", "index", "condition"))
-        whose = [run[int(i) - number * block_size] for i in condition]
-        keys = {
-            "rung": index,
-            "budget_nfe": np.asarray(caps)[index],
-            "condition": condition,
-            "class_label": pa.array([c.class_label for c in whose], pa.int64()),
-            "prompt": pa.array([c.prompt for c in whose], pa.string()),
-            "copy": pa.array([c.copy for c in whose], pa.int64()),
-            "candidate": part["rung/candidate"][mine],
+    blocks = blocks_of(conditions, block_size)
+    tables = (
+        _winners(load(source), run, number * block_size, caps, guide)
+        for source, (number, run) in zip(parts, blocks, strict=True)
+    )
+    first = next(tables)
+    with replacing(folder / "winners.parquet") as path, pq.ParquetWriter(path, first.schema) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)
+
+
+def _winners(
+    part: BlockResult, conditions: Sequence[Condition], start: int, caps: Sequence[int], guide: str
+) -> pa.Table:
+    """A block's rows; its first condition is number `start` of the study."""
+    import pyarrow as pa
+
+    mine = part["rung/index"] < len(caps)  # another worker may be at a later rung already
+    slots, index, condition = (part[f"rung/{name}"][mine] for name in ("slot", "index", "condition"))
+    whose = [conditions[int(i) - start] for i in condition]
+    keys = {
+        "rung": index,
+        "budget_nfe": np.asarray(caps)[index],
+        "condition": condition,
+        "class_label": pa.array([c.class_label for c in whose], pa.int64()),
+        "prompt": pa.array([c.prompt for c in whose], pa.string()),
+        "copy": pa.array([c.copy for c in whose], pa.int64()),
+        "candidate": part["rung/candidate"][mine],
+    }
+    return pa.table(
+        {
+            **{name: keys[name] for name in names(Winner)},
+            SEARCH + guide: part["rung/score"][mine],
+            **{n.removeprefix("value/"): part[n][slots] for n in part if n.startswith("value/")},
         }
-        table = pa.table(
-            {
-                **{name: keys[name] for name in names(Winner)},
-                SEARCH + guide: part["rung/score"][mine],
-                **{n.removeprefix("value/"): part[n][slots] for n in part if n.startswith("value/")},
-            }
-        )
-        writer = writer or pq.ParquetWriter(part_path, table.schema)
-        writer.write_table(table)
-    assert writer is not None
-    writer.close()
-    part_path.replace(path)
+    )
 
 
 def write_candidates(folder: Path, number: int, run: BlockRun) -> None:

@@ -43,6 +43,8 @@ class LeasedBlock:
         self._ledger, self._progress, self._held = Ledger(path, account_of(path)), progress, held
 
     def __enter__(self) -> LeasedBlock:
+        if self.runs:
+            self._held.enter_context(self.runs[0].batches.telling(self._ledger.expect))
         return self
 
     def __exit__(

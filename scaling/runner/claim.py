@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scaling.files import Damaged, read_json
 from scaling.identity import differences
 from scaling.output.run_folder import write_json
 
@@ -40,10 +41,10 @@ def claim(folder: Path, description: Mapping[str, Any], renew: bool) -> None:
 def recorded(folder: Path) -> dict[str, Any] | None:
     """What a folder says of its run; None where it says nothing that can be read."""
     try:
-        said = json.loads((folder / "environment.json").read_text())
-        return said if isinstance(said.get("identities"), dict) else None
-    except (OSError, ValueError, AttributeError):
+        said = read_json(folder / "environment.json")
+    except (OSError, Damaged):
         return None
+    return said if isinstance(said.get("identities"), dict) else None
 
 
 def recorded_batch(folder: Path) -> int | None:

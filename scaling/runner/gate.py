@@ -34,6 +34,10 @@ class First:
     def identity(self) -> Mapping[str, Any]:
         return self.conditions.identity()
 
+    @property
+    def metadata_digests(self) -> tuple[str, str]:
+        return getattr(self.conditions, "metadata_digests", ("", ""))
+
 
 def gate_of(study: Study) -> Study | None:
     """The run without search that a study's calibration asks for; None where nothing is known of it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scaling.engine.ladder import FittedSearch
-from scaling.identity import digest_of, identity_of
+from scaling.identity import digest_of, identity_of, judge_identity
 from scaling.protocols import Search, SearchTraits
 from scaling.runner.study import Study
 from scaling.sampling import Sampler
@@ -19,7 +19,7 @@ UNMEASURED = 0  # stands for a batch size that is not measured yet, which is one
 def stream_identity(study: Study, search: Search, batch_size: int) -> dict[str, Any]:
     """All that decides the answers of a search process; the budget is not in it."""
     schedule = study.denoiser.schedule
-    guides = {} if SearchTraits.of(search).open_loop else {"verifier": identity_of(study.verifier)}
+    guides = {} if SearchTraits.of(search).open_loop else {"verifier": judge_identity(study.verifier, study.metadata)}
     return {
         "denoiser": identity_of(study.denoiser),
         "sampler": _by_class(study.sampler),
@@ -42,8 +42,8 @@ def run_identities(
     selector = study.selector
     identities = {
         "streams": {str(fitted.nfe): identity for fitted, identity in streams},
-        "verifiers": {name: identity_of(verifier) for name, verifier in study.scored.items()},
-        "extractors": {name: identity_of(extractor) for name, extractor in study.extractors.items()},
+        "verifiers": {name: judge_identity(verifier, study.metadata) for name, verifier in study.scored.items()},
+        "extractors": {n: judge_identity(extractor, study.metadata) for n, extractor in study.extractors.items()},
         "selector": repr(selector) if _speaks(selector) else identity_of(selector),
         "metrics": sorted([*study.metrics, *study.per_sample]),
         "rungs": list(study.budget.rungs),

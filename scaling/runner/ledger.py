@@ -8,15 +8,16 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from scaling.budget import Cost
-from scaling.output.block_result import BlockResult, load
+from scaling.output.block_result import BlockResult, arrays_in, load
 
+OTHERS = ("seconds", "memory_mb", "device_mb")  # of an account, beside what was computed
 SIZE = 512  # bytes of a ledger: always overwritten whole, in one write
 
 
@@ -27,11 +28,16 @@ class Account:
     cost: Cost = field(default_factory=Cost)
     seconds: float = 0.0
     memory_mb: float = 0.0  # of the host, the most of any process
+    device_mb: float = 0.0  # of the device, the most of any process; 0 on a CPU
+
+    def __add__(self, other: Account) -> Account:
+        memory, device = max(self.memory_mb, other.memory_mb), max(self.device_mb, other.device_mb)
+        return Account(self.cost + other.cost, self.seconds + other.seconds, memory, device)
 
     def columns(self) -> BlockResult:
         """The account as it stands in a block's file."""
         paid = {f"paid/{name}": np.array(value) for name, value in dataclasses.asdict(self.cost).items()}
-        return paid | {"seconds": np.array(self.seconds), "memory_mb": np.array(self.memory_mb)}
+        return paid | {name: np.array(getattr(self, name)) for name in OTHERS}
 
 
 def ledger_path(part: Path) -> Path:
@@ -43,8 +49,8 @@ def read_ledger(part: Path) -> Account | None:
     """The account of a block's file that is not complete; None where there is no ledger."""
     try:
         said = json.loads(ledger_path(part).read_bytes())
-        return Account(Cost(**said["cost"]), said["seconds"], said["memory_mb"])
-    except (OSError, ValueError, TypeError, KeyError):
+        return Account(Cost(**said.pop("cost")), **said)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
@@ -52,20 +58,21 @@ def account_of(part: Path) -> Account:
     """What a block's file says that it cost; nothing where there is none."""
     if not part.exists():
         return Account()
-    names = [field.name for field in dataclasses.fields(Cost)]
-    columns = load(part, [*(f"paid/{name}" for name in names), "seconds", "memory_mb"])
+    names, others = [field.name for field in dataclasses.fields(Cost)], [n for n in OTHERS if n in arrays_in(part)]
+    columns = load(part, [*(f"paid/{name}" for name in names), *others])
     cost = Cost(**{name: int(columns[f"paid/{name}"]) for name in names})
-    return Account(cost, float(columns["seconds"]), float(columns["memory_mb"]))
+    return Account(cost, **{name: float(columns[name]) for name in others})
 
 
-def spent(parts: Sequence[Path]) -> tuple[Cost, float, float]:
-    """What all workers paid for the parts, the seconds that took them, and the highest memory of any (MB).
+def lost_part(folder: Path) -> Path:
+    """The name, of no file, under which a folder of blocks' files accounts for those that were removed from it."""
+    return folder / "removed.npz"
 
-    Parts that are not there yet, or not for all rungs, count with what their ledgers say.
-    """
-    accounts = [read_ledger(path) or account_of(path) for path in parts]
-    paid = sum((account.cost for account in accounts), Cost())
-    return paid, sum(a.seconds for a in accounts), max((a.memory_mb for a in accounts), default=0.0)
+
+def keep_account(folder: Path, lost: Account) -> None:
+    """Adds what a file cost that is removed from a folder of blocks' files to what earlier ones did."""
+    part = lost_part(folder)
+    _write(ledger_path(part), (read_ledger(part) or Account()) + lost)
 
 
 class Ledger:
@@ -74,23 +81,22 @@ class Ledger:
     def __init__(self, part: Path, earlier: Account) -> None:
         """`earlier` is what the block's file says; a ledger that is there says that and more."""
         self._path, self._begun = ledger_path(part), time.monotonic()
-        self._earlier, self._cost = read_ledger(part) or earlier, Cost()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._earlier, self._cost, self._expected = read_ledger(part) or earlier, Cost(), Cost()
 
     def total(self) -> Account:
         """Everything until now, of this process and those before it."""
-        seconds = time.monotonic() - self._begun + self._earlier.seconds
-        return Account(self._earlier.cost + self._cost, seconds, max(host_memory_mb(), self._earlier.memory_mb))
+        seconds = time.monotonic() - self._begun
+        return self._earlier + Account(self._cost + self._expected, seconds, host_memory_mb(), device_memory_mb())
+
+    def expect(self, cost: Cost) -> None:
+        """Called before every batch with what it will cost, so that one that is cut short counts as paid."""
+        self._expected += cost
+        _write(self._path, self.total())
 
     def add(self, cost: Cost) -> None:
-        """Called after every batch."""
-        self._cost += cost
-        raw = json.dumps(dataclasses.asdict(self.total())).encode().ljust(SIZE)
-        handle = os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o666)
-        try:
-            os.write(handle, raw)
-        finally:
-            os.close(handle)
+        """Called after batches, with what all that were expected have cost."""
+        self._cost, self._expected = self._cost + cost, Cost()
+        _write(self._path, self.total())
 
     def close(self) -> None:
         """The block's file says all of it now."""
@@ -100,4 +106,21 @@ class Ledger:
 def host_memory_mb() -> float:
     """The most that this process ever held in the host's memory; macOS counts bytes, Linux kilobytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1024)
+    return peak / (2**20 if sys.platform == "darwin" else 1024)
+
+
+def device_memory_mb() -> float:
+    """The most that this process ever reserved on its GPUs; 0 where it uses none."""
+    if not torch.cuda.is_initialized():
+        return 0.0
+    return sum(torch.cuda.max_memory_reserved(index) for index in range(torch.cuda.device_count())) / 2**20
+
+
+def _write(path: Path, account: Account) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = json.dumps(dataclasses.asdict(account)).encode().ljust(SIZE)
+    handle = os.open(path, os.O_CREAT | os.O_WRONLY, 0o666)
+    try:
+        os.write(handle, raw)
+    finally:
+        os.close(handle)

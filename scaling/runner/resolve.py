@@ -90,7 +90,7 @@ def resolve(study: Study, batch_size: int | None = None) -> ResolvedStudy:
     """
     size = batch_size or study.batch_size or UNMEASURED
     probe_sigma = study.probe if SearchTraits.of(study.search).open_loop else None
-    batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe_sigma)
+    batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe_sigma, study.metadata)
     streams = [ResolvedStream(each, stream_identity(study, each.search, size)) for each in study.searches()]
     return ResolvedStudy(
         folder=study.folder,

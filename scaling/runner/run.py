@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scaling.engine.batch_size import batch_shape
+from scaling.files import Damaged
 from scaling.journal.lease import Leases
 from scaling.output import tables
 from scaling.output.run_folder import account, environment, is_done, write_json
@@ -18,7 +19,7 @@ from scaling.runner.claim import claim, recorded_batch
 from scaling.runner.gate import check_gate, gate_of
 from scaling.runner.heartbeat import at_work
 from scaling.runner.identities import run_identities
-from scaling.runner.ledger import spent
+from scaling.runner.mend import discard, mend, paid_for
 from scaling.runner.progress import Waiting, print_error
 from scaling.runner.resolve import ResolvedStudy, resolve, retention_of
 from scaling.runner.selection import select
@@ -41,6 +42,7 @@ def execute(study: Study, renew: bool = False) -> Path:
     leases = Leases(study.patience, on_wait=Waiting(study.run, study.progress))
     resolved = resolve(study, study.batch_size or recorded_batch(study.folder) or _measured_batch(study, leases))
     with leases.wait(study.folder / ".claim"):
+        mend(study.folder, samples=study.samples > 0)
         identities = run_identities(study, [(stream.fitted, stream.identity) for stream in resolved.streams])
         said = environment(study.denoiser.device, identities)
         claim(study.folder, {**said, "caps": [rung.nfe for rung in resolved.rungs]}, renew)
@@ -61,11 +63,33 @@ def _measured_batch(study: Study, leases: Leases) -> int:
     journal = Path(study.output_dir) / "journal"
     with leases.wait(journal / "shapes"):
         kept = journal / "batch_shapes.json"
-        return batch_shape(study.denoiser, next(iter(study.conditions)), kept, study.block_size)
+        shape = batch_shape(study.denoiser, next(iter(study.conditions)), kept, study.block_size)
+    if study.progress:
+        print_error(
+            f"batches of {shape.batch_size} rows, as measured {shape.measured} on {shape.device}; to measure again: "
+            f"rm {kept}"
+        )
+    return shape.batch_size
 
 
 def _run_rungs(study: ResolvedStudy, leases: Leases, is_last: bool = True) -> None:
-    """All conditions up to the study's last rung, and their curve."""
+    """All conditions up to the study's last rung, and their curve; the run's own files that are damaged are made anew.
+
+    A `Damaged` where one is so again.
+    """
+    discarded: set[Path] = set()
+    while True:
+        try:
+            return _try_rungs(study, leases, is_last)
+        except Damaged as damaged:
+            if damaged.path in discarded:
+                raise
+            discarded.add(damaged.path)
+            with leases.wait(study.folder / ".last"):
+                discard(study.folder, damaged)
+
+
+def _try_rungs(study: ResolvedStudy, leases: Leases, is_last: bool) -> None:
     selection: np.ndarray | None = None
     if isinstance(study.outcome.selector, SetSelector):
         selection = select(study, leases)
@@ -81,13 +105,14 @@ def _finish(study: ResolvedStudy, parts: list[Path], is_last: bool) -> None:
     nfes = [rung.nfe for rung in study.rungs]
     tables.write_winners(folder, parts, nfes, study.conditions, study.journal.block_size, outcome.guide)
     tables.write_curve(folder, parts, nfes, outcome.labels, study.batches.denoiser.gflops(), outcome.metrics)
-    paid, seconds, memory = spent([*parts, *sorted((folder / "features").glob("*.npz"))])
+    paid = paid_for(folder)
     cost = {
         "done": is_last,
         "rungs": len(nfes),
-        "seconds": seconds + time.monotonic() - start,  # of all workers together
-        "paid": dataclasses.asdict(paid),
-        "peak_memory_mb": memory,
+        "seconds": paid.seconds + time.monotonic() - start,  # of all workers together
+        "paid": dataclasses.asdict(paid.cost),
+        "peak_memory_mb": paid.memory_mb,
+        "peak_device_memory_mb": paid.device_mb,
         "conditions": len(study.conditions),
         "tier": "c" if reduced(study, parts) else "b",  # c: equal within rounding, some batches were smaller
     }

@@ -112,6 +112,11 @@ class Study:
         return {self.name("verifier"): self.verifier, **self.scorers}
 
     @property
+    def metadata(self) -> tuple[str, str]:
+        """Digests of what conditions carry beside prompts: of columns and of files' names, empty where none is."""
+        return getattr(self.conditions, "metadata_digests", ("", ""))
+
+    @property
     def folder(self) -> Path:
         return Path(self.output_dir) / self.study / self.run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pkgutil
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from scaling.engine.retention import Retention, size
+from scaling.files import Damaged, read_json
 from scaling.journal.compact import Scores, compact
 from scaling.journal.lease import Leases
 from scaling.journal.stream import digest
@@ -81,9 +81,16 @@ def _streams(folder: Path) -> dict[Path, Mapping[str, Any]]:
     streams: dict[Path, Mapping[str, Any]] = {}
     for path in found:
         journal = path.parent.resolve().parent.parent / "journal"
-        identities = json.loads(path.read_text())["identities"]["streams"].values()
+        identities = _identities(path)["streams"].values()
         streams |= {journal / digest(identity): identity for identity in identities}
     return streams
+
+
+def _identities(path: Path) -> Mapping[str, Any]:
+    found = read_json(path).get("identities")
+    if not isinstance(found, dict):
+        raise Damaged(path, "it does not say what decides the results")
+    return found
 
 
 def _reads(identity: Mapping[str, Any]) -> Iterable[str]:

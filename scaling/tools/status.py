@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.output.block_result import rungs_in
+from scaling.files import Damaged, read_json
+from scaling.output.block_result import load, rungs_in
 from scaling.output.run_folder import is_done
 from scaling.runner.heartbeat import counts
-from scaling.runner.ledger import spent
+from scaling.runner.mend import paid_for
 
 LOOK = 3.5  # seconds between two looks at who is at work; they count every patience / 20, three by default
 
@@ -66,32 +67,43 @@ def text(runs: list[Status]) -> str:
 
 
 def _status(run: Path, alive: bool) -> Status:
-    environment = _environment(run)
+    faults, environment = _faults(run), {}
+    with suppress(Damaged):
+        environment = read_json(run / "environment.json")
     said, caps = environment.get("identities", {}), environment.get("caps", [])
-    error = (run / "error.txt").read_text().strip() if (run / "error.txt").exists() else ""
-    parts = sorted((run / "blocks").glob("*.npz"))
-    begun = {path.with_suffix(".npz") for path in (run / "blocks").glob("*.paid")}  # and not complete
-    paid, seconds, _ = spent(sorted({*parts, *begun}))
-    done = is_done(run)
+    error = (run / "error.txt").read_text(errors="replace").strip() if (run / "error.txt").exists() else ""
+    account, done = paid_for(run), is_done(run)
     state = "done" if done else "running" if alive else "failed" if error else "stopped"
     blocks = -(-said["conditions"] // _block_size(said)) if said else 0
-    reached = [_reached(path, caps) for path in parts]
+    reached = [_reached(path, caps) for path in sorted((run / "blocks").glob("[0-9]*.npz"))]
     whole, share = sum(r == 1 for r in reached), sum(reached) / max(blocks, 1)
-    return Status(run.name, state, whole, blocks, share, paid.nfe, seconds, "" if done or alive else error)
+    words = "; ".join([*([] if done or alive or not error else [error]), *faults])
+    return Status(run.name, state, whole, blocks, share, account.cost.nfe, account.seconds, words)
+
+
+def _faults(run: Path) -> list[str]:
+    """The run's own files that are damaged, each with what is wrong."""
+    found = []
+    for read, paths in ((read_json, run.glob("*.json")), (load, sorted(run.glob("blocks/[0-9]*.npz")))):
+        for path in paths:
+            try:
+                read(path)
+            except Damaged as damaged:
+                found.append(str(damaged))
+    return found
 
 
 def _reached(path: Path, caps: list[int]) -> float:
     """How far up the ladder a block's file is, by NFE."""
-    return caps[rungs_in(path) - 1] / caps[-1] if caps else 1.0  # before order=budget there were none but whole ones
+    try:
+        rungs = rungs_in(path)
+    except Damaged:
+        return 0.0
+    return caps[rungs - 1] / caps[-1] if caps else 1.0  # before order=budget there were none but whole ones
 
 
 def _block_size(identities: dict[str, Any]) -> int:
     return int(next(iter(identities["streams"].values()))["block_size"])
-
-
-def _environment(run: Path) -> dict[str, Any]:
-    path = run / "environment.json"
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _moved(before: dict[Path, bytes], after: dict[Path, bytes]) -> bool:

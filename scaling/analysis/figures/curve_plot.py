@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from scaling.analysis.figures.style import lower_is_better, pretty
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.ladders import joined
 from scaling.analysis.runs.lines import Line, make_lines
+from scaling.files import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -145,10 +145,8 @@ def save(figure: Any, *paths: Path) -> None:
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
     for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{uuid4().hex}.part{path.suffix}")
-        figure.savefig(part, dpi=150)
-        part.replace(path)
+        with replacing(path) as part:
+            figure.savefig(part, dpi=150, format=path.suffix.removeprefix("."))
 
 
 def print_table(run: Run, console: Console | None = None, metrics: Sequence[str] | None = None) -> None:

@@ -42,7 +42,7 @@ def study_data(study: Study) -> dict[str, Any]:
         "winners": [{"name": run.name, "label": _label(run, names), "images": []} for run in runs],
         "runs": [_run(run, names) for run in begun],
         "alarms": [f"{names.labels[key_of(run)]} {alarm.words}" for run in runs for alarm in alarms(run)],
-        "warnings": _warnings(runs, names),
+        "warnings": [*(f"A run is left out: {fault}" for fault in study.faults), *_warnings(runs, names)],
         "advice": {metric: _advice(runs, metric) for metric in metrics},
         "outlook": {metric: _outlook(groups, names, metric) for metric in metrics},
     }

@@ -12,6 +12,7 @@ from scaling.analysis.report.data import study_data
 from scaling.analysis.report.images import attach_images
 from scaling.analysis.runs.folder import Study
 from scaling.extras import missing_extra
+from scaling.files import replacing
 
 LARGEST = 25_000_000  # bytes of the whole page
 
@@ -25,10 +26,8 @@ def write_report(study: Study, path: Path, largest: int = LARGEST) -> Path:
     data = study_data(study)
     attach_images(data, study, largest - len(frame) - len(script) - len(_json(data)))
     page = frame.replace("/*PLOTLY*/", script).replace("/*DATA*/", _json(data))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(page, encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(page, encoding="utf-8")
     return path
 
 

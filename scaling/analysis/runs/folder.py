@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +13,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from scaling.files import Damaged, read_json
+from scaling.notices import notice
 from scaling.schema import SEARCH, Candidate, Point, Winner, current_names, names
 
 if TYPE_CHECKING:
@@ -42,7 +43,13 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved Hydra config."""
-        return yaml.load(self._text("config.yaml"), LOADER) or {}
+        try:
+            found = yaml.load(self._text("config.yaml"), LOADER)
+        except yaml.YAMLError as error:
+            raise Damaged(self.path / "config.yaml", error) from None
+        if not isinstance(found, dict):
+            raise Damaged(self.path / "config.yaml", "it holds no configuration")
+        return found
 
     @property
     def choices(self) -> Mapping[str, str]:
@@ -55,11 +62,11 @@ class Run:
 
     @cached_property
     def cost(self) -> dict[str, Any]:
-        return json.loads(self._text("cost.json")) if (self.path / "cost.json").exists() else {}
+        return read_json(self.path / "cost.json")
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        return json.loads(self._text("environment.json")) if (self.path / "environment.json").exists() else {}
+        return read_json(self.path / "environment.json")
 
     @property
     def done(self) -> bool:
@@ -195,13 +202,26 @@ class Run:
             return (self.path / name).read_text()
         except FileNotFoundError:
             raise ValueError(f"{self.path} is no run folder: it has no {name}") from None
+        except UnicodeDecodeError as error:
+            raise Damaged(self.path / name, error) from None
+
+    def check(self) -> None:
+        """A ValueError names the first of the run's files that cannot be read."""
+        _ = self.config, self.cost, self.environment, self.curve
+        for name in ("winners.parquet", "replicates.parquet"):
+            if (self.path / name).exists():
+                self._table(name)
 
     def _table(self, name: str) -> pa.Table:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         if not (self.path / name).exists():
             raise ValueError(f"{self.path} has no {name}")
-        return pq.read_table(self.path / name)
+        try:
+            return pq.read_table(self.path / name)
+        except (pa.ArrowException, OSError) as error:
+            raise Damaged(self.path / name, error) from None
 
 
 @dataclass(frozen=True)
@@ -210,6 +230,7 @@ class Study:
 
     path: Path
     runs: tuple[Run, ...]
+    faults: tuple[str, ...] = ()  # of runs that are left out since a file of theirs cannot be read
 
     @property
     def name(self) -> str:
@@ -229,14 +250,31 @@ def open_run(path: Path | str) -> Run:
 
 
 def open_study(path: Path | str) -> Study:
-    """Every run under a folder that has a curve (a single run's folder too); a ValueError where there is none."""
+    """Every run under a folder that has a curve (a single run's folder too); a ValueError where there is none.
+
+    A run with a file that cannot be read is left out, with a notice for the end of the command.
+    """
     path = Path(path)
     if not path.is_dir():
         raise ValueError(f"there is no folder {path}")
     runs = find_runs(path)
     if not runs:
         raise ValueError(f"{path} holds no run with a curve.csv; a study folder looks like outputs/<study>")
-    return Study(path, runs)
+    faults = {run: fault for run in runs if (fault := _fault(run))}
+    if len(faults) == len(runs):
+        raise ValueError(next(iter(faults.values())))
+    for run, fault in faults.items():
+        notice(f"{run.name} is left out: {fault}", [run.path])
+    return Study(path, tuple(run for run in runs if run not in faults), tuple(faults.values()))
+
+
+def _fault(run: Run) -> str:
+    """What cannot be read of a run; nothing where all can."""
+    try:
+        run.check()
+    except (ValueError, OSError, csv.Error) as error:
+        return " ".join(str(error).split())
+    return ""
 
 
 def find_runs(path: Path) -> tuple[Run, ...]:

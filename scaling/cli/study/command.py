@@ -13,6 +13,7 @@ from scaling.cli.study.options import add_commands as add_options
 from scaling.cli.study.runs import add_commands as add_runs
 from scaling.cli.study.scores import add_commands as add_scores
 from scaling.config.own import import_from_here
+from scaling.notices import print_notices
 
 OUTPUTS = Path("outputs")
 
@@ -88,8 +89,14 @@ def rungs(options: argparse.Namespace) -> int:
     from scaling.analysis.questions.early import early_scores, words
     from scaling.analysis.runs.folder import open_study
 
-    for run in open_study(options.study).runs:
-        print("\n".join(words(early_scores(run), options.budget)))
+    runs = open_study(options.study).runs
+    for run in runs:
+        try:
+            print("\n".join(words(early_scores(run), options.budget)))
+        except ValueError as error:
+            if len(runs) == 1:
+                raise
+            print(f"{run.name}: {error}")
     return 0
 
 
@@ -188,6 +195,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, csv.Error) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
+    finally:
+        print_notices()
 
 
 if __name__ == "__main__":
