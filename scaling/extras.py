@@ -6,6 +6,7 @@ EXTRAS = {
     "accelerate": "models",
     "open_clip": "judges",
     "plotly": "report",
+    "rapidocr_onnxruntime": "ocr",
     "timm": "judges",
     "torch_fidelity": "judges",
     "torchvision": "judges",

@@ -163,8 +163,10 @@ class SetSelector(Protocol):
 
     reads: str  # "<extractor>.<output>"
 
-    def select(self, features: Any, candidates: int | None = None) -> Int[Tensor, " c"]:
-        """`features` are [c, k, d], an array or memory map; only the first `candidates` of k may win."""
+    def select(
+        self, features: Any, candidates: int | None = None, conditions: Sequence[Condition] = ()
+    ) -> Int[Tensor, " c"]:
+        """`features` are [c, k, ...], an array or memory map; only the first `candidates` of k may win."""
         ...
 
 

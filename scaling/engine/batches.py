@@ -121,7 +121,8 @@ class Batches:
             for name, extractor in self.extractors.items():
                 with at_work(extractor, self.denoiser):
                     outputs = extractor(images, conditions)
-                    out |= {f"{name}.{output}": value.float() for output, value in outputs.items()}
+                    whole = {output: v if v.dtype == torch.uint8 else v.float() for output, v in outputs.items()}
+                    out |= {f"{name}.{output}": value for output, value in whole.items()}
             return out
 
         return self._judged(latents, keys, block, judge)

@@ -6,6 +6,7 @@ F F^T = C_r: the FID is then |m|^2 + tr C + tr C_r - 2 tr (C_z)^(1/2), and addin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from scaling.metrics.reference import Reference, load_reference
+from scaling.protocols import Condition
 
 POOLED_ROWS = 16384  # the screen's gradient is taken at running statistics plus this many candidates' rows at most
 
@@ -68,9 +70,12 @@ class FIDOracle:
     device: str = "cpu"
 
     def select(
-        self, features: Float[np.ndarray, "c k d"] | Float[Tensor, "c k d"], candidates: int | None = None
+        self,
+        features: Float[np.ndarray, "c k d"] | Float[Tensor, "c k d"],
+        candidates: int | None = None,
+        conditions: Sequence[Condition] = (),
     ) -> Int[Tensor, " c"]:
-        """The chosen candidate of each condition, among its first `candidates` (default: all).
+        """The chosen candidate of each condition, among its first `candidates` (default: all), whatever it is.
 
         `features` may be a memory map: a batch of conditions is read at a time. At least 2 conditions of warm-up.
         """

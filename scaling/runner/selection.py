@@ -30,13 +30,14 @@ def select(study: ResolvedStudy, leases: Leases) -> np.ndarray:
             candidates = [rung.nfe // study.space.nfes_per_iter for rung in study.rungs]
             parts = block_paths(study, folder)
             features = _joined(parts, folder / "all.npy", len(study.conditions), candidates[-1])
-            selected += [np.asarray(selector.select(features, count)) for count in candidates[len(selected) :]]
+            for count in candidates[len(selected) :]:
+                selected.append(np.asarray(selector.select(features, count, list(study.conditions))))
             save(path, {"rows": np.stack(selected)})
     return np.stack(selected)
 
 
 def _features(study: ResolvedStudy, block: LeasedBlock, selector: SetSelector) -> BlockResult:
-    """The features of all candidates of a block, [conditions, candidates, d]."""
+    """The features of all candidates of a block, [conditions, candidates, ...]."""
     run = block.runs[0]
     block.search(run)
     finals = final_samples(run, np.argwhere(clean(run, run.fitted.nfe)), study.space.nfes_per_iter)
@@ -44,7 +45,7 @@ def _features(study: ResolvedStudy, block: LeasedBlock, selector: SetSelector) -
     if selector.reads not in finals.features:
         raise ValueError(f"the selector reads {selector.reads}; there are {', '.join(finals.features)}")
     rows = finals.features[selector.reads]
-    columns = {"features": rows.reshape(len(run.conditions), -1, rows.shape[1])}
+    columns = {"features": rows.reshape(len(run.conditions), -1, *rows.shape[1:])}
     return columns | {"rung/index": np.arange(len(study.rungs))}  # it answers for all of them
 
 
@@ -55,7 +56,7 @@ def _joined(parts: Sequence[Path], path: Path, count: int, candidates: int) -> n
     for part in parts:
         block = load(part, ["features"])["features"]
         if out is None:
-            out = np.lib.format.open_memmap(path, "w+", block.dtype, (count, candidates, block.shape[2]))
+            out = np.lib.format.open_memmap(path, "w+", block.dtype, (count, candidates, *block.shape[2:]))
         out[first : first + len(block)] = block[:, :candidates]  # another worker may be at a later rung already
         first += len(block)
     assert out is not None

@@ -65,13 +65,14 @@ class LocalVLM:
             output = self.network.generate(**inputs, max_new_tokens=tokens, do_sample=False)
         return self.processor.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
-    def token(self, word: str) -> int:
-        """The number of the first token of a word."""
+    def tokens(self, words: Sequence[str]) -> tuple[int, ...]:
+        """The numbers of the words' first tokens, each once; a ValueError where the tokenizer knows none of them."""
         tokenizer = self.processor.tokenizer
-        number = tokenizer(word, add_special_tokens=False).input_ids[0]
-        if number == tokenizer.unk_token_id:
-            raise ValueError(f"this model's tokenizer does not know the answer {word!r}")
-        return int(number)
+        numbers = [tokenizer(word, add_special_tokens=False).input_ids[:1] for word in words]
+        known = {number for first in numbers for number in first if number != tokenizer.unk_token_id}
+        if not known:
+            raise ValueError(f"this model's tokenizer knows none of the answers {', '.join(map(repr, words))}")
+        return tuple(sorted(known))
 
     def identity(self) -> dict[str, Any]:
         """Architecture, dtype and the weights' hash."""

@@ -10,15 +10,27 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.protocols import Condition
+from scaling.verifiers.first_token import Asked, chances
 from scaling.verifiers.local_vlm import LocalVLM
-from scaling.verifiers.pictures import pil
+from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
+from scaling.verifiers.questions import Judge
+
+BELOW = {"log_odds": -1000.0, "probability": -1.0}  # an image that was skipped: below every answer
 
 
 class VQAScore:
-    """Scores P(answer) of the first token, as log-odds (`scale="log_odds"`, never saturated) or as `probability`.
+    """Scores P(answer) of the first token.
 
-    `question` has `{}` for the prompt.
+    Args:
+        vlm: a `LocalVLM`, or an `Endpoint` that gives log-probabilities.
+        question: has `{}` for the prompt.
+        answer: the word whose first token counts.
+        scale: log_odds, which never saturates, or probability.
+        on_failure: what an endpoint's refusal means: error, or skip (the image never wins; the end says how many).
+
+    Raises:
+        ValueError: where an option has no meaning, or the model does not know the answer.
     """
 
     differentiable = False
@@ -27,17 +39,22 @@ class VQAScore:
     def __init__(
         self,
         *,
-        vlm: LocalVLM,
+        vlm: Judge,
         question: str = 'Does this figure show "{}"? Please answer yes or no.',
         answer: str = "Yes",
         scale: Literal["log_odds", "probability"] = "log_odds",
+        on_failure: str = "error",
     ) -> None:
         if "{}" not in question:
             raise ValueError(f"verifier.question={question!r} has no {{}} for the prompt")
-        if scale not in ("log_odds", "probability"):
+        if scale not in BELOW:
             raise ValueError(f"verifier.scale={scale!r} is neither 'log_odds' nor 'probability'")
+        if on_failure not in ("error", "skip"):
+            raise ValueError(f"verifier.on_failure={on_failure!r} is neither 'error' nor 'skip'")
         self.vlm, self.question, self.answer, self.scale = vlm, question, answer, scale
-        self._token = vlm.token(answer)
+        self.on_failure = on_failure
+        if isinstance(vlm, LocalVLM):
+            vlm.tokens([answer])
 
     def __call__(
         self,
@@ -45,16 +62,17 @@ class VQAScore:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
-        rows = zip(images, prompts_of(conditions), strict=True)
-        logits = torch.stack(
-            [self.vlm.logits([pil(image)], self.question.replace("{}", prompt)) for image, prompt in rows]
-        )
-        chosen = logits[:, self._token]
-        if self.scale == "probability":
-            return (chosen - logits.logsumexp(dim=1)).exp()
-        return chosen - logits.index_fill(1, torch.tensor([self._token], device=logits.device), -torch.inf).logsumexp(1)
+        """The scores, float32 on the images' device; `images` are in [0, 1]."""
+        asked = [
+            Asked(self.question.replace("{}", prompt), png(image), (self.answer,))
+            for image, prompt in zip(images, prompts_of(conditions), strict=True)
+        ]
+        found = chances(self.vlm, asked, self.on_failure)
+        scores = [BELOW[self.scale] if each is None else getattr(each, self.scale) for each in found]
+        return torch.tensor(scores, dtype=torch.float32, device=images.device)
 
     def identity(self) -> dict[str, Any]:
-        """Class, question, answer, scale and the model."""
+        """Class, question, answer, scale, the model, and what a refusal means."""
         asked = {"question": self.question, "answer": self.answer, "scale": self.scale}
-        return {"class": "VQAScore", **asked, **self.vlm.identity()}
+        failure = {} if self.on_failure == "error" else {"on_failure": self.on_failure}
+        return {"class": "VQAScore", **asked, **self.vlm.identity(), **failure}

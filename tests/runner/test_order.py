@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from studies import study
 import scaling
 from scaling.metrics.inception_score import InceptionScore
 from scaling.output import tables as curve
-from scaling.protocols import Search
+from scaling.protocols import Condition, Search
 from scaling.runner.study import Study
 from scaling.search.paths import Paths
 from scaling.search.random import Random
@@ -32,7 +33,9 @@ class Far:
 
     reads = "pixels.features"
 
-    def select(self, features: np.ndarray, candidates: int | None = None) -> torch.Tensor:
+    def select(
+        self, features: np.ndarray, candidates: int | None = None, conditions: Sequence[Condition] = ()
+    ) -> torch.Tensor:
         return torch.from_numpy(np.square(features[:, :candidates]).sum(-1).argmax(1))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from judge_server import judge_server
 
 from scaling.protocols import Condition
 from scaling.verifiers.llm_grader import LLMGrader
@@ -94,7 +95,7 @@ def test_log_odds_and_probability(folder: Path) -> None:
 
 def test_an_answer_that_the_model_has_no_token_for(folder: Path) -> None:
     vlm = LocalVLM(path=str(folder), dtype="float32", device="cpu")
-    with pytest.raises(ValueError, match="'Maybe'"):
+    with pytest.raises(ValueError, match="none of the answers 'Maybe'"):
         VQAScore(vlm=vlm, answer="Maybe")
     with pytest.raises(ValueError, match="no {} for the prompt"):
         VQAScore(vlm=vlm, question="is this good ?")
@@ -122,3 +123,19 @@ def test_a_missing_weight_names_the_folder(folder: Path, tmp_path: Path) -> None
     save_file(state, broken / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match=r"vlm lacks .*q_proj\.weight"):
         LocalVLM(path=str(broken), device="cpu")
+
+
+def test_an_endpoints_log_probabilities(tmp_path: Path) -> None:
+    from math import log
+
+    from scaling.verifiers.endpoint import Endpoint
+
+    images, conditions = torch.zeros(1, 3, 16, 16), [Condition(prompt="a cat")]
+    with judge_server() as server:
+        server.alternatives = [{"token": "Yes", "logprob": log(0.7)}, {"token": "No", "logprob": log(0.25)}]
+        endpoint = Endpoint(url=server.url, model="m", store=str(tmp_path / "answers.sqlite"), max_tokens=1)
+        assert float(VQAScore(vlm=endpoint, scale="probability")(images, conditions)) == pytest.approx(0.7)
+        assert float(VQAScore(vlm=endpoint)(images, conditions)) == pytest.approx(log(0.7 / 0.3), abs=1e-6)
+        assert server.bodies[0]["top_logprobs"] == 20
+        bound = VQAScore(vlm=endpoint, answer="Maybe", scale="probability")(images, conditions)
+        assert float(bound) == pytest.approx(min(0.25, 1 - 0.95), abs=1e-6)  # not listed: at most what is left

@@ -1,0 +1,48 @@
+"""A verifier as a judge of winners alone, and images as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from scaling.identity import identity_of
+from scaling.protocols import Condition, Verifier
+
+
+class Judged:
+    """An extractor whose output `score` [n, 1] is a verifier's score of each winner.
+
+    A costly judge is so asked of records only: of k candidates, those that lead at some rung (2609.40190, section 3).
+    """
+
+    def __init__(self, *, verifier: Verifier) -> None:
+        if verifier.probe is not None:
+            raise ValueError("this verifier wants to see an x0 prediction: a metric sees the samples alone")
+        self.verifier = verifier
+
+    @torch.no_grad()
+    def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """The scores by the name "score"; `images` are in [0, 1]."""
+        return {"score": self.verifier(images, conditions).reshape(-1, 1)}
+
+    def identity(self) -> dict[str, Any]:
+        """Class and the verifier."""
+        return {"class": "Judged", "verifier": identity_of(self.verifier)}
+
+
+class Pixels:
+    """An extractor whose output `images` is the images themselves, rounded to 8 bits, for a selector that sees them."""
+
+    def __call__(
+        self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]
+    ) -> dict[str, UInt8[Tensor, "n 3 h w"]]:
+        """The images by the name "images", 0 to 255."""
+        return {"images": (images.detach().float().clamp(0, 1) * 255).round().byte()}
+
+    def identity(self) -> dict[str, Any]:
+        """The class alone: nothing else decides."""
+        return {"class": "Pixels"}
