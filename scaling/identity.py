@@ -14,13 +14,14 @@ import json
 import sys
 import types
 from collections.abc import Mapping, Set
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from scaling.source import code_of, is_ours
 
 Json = dict[str, Any]
+_ADDED = "added"
 
 
 def identity_of(part: Any) -> Json:
@@ -50,6 +51,14 @@ def judge_identity(judge: Any, metadata: tuple[str, str] = ("", "")) -> Json:
     if getattr(type(judge), "reads_metadata", False):
         return {**identity, "metadata": [columns, files]} if columns or files else identity
     return {**identity, "metadata": columns} if columns and not is_ours(type(judge)) else identity
+
+
+def added(default: Any) -> Any:
+    """A dataclass's field that a later version added: at its default it is no part of the identity.
+
+    So what was finished before keeps its name.
+    """
+    return field(default=default, metadata={_ADDED: True})
 
 
 def digest_of(part: Any) -> str:
@@ -139,7 +148,8 @@ def _parameters(part: Any, own_word: bool) -> Json:
     """
     how: frozenset[str] = getattr(type(part), "execution_only", frozenset())
     if is_dataclass(part):
-        return {field.name: getattr(part, field.name) for field in fields(part) if field.name not in how}
+        named_by = [each for each in fields(part) if each.name not in how and not _unused(part, each)]
+        return {each.name: getattr(part, each.name) for each in named_by}
     known = _attributes(part)
     asked = _asked(type(part)) - how
     kept = {name: name if name in known else f"_{name}" for name in asked}
@@ -150,6 +160,10 @@ def _parameters(part: Any, own_word: bool) -> Json:
         public = {name: value for name, value in known.items() if not name.startswith("_")}
         known = {**public, **given}
     return {name: value for name, value in known.items() if name not in how}
+
+
+def _unused(part: Any, option: Field) -> bool:
+    return _ADDED in option.metadata and getattr(part, option.name) == option.default
 
 
 def _asked(kind: type) -> set[str]:

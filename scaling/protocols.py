@@ -60,11 +60,13 @@ class Conditions(Protocol):
 class Prediction(NamedTuple):
     """What a denoiser sees in a noisy sample: x = alpha x0 + sigma eps.
 
-    Both are given, since either alone loses the other where alpha or sigma is 0.
+    Both are given, since either alone loses the other where alpha or sigma is 0. A model that runs guidance may add the
+    mean squared difference of the eps that it predicts with and without the condition.
     """
 
     x0: Float[Tensor, "n *latent"]
     eps: Float[Tensor, "n *latent"]
+    gap: Float[Tensor, " n"] | None = None
 
 
 class Schedule(Protocol):
@@ -200,6 +202,7 @@ class Scored:
     scores: Float[Tensor, " n"]  # higher is better; NaN where none was asked for
     ids: Int[Tensor, " n"]  # running numbers of these candidates within the condition
     gradient: Float[Tensor, "n *latent"] | None = None
+    gap: Float[Tensor, " n"] | None = None  # of guidance (`Prediction`), summed over the steps; where it is read
 
 
 SearchRun = Generator[Proposal, Scored, None]
@@ -225,8 +228,8 @@ class SearchTraits:
 
     open_loop: bool = False  # it proposes the same whatever the scores, so that one stream serves every verifier
     size_parameter: str | None = None  # the field that is fitted to each rung, from 1 upwards
-    reads: frozenset[str] = frozenset({"x", "x0", "gradient"})  # which of these it reads in the answers
-    requires: frozenset[str] = frozenset()  # of {"gradient", "calibrated", "stochastic"}, checked before anything runs
+    reads: frozenset[str] = frozenset({"x", "x0", "gradient"})  # which of these, or "gap", it reads in the answers
+    requires: frozenset[str] = frozenset()  # of `REQUIREMENTS`, checked before anything runs
     resolve_winner: bool = True  # whether the winner may get a final solve of its own, with `final_nfe`
 
     @classmethod
@@ -241,13 +244,13 @@ class SearchTraits:
             if hasattr(search, old):
                 raise ValueError(f"search {name} has a class attribute {old!r}, which is called {new!r} by now")
         said = {each.name: getattr(search, each.name) for each in fields(cls) if hasattr(search, each.name)}
-        for trait, known in (("reads", cls.reads), ("requires", REQUIREMENTS)):
+        for trait, known in (("reads", cls.reads | {"gap"}), ("requires", REQUIREMENTS)):
             if unknown := sorted(set(said.get(trait, ())) - known):
                 raise ValueError(f"search {name}: {trait} names {unknown[0]!r}; valid: {', '.join(sorted(known))}")
         return cls(**said)
 
 
-REQUIREMENTS = frozenset({"gradient", "calibrated", "stochastic"})
+REQUIREMENTS = frozenset({"gradient", "calibrated", "stochastic", "guidance"})
 RENAMED_TRAITS = {"scales": "size_parameter", "needs": "requires", "resolve": "resolve_winner"}
 
 

@@ -19,11 +19,12 @@ from scaling.schedules import Flow
 
 
 class Solved(NamedTuple):
-    """Where a solve ended: x at the last time, its clean prediction, and what was kept in passing."""
+    """Where a solve ended: x at the last time, its clean prediction, what was kept in passing, the sum of the gaps."""
 
     x: Float[Tensor, "n *latent"]
     x0: Float[Tensor, "n *latent"]
     probe: Float[Tensor, "n *latent"] | None
+    gap: Float[Tensor, " n"] | None = None
 
 
 class Path(NamedTuple):
@@ -96,20 +97,22 @@ class RungeKutta:
         path = self._path(schedule, times, x)
         nearest = _rows(_nearest_step(schedule, times, probe), x) if probe is not None else None
         kept = torch.zeros_like(x)
-        x0 = x
+        x0, gaps = x, []
         for i in range(steps):
             x, first = self._step(denoise, x, path, i)
             x0 = first.x0
+            gaps.append(first.gap)
             if nearest is not None:
                 kept = torch.where(nearest == i, x0, kept)
         ends_clean = bool(times[0, -1] == 0)
         if steps == 0 or (score and not ends_clean):
-            x0 = denoise(x, times[:, -1].to(x.device, torch.float32)).x0
+            last = denoise(x, times[:, -1].to(x.device, torch.float32))
+            x0 = last.x0
+            gaps.append(last.gap)
         elif ends_clean:
             x0 = x
-        if probe is None:
-            return Solved(x, x0, None)
-        return Solved(x, x0, kept if steps else x0)
+        gap = None if any(each is None for each in gaps) else torch.stack(gaps).sum(dim=0)
+        return Solved(x, x0, None if probe is None else kept if steps else x0, gap)
 
     def _check(self, schedule: Schedule) -> None:
         """Euler and Heun keep their order on any smooth schedule."""

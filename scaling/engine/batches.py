@@ -148,6 +148,8 @@ class Batches:
             columns = {"x": solved.x.detach(), "x0": solved.x0.detach()}
             if solved.probe is not None:
                 columns["probe"] = solved.probe.detach()
+            if solved.gap is not None:
+                columns["gap"] = solved.gap.detach()
             if gradient:
                 columns["gradient"] = self._gradient(scores, x)
         host = {name: value.detach().cpu().numpy()[: len(requests)] for name, value in {**columns, **scores}.items()}

@@ -25,7 +25,7 @@ class AnswerColumns:
 
     guide: str  # of the score that the search is told
     scores: tuple[str, ...]  # all score columns that are recorded
-    reads: frozenset[str]  # of {"x", "x0", "gradient"}: what the search reads besides
+    reads: frozenset[str]  # of {"x", "x0", "gradient", "gap"}: what the search reads besides
 
     def of(self, proposal: Proposal) -> list[str]:
         tensors = {self.source(name, proposal) for name in self.reads if name != "gradient" or proposal.gradient}
@@ -34,7 +34,7 @@ class AnswerColumns:
     @staticmethod
     def source(name: str, proposal: Proposal) -> str:
         """The column that answers `x`, `x0` or `gradient`: of a clean sample x and x0 are one, its latents."""
-        return "latents" if name != "gradient" and proposal.times[-1] == 0 else name
+        return "latents" if name in ("x", "x0") and proposal.times[-1] == 0 else name
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,7 @@ class Episode:
             scores=scores,
             ids=torch.from_numpy(keys[:, 1].copy()),
             gradient=read("gradient") if proposal.gradient else None,
+            gap=read("gap"),
         )
 
     def _digests(self, proposal: Proposal) -> np.ndarray:

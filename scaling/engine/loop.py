@@ -158,8 +158,10 @@ def _write(run: BlockRun, requests: Sequence[Request], answers: Answers) -> None
     columns = Charge.columns([_charge(request) for request in requests])
     scores = {name: answers[name] for name in wanted.scores if name in answers}
     columns |= scores
+    if "gap" in wanted.reads and "gap" not in answers:
+        raise ValueError("the search reads how far guidance moved the prediction, and the model does not hand it over")
     columns |= {
-        name: answers[name] for name in wanted.reads if name in answers and not (ends_clean and name != "gradient")
+        name: answers[name] for name in wanted.reads if name in answers and not (ends_clean and name in ("x", "x0"))
     }
     if ends_clean:
         read_again = bool(wanted.reads & {"x", "x0"})

@@ -64,6 +64,18 @@ def predict(output: Tensor, x: Tensor, t: Tensor, schedule: Schedule, kind: str)
     return Prediction(x0=(x - sigma * output) / alpha, eps=output)
 
 
+def guidance_gap(
+    one: Float[Tensor, "n *latent"],
+    other: Float[Tensor, "n *latent"],
+    t: Float[Tensor, " n"],
+    schedule: Schedule,
+    kind: str,
+) -> Float[Tensor, " n"]:
+    """Mean squared difference of the eps that two outputs of a network (of `predict`'s kinds) stand for."""
+    scale = schedule.alpha(t).to(one.dtype) if kind == "velocity" else 1.0
+    return scale**2 * (one - other).flatten(1).square().mean(dim=1)
+
+
 def decode_range(x0: Float[Tensor, "n c h w"], low: float, high: float) -> Float[Tensor, "n 3 h w"]:
     """Pixels from [low, high] to images in [0, 1], clipped; one channel is repeated."""
     return ((x0.float() - low) / (high - low)).clamp(0, 1).expand(-1, 3, -1, -1)

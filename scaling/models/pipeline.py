@@ -72,7 +72,7 @@ class Pipeline(PipelineBase):
         parts = [(key, rows[i : i + self._rows]) for key, rows in groups for i in range(0, len(rows), self._rows)]
         answers = [self._ask(prompt, x[rows], time) for (prompt, time), rows in parts]
         order = torch.tensor([row for _, rows in parts for row in rows], device=x.device).argsort()
-        return Prediction(*(torch.cat(values)[order] for values in zip(*answers, strict=True)))
+        return Prediction(*(torch.cat(values)[order] for values in zip(*(a[:2] for a in answers), strict=True)))
 
     def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
         """Images in [0, 1], float32, as the pipeline decodes them; no network of its loop runs."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from scaling.loading.devices import pick_device
 from scaling.loading.weights_file import load_weights, weights_path
-from scaling.models.dit import DTYPES, decode_range, guidance_named, predict
+from scaling.models.dit import DTYPES, decode_range, guidance_gap, guidance_named, predict
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow
 from scaling.shapes.phrases import TOKENS, WIDTH, phrases
@@ -87,6 +87,7 @@ class Shapes:
     def __call__(self, x: Float[Tensor, " n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
         """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
         x, t, text, mask = x.float(), t.float().to(x.device), encoded["text"], encoded["mask"]
+        gap = None
         if self.guidance_scale <= 1:
             velocity = self._forward(x, t, text, mask)
         else:
@@ -96,7 +97,8 @@ class Shapes:
             )
             prompted, plain = both.chunk(2)
             velocity = plain + self.guidance_scale * (prompted - plain)
-        return predict(velocity, x, t, self.schedule, "velocity")
+            gap = guidance_gap(prompted, plain, t, self.schedule, "velocity")
+        return predict(velocity, x, t, self.schedule, "velocity")._replace(gap=gap)
 
     def decode(self, x0: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Images in [0, 1]."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
-from scaling.models.dit import DTYPES, guidance_named, predict
+from scaling.models.dit import DTYPES, guidance_gap, guidance_named, predict
 from scaling.models.encoded_prompts import Encode, EncodedPrompts, Row
 from scaling.models.repository import Repository
 from scaling.models.vae import rows_at_once
@@ -154,7 +154,8 @@ class TextToImage(ABC):
         """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
         x, t = x.float(), t.to(x.device)
         self._bring(self.part)
-        return predict(self._guided(self.network, x, t, encoded), x, t, self.schedule, self.prediction)
+        output, gap = self._guided(self.network, x, t, encoded)
+        return predict(output, x, t, self.schedule, self.prediction)._replace(gap=gap)
 
     def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
         """Images in [0, 1], float32."""
@@ -218,13 +219,15 @@ class TextToImage(ABC):
             vae.enable_tiling()
         return vae
 
-    def _guided(self, network: nn.Module, x: Tensor, t: Tensor, encoded: Encoded) -> Tensor:
+    def _guided(self, network: nn.Module, x: Tensor, t: Tensor, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
+        """The output, and how far guidance moved it where it is run."""
         conditioned = {name: value for name, value in encoded.items() if not name.startswith(_NULL)}
         if self.forwards_per_call == 1:
-            return self.forward(network, x, t, conditioned).float()
+            return self.forward(network, x, t, conditioned).float(), None
         both = {name: torch.cat((value, encoded[_NULL + name])) for name, value in conditioned.items()}
         output = self.forward(network, torch.cat((x, x)), torch.cat((t, t)), both).float()
-        return self.guide(*output.chunk(2))
+        one, other = output.chunk(2)
+        return self.guide(one, other), guidance_gap(one, other, t, self.schedule, self.prediction)
 
     def _bring(self, part: str | None) -> None:
         """Puts a network on the device; where they take turns, the other one off it first."""

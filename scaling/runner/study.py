@@ -90,6 +90,11 @@ class Study:
             raise ValueError(f"search={search} follows the score's gradient, and verifier={verifier} has none")
         if "calibrated" in needs and not getattr(self.verifier, "calibrated", True):
             raise ValueError(f"search={search} weighs candidates by their scores, and verifier={verifier} gives ranks")
+        if "guidance" in needs and self.denoiser.forwards_per_call < 2:
+            raise ValueError(
+                f"search={search} reads how far guidance moved the prediction: it needs a model that runs guidance, "
+                f"e.g. model.guidance_scale=2, not model.guidance_scale={self.denoiser.guidance_scale:g}"
+            )
         if "stochastic" in needs and not isinstance(self.sampler, Euler):
             raise ValueError(
                 f"search={search} makes its own stochastic steps of one evaluation each: it needs the Euler sampler, "

@@ -30,15 +30,17 @@ def effective(weights: Float[Tensor, " n"]) -> float:
     return float(1 / weights.square().sum())
 
 
-def resample(weights: Float[Tensor, " n"], method: str, rng: np.random.Generator) -> Int[Tensor, " n"]:
-    """As many ancestors as particles; each gets n times its weight of them on average.
+def resample(
+    weights: Float[Tensor, " n"], method: str, rng: np.random.Generator, count: int | None = None
+) -> Int[Tensor, " count"]:
+    """So many ancestors, as many as particles by default; each gets count times its weight of them on average.
 
-    `multinomial` draws them independently, `systematic` by one comb of n equally spaced points.
+    `multinomial` draws them independently, `systematic` by one comb of equally spaced points.
     """
-    n = len(weights)
+    n = len(weights) if count is None else count
     points = np.sort(rng.random(n)) if method == "multinomial" else (np.arange(n) + rng.random()) / n
     ladder = weights.numpy().cumsum()
-    return torch.from_numpy(np.searchsorted(ladder / ladder[-1], points, side="right").clip(max=n - 1))
+    return torch.from_numpy(np.searchsorted(ladder / ladder[-1], points, side="right").clip(max=len(weights) - 1))
 
 
 def descendants(weights: Float[Tensor, " n"]) -> Int[Tensor, " n"]:

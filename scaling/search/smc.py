@@ -7,14 +7,16 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from scaling import checks
+from scaling.identity import added
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, Scored, SearchRun
-from scaling.search import branching, particles
+from scaling.search import particles
 
 FK_REPO_LARGEST = math.log(1e10)  # its weights are clamped to 1e10
 
@@ -46,10 +48,14 @@ class Smc:
         eta: of the stochastic step, in (0, 1]; 1 is ancestral.
         compat: `fk_repo` is the public code: it drops the weights of a wait, starts scores at 0, keeps the max at the
             end and resamples after the step, so that copies share its noise.
+        tempering: gamma, at least 0: at step i lambda is lambda_ x min((1 + gamma)^i - 1, 1), and lambda_ at the last.
+            0: lambda_ throughout.
+        funnel: share of the particles that are left after the last resampling, in (0, 1]: each resamples to fewer, by
+            one factor. 1: as many throughout.
 
-    Cost: particles x steps.
+    Cost: the particles that are there at each step; particles x steps where none are dropped.
     Reads: x0, and the scores' differences.
-    Source: Singhal et al. 2501.06848, FK steering.
+    Source: Singhal et al. 2501.06848, FK steering; tempering: DAS, Kim et al. 2501.05803; funnel: after 2508.12361.
     """
 
     size_parameter: ClassVar[str] = "particles"
@@ -65,6 +71,8 @@ class Smc:
     ess: float | None = 0.5
     eta: float = 1.0
     compat: str | None = None
+    tempering: float = added(0.0)
+    funnel: float = added(1.0)
 
     def __post_init__(self) -> None:
         """Checks the parameters."""
@@ -74,10 +82,16 @@ class Smc:
         checks.within(0, 1, start=self.start, every=self.every, eta=self.eta, ess=1 if self.ess is None else self.ess)
         checks.above(0, every=self.every, eta=self.eta)
         checks.one_of(("fk_repo",), compat=self.compat or "fk_repo")
+        checks.within(0, math.inf, tempering=self.tempering)
+        checks.within(0, 1, funnel=self.funnel)
+        checks.above(0, funnel=self.funnel)
+        if self.compat and (self.tempering or self.funnel < 1):
+            raise ValueError("compat=fk_repo is the public code, which knows neither tempering nor a funnel")
 
     def cost(self, space: NoiseSpace) -> int:
         """Search NFE of one condition."""
-        return branching.cost(space, self.particles)
+        rows = self._rows(space)
+        return sum(rows[:-1]) + rows[-1] * space.nfe(space.times[-2:])
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
         """One run in this noise space."""
@@ -86,24 +100,35 @@ class Smc:
     def run(self, space: NoiseSpace) -> Generator[Proposal, Scored, Population]:
         """The search, which also returns its weighted population."""
         times, last = space.times, len(space.times) - 2
-        weighed = particles.weighing_steps(last + 1, self.start, self.every)
+        weighed, rows = particles.weighing_steps(last + 1, self.start, self.every), self._rows(space)
         x, parents = space.start(space.draw("candidate", range(self.particles))), None
         weights = _Weights(self)
         for i in range(last):
             scored = yield Proposal(x, times[i : i + 1], score=i in weighed, parents=parents)
-            kept = torch.arange(self.particles)
+            kept = torch.arange(len(x))
             if i in weighed:
-                weights.weigh(scored.scores)
-                kept = weights.resample(space, i)
-            noise, before, after = space.draw(f"step {i}", range(self.particles)), float(times[i]), float(times[i + 1])
+                weights.weigh(scored.scores, self._share(i))
+                kept = weights.resample(space, i, rows[i + 1])
+            noise, before, after = space.draw(f"step {i}", range(len(kept))), float(times[i]), float(times[i + 1])
             if self.compat is None:
                 x = space.step(x[kept], scored.x0[kept], before, after, noise, self.eta)
             else:
                 x = space.step(x, scored.x0, before, after, noise, self.eta)[kept]
             parents = scored.ids[kept]
         scored = yield Proposal(x, times[last:], parents=parents)
-        weights.weigh(scored.scores, final=True)
+        weights.weigh(scored.scores, 1.0, final=True)
         return Population(scored, weights.log, weights.log_normalizer + weights.log_mean())
+
+    def _rows(self, space: NoiseSpace) -> list[int]:
+        """How many particles each step evaluates."""
+        steps = len(space.times) - 1
+        weighings = sorted(particles.weighing_steps(steps, self.start, self.every))
+        passed = np.searchsorted(weighings, np.arange(steps))  # before each step
+        return [math.ceil(self.particles * self.funnel ** (k / max(len(weighings), 1)) - 1e-9) for k in passed]
+
+    def _share(self, step: int) -> float:
+        """Of lambda_ at a step before the last."""
+        return min((1 + self.tempering) ** step - 1, 1.0) if self.tempering else 1.0
 
 
 class _Weights:
@@ -116,16 +141,17 @@ class _Weights:
         self.past = torch.zeros_like(self.log)  # log of the product of the potentials so far
         unseen = -math.inf if search.potential == "max" and search.compat is None else 0.0
         self.memory = torch.full_like(self.log, unseen)  # the last score, the largest or the sum
+        self.share = 1.0  # of lambda at the last weighing
 
-    def weigh(self, scores: Float[Tensor, " k"], final: bool = False) -> None:
+    def weigh(self, scores: Float[Tensor, " k"], share: float, final: bool = False) -> None:
         if not bool(scores.isfinite().all()):
             raise ValueError(f"smc cannot weigh particles by the scores {scores.tolist()}")
         search, scores = self.search, scores.double()
         if search.potential == "difference":
-            log_potential, self.memory = search.lambda_ * (scores - self.memory), scores
+            log_potential, self.memory = search.lambda_ * (share * scores - self.share * self.memory), scores
         else:
             self.memory = torch.maximum(self.memory, scores) if search.potential == "max" else self.memory + scores
-            log_potential = search.lambda_ * self.memory
+            log_potential = search.lambda_ * (share * self.memory)
             if final:
                 reached = self.memory if search.compat else scores
                 log_potential = search.lambda_ * reached - self.past
@@ -133,18 +159,19 @@ class _Weights:
             log_potential = log_potential.clamp(max=FK_REPO_LARGEST)
         self.log = self.log + log_potential
         self.past = self.past + log_potential
+        self.share = share
 
-    def resample(self, space: NoiseSpace, step: int) -> Int[Tensor, " k"]:
-        """Each particle's ancestor: itself where the effective sample size is high enough to wait."""
-        search, shares = self.search, particles.shares(self.log)
-        if search.ess is not None and particles.effective(shares) >= search.ess * search.particles:
+    def resample(self, space: NoiseSpace, step: int, count: int) -> Int[Tensor, " count"]:
+        """Each particle's ancestor: itself where none is dropped and the effective sample size is high enough."""
+        search, shares, now = self.search, particles.shares(self.log), len(self.log)
+        if count == now and search.ess is not None and particles.effective(shares) >= search.ess * now:
             if search.compat:  # the public code forgets the weights of a wait
                 self.past = self.past - self.log
                 self.log = torch.zeros_like(self.log)
-            return torch.arange(search.particles)
+            return torch.arange(now)
         self.log_normalizer += self.log_mean()
-        kept = particles.resample(shares, search.resampling, space.generator("resample", step))
-        self.past, self.memory, self.log = self.past[kept], self.memory[kept], torch.zeros_like(self.log)
+        kept = particles.resample(shares, search.resampling, space.generator("resample", step), count)
+        self.past, self.memory, self.log = self.past[kept], self.memory[kept], torch.zeros(count, dtype=torch.float64)
         return kept
 
     def log_mean(self) -> float:
