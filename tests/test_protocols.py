@@ -31,5 +31,7 @@ def test_a_name_of_before_is_an_error_that_says_the_new_one(old, new):
 
 
 def test_a_word_that_means_nothing_is_refused():
-    with pytest.raises(ValueError, match="requires names 'gradients'; valid: calibrated, gradient, stochastic"):
+    with pytest.raises(
+        ValueError, match="requires names 'gradients'; valid: calibrated, gradient, guidance, stochastic"
+    ):
         SearchTraits.of(type("Mine", (), {"requires": frozenset({"gradients"})}))

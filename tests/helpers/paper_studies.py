@@ -47,7 +47,7 @@ def make_all(outputs: Path) -> Path:
     _grid(outputs / "fig12", sets=FAITHFUL, search=("first_order", "zero_order"))
     _grid(outputs / "fig13", sets=DIVERSE, verifier=("classifier", "oracle"))
     for search, strength in (("random", 1.0), ("smc", 1.1), ("zero_order", 0.8)):
-        measured = {"scores": ("shapes_clip",), "sets": ("fid", "recall")}
+        measured = {"scores": ("shapes_middling",), "sets": ("fid", "recall")}
         make_run(outputs / "methods", search, search, strength=strength, **measured, **SMALL)
     return outputs
 

@@ -46,8 +46,11 @@ def law_of_the_chain(denoiser, space):
         Smc(particles=4, lambda_=1.0, potential="max", start=0.4, ess=None),
         Smc(particles=4, lambda_=1.0, potential="sum", every=0.4),
         Smc(particles=5, lambda_=1.0, resampling="systematic", ess=0.9, every=0.15),
+        Smc(particles=8, lambda_=1.0, funnel=0.25),
+        Smc(particles=4, lambda_=1.0, tempering=0.3, every=0.15),
+        Smc(particles=6, lambda_=1.0, tempering=0.2, potential="max", funnel=0.5),
     ],
-    ids=lambda search: f"{search.potential}-{search.resampling}-{search.ess}",
+    ids=lambda search: f"{search.potential}-{search.resampling}-{search.ess}-{search.tempering}-{search.funnel}",
 )
 def test_the_normalizer_is_unbiased_and_the_weighted_mean_is_the_tilted_posteriors(search):
     denoiser = GaussianMixture([[0.4]], 0.7)
@@ -72,6 +75,25 @@ def test_costs_exactly_particles_times_steps(particles, nfe, compat):
     run = drive(search, space)
     assert run.ended
     assert search.cost(space) == run.nfe == run.calls == particles * nfe
+
+
+@pytest.mark.parametrize(("particles", "funnel", "rows"), [(16, 0.25, [16, 12, 8, 6, 4]), (3, 0.1, [3, 2, 1, 1, 1])])
+def test_a_funnel_drops_particles_where_they_are_weighed(particles, funnel, rows):
+    search, space = Smc(particles=particles, funnel=funnel), space_of(model())
+    run = drive(search, space)
+    assert [len(p.x) for p in run.proposals] == [rows[0]] * 5 + [n for n in rows[1:] for _ in range(4)][:15]
+    assert search.cost(space) == run.nfe == run.calls
+
+
+def test_tempered_weights_end_at_the_whole_lambda():
+    search = Smc(particles=4, lambda_=0.1, ess=0.0, tempering=0.05)  # never low enough to resample
+    population = drive(search.run, space_of(model())).value
+    torch.testing.assert_close(population.log_weights, 0.1 * population.scored.scores.double())
+
+
+def test_the_public_code_knows_no_funnel():
+    with pytest.raises(ValueError, match="compat=fk_repo"):
+        Smc(compat="fk_repo", funnel=0.5)
 
 
 def test_weighs_at_the_public_codes_steps():

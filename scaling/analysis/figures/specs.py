@@ -82,7 +82,7 @@ FIGURES: dict[str, Figure] = {
     "methods": Figure(
         "Every search method against random search at equal NFE",
         "versus",
-        ("accuracy", "shapes_clip", "fid", "recall"),
+        ("accuracy", "shapes_middling", "fid", "recall"),
     ),
     "judges": Figure("Over-optimization against the strength of the judge", "judges"),
 }

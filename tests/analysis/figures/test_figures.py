@@ -63,15 +63,15 @@ def test_methods_are_compared_with_random_search_in_pairs(outputs, tmp_path):
     assert lines[0].endswith("| seconds a condition, 160 |")
     assert [line.split(" | ")[-1] for line in lines[2:4]] == [f"{value:.2f} |" for value in seconds]
     for rung, cap in enumerate(versus.ladder(base)):
-        row = versus.difference(smc, base, "shapes_clip", cap)
-        pairs = smc.per_sample("shapes_clip")[rung] - base.per_sample("shapes_clip")[rung]
+        row = versus.difference(smc, base, "shapes_middling", cap)
+        pairs = smc.per_sample("shapes_middling")[rung] - base.per_sample("shapes_middling")[rung]
         assert row.value == pytest.approx(pairs.mean())
         assert row.low < row.value < row.high
         assert versus.difference(base, base, "fid", cap) == (0, 0, 0)
 
 
 def test_a_method_that_starts_later_or_ends_earlier_is_compared_where_it_is(tmp_path):
-    same = {"scores": ("shapes_clip",), "sets": ("fid", "recall"), "conditions": 40, "images": False}
+    same = {"scores": ("shapes_middling",), "sets": ("fid", "recall"), "conditions": 40, "images": False}
     make_run(tmp_path / "methods", "random", "random", ladder=(1, 2, 4), **same)
     make_run(tmp_path / "methods", "paths", "paths", ladder=(2,), **same)
     header, _, _, row = make("methods", tmp_path)[2].read_text().splitlines()
