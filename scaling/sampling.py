@@ -111,7 +111,8 @@ class RungeKutta:
             gaps.append(last.gap)
         elif ends_clean:
             x0 = x
-        gap = None if any(each is None for each in gaps) else torch.stack(gaps).sum(dim=0)
+        known = [gap for gap in gaps if gap is not None]
+        gap = torch.stack(known).sum(dim=0) if len(known) == len(gaps) else None
         return Solved(x, x0, None if probe is None else kept if steps else x0, gap)
 
     def _check(self, schedule: Schedule) -> None:
