@@ -4,10 +4,12 @@ from folders import GROUPS, fid
 
 from scaling.statistics import (
     combine_seeds,
+    fixed_list_interval,
     jackknife_interval,
     mean_interval,
     paired_mean_difference,
     paired_set_difference,
+    simultaneous_intervals,
 )
 
 
@@ -169,3 +171,45 @@ def test_seeds_average_condition_by_condition():
 def test_a_metric_of_zeros_is_no_share():
     assert mean_interval(np.zeros(40)) == (0, 0, 0)
     assert mean_interval(np.ones(40)).low < 1
+
+
+def test_simultaneous_intervals_hold_all_rungs_at_once():
+    """Three rungs that share their conditions: 95 % of the studies have all three truths inside, as one rung has."""
+    truth = np.array([0.0, 0.5, 1.0])
+
+    def study(k):
+        rng = np.random.default_rng(k)
+        return truth + rng.standard_normal((60, 1)) + rng.standard_normal((60, 3))
+
+    bands = [simultaneous_intervals(study(k)) for k in range(300)]
+    inside = [all(low < t < high for t, (_, low, high) in zip(truth, band, strict=True)) for band in bands]
+    assert 0.92 <= np.mean(inside) <= 0.98
+    pointwise = [mean_interval(column) for column in study(0).T]
+    assert all(b.high - b.low > p.high - p.low for b, p in zip(bands[0], pointwise, strict=True))
+
+
+def test_simultaneous_intervals_of_one_rung_are_the_usual_one_and_of_equal_values_none():
+    values = np.random.default_rng(4).standard_normal((400, 1))
+    (band,), usual = simultaneous_intervals(values), mean_interval(values[:, 0])
+    assert band.value == pytest.approx(usual.value)
+    assert band.high - band.low == pytest.approx(usual.high - usual.low, rel=0.05)
+    flat, moved = simultaneous_intervals(np.column_stack((np.zeros(400), values)))
+    assert flat == (0.0, 0.0, 0.0)
+    assert moved.low < moved.value < moved.high
+    assert np.isnan(simultaneous_intervals(np.ones((1, 2)))[0].low)
+
+
+def test_the_interval_of_a_fixed_list_covers_fresh_noises_on_it_and_no_other_conditions():
+    conditions = 3 * np.random.default_rng(0).standard_normal(40)
+    truth = conditions.mean()
+
+    def fixed(rng):
+        return fixed_list_interval(conditions + rng.standard_normal((3, 40)))[1:]
+
+    assert 0.92 <= coverage(400, fixed, truth) <= 0.98
+    rng = np.random.default_rng(1)
+    values = conditions + rng.standard_normal((3, 40))
+    narrow, wide = fixed_list_interval(values), mean_interval(values.mean(axis=0))
+    assert narrow.value == pytest.approx(wide.value)
+    assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
+    assert np.isnan(fixed_list_interval(values[:1]).low)

@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from scaling.analysis.figures import curves, gains, images, judges, tables, versus
+from scaling.analysis.figures import contest, curves, gains, images, judges, tables, versus
 from scaling.analysis.figures.curve_plot import draw_curves, save
 from scaling.analysis.figures.specs import FIGURES, TABLES, Figure, command
 from scaling.analysis.runs.folder import Study, find_runs, open_study
 from scaling.analysis.runs.ladders import joined
+
+TEXTS = {"judges": judges.markdown, "contest": contest.markdown}  # figures that are tables, too
 
 
 def make(
@@ -20,9 +22,9 @@ def make(
     axis: str | None = None,
     with_paper: bool = True,
 ) -> list[Path]:
-    """Makes a figure (png, pdf) or a table (md, tex, csv) and returns the files; `methods` and `judges` are both.
+    """Makes a figure (png, pdf) or a table (md, tex, csv) and returns the files; a comparison of methods is both.
 
-    `name` is fig01..fig14, tab01..tab08, methods, judges, or any study: its curves are then drawn in all its metrics.
+    `name` is fig01..fig14, tab01..tab08, methods, contest, judges, or any study: its curves in all its metrics.
     The runs are those of the study of that name, or else of `paper/` and that name, which may be asked for too.
     ValueErrors say which command makes missing runs.
     """
@@ -41,9 +43,9 @@ def make(
         if FIGURES[name].kind == "versus":
             paths.append(folder / f"{name}.md")
             paths[-1].write_text(versus.markdown(FIGURES[name], study.runs))
-        if FIGURES[name].kind == "judges":
+        if FIGURES[name].kind in TEXTS:
             paths.append(folder / f"{name}.md")
-            paths[-1].write_text(judges.markdown(study.runs))
+            paths[-1].write_text(TEXTS[FIGURES[name].kind](study.runs))
         return paths
     return [draw_curves(study.runs, folder / f"{name}.{kind}", axis=axis or "nfe") for kind in ("png", "pdf")]
 
@@ -63,6 +65,8 @@ def _draw(figure: Figure, number: int | None, study: Study, axis: str | None, wi
         return images.draw(figure, study.runs)
     if figure.kind == "versus":
         return versus.draw(figure, study.runs)
+    if figure.kind == "contest":
+        return contest.draw(figure, study.runs)
     if figure.kind == "judges":
         return judges.draw(figure, study.runs)
     return curves.draw(figure, number, study.runs, axis, with_paper)

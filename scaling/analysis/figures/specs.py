@@ -13,7 +13,7 @@ class Figure:
     """A figure's form: a row of panels per metric, a column per value of a field."""
 
     title: str
-    kind: str  # curves | bars | gains | images | versus | judges
+    kind: str  # curves | bars | gains | images | versus | contest | judges
     metrics: tuple[str, ...] = ()
     columns: str | None = None  # a field of the runs' identity, or None for one panel per metric
     axis: str = "nfe"
@@ -84,6 +84,7 @@ FIGURES: dict[str, Figure] = {
         "versus",
         ("accuracy", "shapes_middling", "fid", "recall"),
     ),
+    "contest": Figure("Search methods by judge", "contest"),
     "judges": Figure("Over-optimization against the strength of the judge", "judges"),
 }
 

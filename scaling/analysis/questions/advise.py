@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling.analysis.figures.curve_plot import with_error
 from scaling.analysis.figures.style import lower_is_better, pretty
@@ -16,7 +17,7 @@ from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.lines import intervals
 from scaling.analysis.runs.names import NO_SEARCH, Names, key_of, settings_of
 from scaling.schema import Point
-from scaling.statistics import Interval
+from scaling.statistics import Interval, simultaneous_intervals, widened
 
 SPLIT = ("budget.nfe", "budget.candidates", "budget.nfes_per_iter", "budget.final_nfe", "study")
 
@@ -36,6 +37,7 @@ class Advice:
     expected: Interval
     budget_nfe: int  # of the rung
     alike: tuple[str, ...] = ()  # other methods whose interval within the budget overlaps
+    looked_at: int = 1  # rungs, for all of which the intervals hold at once
 
     @property
     def words(self) -> str:
@@ -43,7 +45,8 @@ class Advice:
         head = f"for {self.budget:,.6g} {pretty(self.axis)} use {self.label}"
         known = with_error(*self.expected)
         same = f" (no difference to {', '.join(self.alike)} within the intervals)" if self.alike else ""
-        tail = f"expect {pretty(self.metric)} {known}{same}\n    {self.command}"
+        rungs = f", all {self.looked_at} rungs considered" if self.looked_at > 1 else ""
+        tail = f"expect {pretty(self.metric)} {known}{rungs}{same}\n    {self.command}"
         if self.run.identity.search in NO_SEARCH:
             return f"{head}: one sample of {self.nfes_per_iter:,.0f} NFE; {tail}"
         solve = f" and a final solve of {self.final_nfe:g}" if self.final_nfe else ""
@@ -85,7 +88,8 @@ class Trace:
     cost: np.ndarray
     value: np.ndarray
     points: tuple[Point, ...]
-    intervals: tuple[Interval, ...] = ()  # of the values
+    intervals: tuple[Interval, ...] = ()  # of the values, each for itself
+    single: NDArray[np.float64] | None = None  # [conditions, rungs], where samples have values of their own
 
     def at(self, budget: float) -> float:
         """The value at a budget, linear in the logarithm of the cost; NaN outside what was measured."""
@@ -133,13 +137,26 @@ def advise(runs: Sequence[Run], budget: float, metric: str, axis: str = "nfe") -
     _, trace, _ = best[0]
     rung, labels = _best_rung(trace, metric, budget), Names(tuple(runs)).labels
     assert rung is not None
-    point, expected = trace.points[rung], trace.intervals[rung]
-    others = [(other, _best_rung(other, metric, budget)) for other in found if other is not trace]
-    alike = [labels[key_of(o.run)] for o, r in others if r is not None and _overlap(o.intervals[r], expected)]
+    held = simultaneous(found, budget)
+    point, expected = trace.points[rung], held[found.index(trace), rung]
+    others = [(place, _best_rung(other, metric, budget)) for place, other in enumerate(found) if other is not trace]
+    alike = [labels[key_of(found[o].run)] for o, r in others if r is not None and _overlap(held[o, r], expected)]
     solve = point.nfe if trace.run.identity.search in NO_SEARCH else _per_iter(trace, point)
     label, candidates = labels[key_of(trace.run)], max(1.0, point.candidates)
     split = (candidates, float(solve), point.final_nfe)
-    return Advice(budget, axis, metric, label, trace.run, *split, expected, point.budget_nfe, tuple(alike))
+    return Advice(budget, axis, metric, label, trace.run, *split, expected, point.budget_nfe, tuple(alike), len(held))
+
+
+def simultaneous(found: Sequence[Trace], budget: float) -> dict[tuple[int, int], Interval]:
+    """By (trace, rung): intervals of all rungs within a budget that hold at once, since one is chosen after looking.
+
+    By the bootstrap over conditions where every sample has its value; else each interval is widened as Bonferroni does.
+    """
+    places = [(k, r) for k, trace in enumerate(found) for r in np.flatnonzero(trace.cost <= budget).tolist()]
+    columns = [single[:, r] for k, r in places if (single := found[k].single) is not None]
+    if len(columns) == len(places) and len({len(column) for column in columns}) == 1:
+        return dict(zip(places, simultaneous_intervals(np.stack(columns, axis=1)), strict=True))
+    return {(k, r): widened(found[k].intervals[r], len(places)) for k, r in places}
 
 
 def _overlap(one: Interval, other: Interval) -> bool:
@@ -209,8 +226,17 @@ def _trace(runs: Sequence[Run], metric: str, axis: str) -> Trace:
     values = np.mean([[point.value for point in run.series(metric)] for run in runs], axis=0)
     order = np.argsort(costs, kind="stable")
     known = intervals(runs, metric)
-    kept = [tuple(each[place] for place in order) for each in (points, known)]
-    return Trace(runs[0], costs[order], values[order], *kept)
+    rising, held = tuple(points[place] for place in order), tuple(known[place] for place in order)
+    return Trace(runs[0], costs[order], values[order], rising, held, _single(runs, metric, order))
+
+
+def _single(runs: Sequence[Run], metric: str, order: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """The values of single samples, seeds averaged, rungs in an order; None where there are none."""
+    if not all(run.has_winners and metric in run.per_sample_metrics for run in runs):
+        return None
+    by_run = [run.per_sample(metric) for run in runs]
+    same = len({each.shape for each in by_run}) == 1
+    return np.mean(by_run, axis=0)[order].T if same else None
 
 
 def _within(trace: Trace, metric: str, budget: float) -> float:

@@ -100,6 +100,16 @@ def rungs(options: argparse.Namespace) -> int:
     return 0
 
 
+def leaderboard(options: argparse.Namespace) -> int:
+    """Prints the rows of docs/leaderboard.md for the searches of a study that ran experiment=contest."""
+    from scaling.analysis.figures.contest import leaderboard as rows
+    from scaling.analysis.runs.folder import open_study
+    from scaling.analysis.runs.ladders import joined
+
+    print(rows(joined(open_study(options.study).runs)), end="")
+    return 0
+
+
 def sync(options: argparse.Namespace) -> int:
     """Publishes runs to Weights & Biases; rungs already there are not sent again."""
     from scaling.analysis.publish import main as publish
@@ -150,6 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     command = add("rungs", rungs)
     command.add_argument("study", type=Path, help="runs that followed every candidate: scaling -m experiment=rungs")
     command.add_argument("--budget", type=int, nargs="+", default=[480], help="search NFE per condition (default: 480)")
+    command = add("leaderboard", leaderboard)
+    command.add_argument("study", type=Path, help="a study's folder, e.g. outputs/contest")
     command = add("sync", sync)
     command.add_argument("folders", type=Path, nargs="+", help="run folders, or folders of runs")
     command.add_argument("--project", help="default: WANDB_PROJECT, or scaling")

@@ -8,7 +8,7 @@ from folders import make_run, make_study
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from scaling.analysis.questions.advise import Trace, advise, envelope, regret, traces
+from scaling.analysis.questions.advise import Trace, advise, envelope, regret, simultaneous, traces
 from scaling.analysis.runs.folder import open_study
 
 
@@ -44,8 +44,21 @@ def test_only_rungs_that_were_measured_are_advised(splits):
     exact, between = (advise(splits, budget, "classifier") for budget in (160, 226.27))
     assert between.command == exact.command
     assert between.expected == exact.expected
-    point = next(point for point in exact.run.series("classifier") if point.value == exact.expected.value)
-    assert exact.expected[1:] == (point.ci_low, point.ci_high)
+    (point,) = (p for p in exact.run.series("classifier") if p.value == pytest.approx(exact.expected.value))
+    assert exact.expected.low < point.ci_low < point.ci_high < exact.expected.high  # a rung chosen of several
+    assert exact.looked_at == 9 and ", all 9 rungs considered" in exact.words
+    assert advise(splits[:1], 20, "classifier").looked_at == 1
+
+
+def test_of_one_rung_the_interval_is_its_own_and_set_metrics_are_widened_as_bonferroni_does(tmp_path):
+    make_run(tmp_path, ladder=(1, 2, 4), conditions=400)
+    (run,) = open_study(tmp_path).runs
+    first = run.series("fid")[0]
+    alone, all_three = advise([run], 20, "fid").expected, advise([run], 80, "fid")
+    assert alone[1:] == pytest.approx((first.ci_low, first.ci_high))
+    held = simultaneous(traces([run], "fid"), 80)
+    assert all_three.looked_at == len(held) == 3
+    assert held[0, 0].high - held[0, 0].low == pytest.approx((2.625 / 2.093) * (first.ci_high - first.ci_low), rel=1e-2)
 
 
 def test_overlapping_intervals_are_no_difference(tmp_path):

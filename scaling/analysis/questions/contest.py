@@ -1,0 +1,109 @@
+"""Methods under several judges at several budgets, on the same prompts: each cell's accuracy, and how far from random.
+
+A cell is a judge and a budget. Runs that differ in their seed alone are averaged prompt by prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling.analysis.runs.costs import cost
+from scaling.analysis.runs.folder import Run, shared_conditions
+from scaling.statistics import Array, Interval, combine_seeds, mean_interval, simultaneous_intervals
+
+BASE = "random"
+Cell = tuple[str, int]  # the judge, and the search NFE that may be spent
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method: its value on every prompt in each cell that it has, what it costs there, and its runs."""
+
+    search: str
+    values: dict[Cell, Array]  # each [prompts]
+    guide: dict[Cell, float]  # the judge's own mean score
+    decodes: dict[Cell, float]  # a prompt
+    seconds: dict[Cell, float]  # a prompt; NaN where a run paid for nothing
+    seeds: int
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts it was judged on."""
+        return len(next(iter(self.values.values())))
+
+    def mean(self, cells: Iterable[Cell]) -> Interval:
+        """The mean over some cells, with its interval over prompts; a ValueError where it lacks one."""
+        return mean_interval(np.mean([self.values[cell] for cell in cells], axis=0))
+
+    def has(self, cells: Iterable[Cell]) -> bool:
+        """Whether it was run in all of these cells."""
+        return all(cell in self.values for cell in cells)
+
+
+def entries(runs: Sequence[Run], metric: str = "accuracy") -> list[Entry]:
+    """An entry per method, in the order of the runs.
+
+    Raises:
+        ValueError: where no run has the metric, or runs have other prompts.
+    """
+    there = [run for run in runs if run.curve and run.has_winners and metric in run.metrics]
+    if not there:
+        raise ValueError(f"no run has {metric}; make some: scaling -m experiment=contest")
+    if not shared_conditions(there):
+        raise ValueError("the runs have different prompts: compare those of one study with one conditions.count")
+    methods = dict.fromkeys(run.identity.search for run in there)
+    return [_entry(search, [run for run in there if run.identity.search == search], metric) for search in methods]
+
+
+def cells_of(found: Sequence[Entry]) -> list[Cell]:
+    """All cells, judges in the order in which they were run, budgets rising."""
+    judges = dict.fromkeys(judge for entry in found for judge, _ in entry.values)
+    budgets = sorted({budget for entry in found for _, budget in entry.values})
+    return [(judge, budget) for judge in judges for budget in budgets if any(e.has([(judge, budget)]) for e in found)]
+
+
+def differences(entry: Entry, base: Entry, judge: str) -> dict[int, Interval]:
+    """By budget: how far a method is above another under one judge, paired by prompt, simultaneous over the budgets."""
+    budgets = sorted(budget for cell, budget in entry.values if cell == judge and base.has([(judge, budget)]))
+    if not budgets:
+        return {}
+    apart = [entry.values[judge, budget] - base.values[judge, budget] for budget in budgets]
+    return dict(zip(budgets, simultaneous_intervals(np.stack(apart, axis=1)), strict=True))
+
+
+def ranked(found: Sequence[Entry]) -> list[Entry]:
+    """Those that were run in most cells first, then by their mean over them."""
+    return sorted(found, key=lambda entry: (-len(entry.values), -entry.mean(entry.values).value))
+
+
+def base_of(found: Sequence[Entry]) -> Entry:
+    """Random search's entry; a ValueError where it is not among them."""
+    for entry in found:
+        if entry.search == BASE:
+            return entry
+    raise ValueError(f"a comparison needs runs of {BASE} search; there are {', '.join(e.search for e in found)}")
+
+
+def _entry(search: str, runs: Sequence[Run], metric: str) -> Entry:
+    by_cell: dict[Cell, list[tuple[Run, int]]] = {}
+    for run in runs:
+        for point in run.series(metric):
+            by_cell.setdefault((run.identity.verifier, point.budget_nfe), []).append((run, point.rung))
+    values, guide, decodes, seconds = {}, {}, {}, {}
+    for cell, members in by_cell.items():
+        values[cell] = combine_seeds([run.per_sample(metric)[rung] for run, rung in members])
+        guide[cell] = float(np.mean([run.search_scores[rung].mean() for run, rung in members]))
+        points = [run.series(metric)[rung] for run, rung in members]
+        decodes[cell] = float(np.mean([point.decodes for point in points]))
+        seconds[cell] = float(np.mean([_seconds(run, rung, metric) for run, rung in members]))
+    return Entry(search, values, guide, decodes, seconds, len({run.identity.seed for run in runs}))
+
+
+def _seconds(run: Run, rung: int, metric: str) -> float:
+    try:
+        return cost(run, run.series(metric)[rung], "seconds")
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,81 @@
+"""The contest's table, picture and leaderboard, from synthetic runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from folders import make_run
+
+from scaling.analysis.figures.contest import leaderboard, markdown
+from scaling.analysis.figures.make import make
+from scaling.analysis.questions.contest import base_of, cells_of, differences, entries
+from scaling.analysis.runs.folder import open_study
+from scaling.cli.study.command import main
+
+JUDGES = ("shapes_weak", "shapes_strong")
+SAME = {"conditions": 30, "ladder": (2, 8), "images": False}
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    for judge in JUDGES:
+        for search, strength in (("random", 1.0), ("smc", 1.4)):
+            make_run(tmp_path / "contest", f"{judge}-{search}", search, judge, strength=strength, **SAME)
+    make_run(tmp_path / "contest", "weak-dfs", "dfs", JUDGES[0], **SAME)
+    return tmp_path
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_every_cell_is_a_paired_difference_to_random_search(outputs: Path) -> None:
+    found = entries(open_study(outputs / "contest").runs)
+    assert cells_of(found) == [(judge, nfe) for judge in sorted(JUDGES) for nfe in (40, 160)]
+    base, smc = base_of(found), next(entry for entry in found if entry.search == "smc")
+    apart = differences(smc, base, "shapes_weak")
+    for nfe, interval in apart.items():
+        pairs = smc.values["shapes_weak", nfe] - base.values["shapes_weak", nfe]
+        assert interval.value == pytest.approx(pairs.mean())
+    every = np.mean([smc.values[cell] for cell in cells_of(found)], axis=0)
+    assert smc.mean(cells_of(found)).value == pytest.approx(every.mean())
+
+
+def test_what_was_not_run_is_empty_and_has_no_mean(outputs: Path) -> None:
+    paths = make("contest", outputs, outputs / "figures")
+    assert [path.suffix for path in paths] == [".png", ".pdf", ".md"]
+    header, _, random, smc, dfs = paths[-1].read_text().splitlines()
+    assert cells(header)[-1] == "mean of all"
+    assert all(cells(random)) and all(cells(smc))
+    strong = [place for place, name in enumerate(cells(header)) if "strong" in name]
+    assert [cells(dfs)[place] for place in (*strong, -1)] == ["", "", ""]
+
+
+def test_seeds_are_averaged_by_prompt(outputs: Path) -> None:
+    make_run(outputs / "contest", "again", "smc", JUDGES[0], seed=1, strength=1.4, **SAME)
+    found = {entry.search: entry for entry in entries(open_study(outputs / "contest").runs)}
+    assert (found["smc"].seeds, found["random"].seeds) == (2, 1)
+    assert set(np.unique(found["smc"].values["shapes_weak", 40])) <= {0.0, 0.5, 1.0}
+
+
+def test_the_leaderboard_is_a_command(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", str(outputs / "contest")]) == 0
+    printed = capsys.readouterr().out
+    assert printed == leaderboard(open_study(outputs / "contest").runs)
+    header, _, *rows = printed.splitlines()
+    assert cells(header)[-2:] == ["prompts", "seeds"]
+    means = [float(cells(row)[1].split()[0]) for row in rows if cells(row)[1]]
+    assert means == sorted(means, reverse=True) and len(rows) == 3
+
+
+def test_runs_that_cannot_be_compared_are_refused(outputs: Path, tmp_path: Path) -> None:
+    make_run(tmp_path / "alone", "smc", "smc", **SAME)
+    with pytest.raises(ValueError, match="needs runs of random search; there are smc"):
+        markdown(open_study(tmp_path / "alone").runs)
+    make_run(outputs / "contest", "longer", "bfs", JUDGES[0], **{**SAME, "conditions": 40})
+    with pytest.raises(ValueError, match="different prompts"):
+        markdown(open_study(outputs / "contest").runs)
+    with pytest.raises(ValueError, match="no run has preference"):
+        entries(open_study(outputs / "contest").runs, "preference")
