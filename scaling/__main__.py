@@ -1,6 +1,6 @@
 """`python -m scaling` is the `scaling` command."""
 
-from scaling.cli.run import main
+from scaling.cli.entry import scaling
 
 if __name__ == "__main__":
-    main()
+    scaling()

@@ -10,10 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scaling.cli.ahead import already_said
 from scaling.cli.errors import one_line, report_failure
 from scaling.cli.workers import run_workers
 from scaling.config.build import study_of, writable
 from scaling.config.inputs import changes, inputs_of, record, recorded, revised
+from scaling.config.outline import outline_of
 from scaling.config.run_name import run_name
 from scaling.files import Damaged, read_json
 from scaling.notices import print_notices
@@ -25,13 +27,15 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
     """Runs one combination, or says that it is finished; a user's error is reported, not raised."""
     name = run_name(config, overrides)
     folder = Path(config["output_dir"]) / config["study"] / name
+    checked = False
     try:
+        outline_of(config, overrides, build_model=False)  # whatever is wrong with it is said before a model is loaded
+        checked = True
         inputs = inputs_of(config)
         if _finished(folder, inputs, config["samples"] > 0):
             return
         (folder / "error.txt").unlink(missing_ok=True)
-        with stopping_at_batches():
-            _execute(config, overrides, folder)
+        _execute(config, overrides, folder)
         record(folder, inputs)  # as they were before anything was built
         _show(folder, multirun)
         _publish(folder, config)
@@ -42,7 +46,8 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
             if not folder.is_dir():  # it failed while it was built: `scaling-study status` knows it all the same
                 _write_config(folder, config, overrides)
         _keep_error(folder, one_line(error))
-        report_failure(f"{config['study']}/{name}: {one_line(error)}", now=multirun)
+        now = multirun and (checked or not already_said())
+        report_failure(f"{config['study']}/{name}: {one_line(error)}", now)
     finally:
         print_notices()
 
@@ -52,13 +57,15 @@ def _execute(config: Mapping[str, Any], overrides: list[str], folder: Path) -> N
     if config["workers"] != 1:
         writable(Path(config["output_dir"]))
         _write_config(folder, config, overrides)
-        run_workers(config, overrides, folder)
+        with stopping_at_batches():
+            run_workers(config, overrides, folder)
         return
     from scaling.runner.run import execute
 
     study = study_of(config, overrides)
     _write_config(folder, config, overrides)
-    execute(study, renew=True)
+    with stopping_at_batches():  # until here a signal ends the command at once: there was no batch
+        execute(study, renew=True)
 
 
 def _show(folder: Path, multirun: bool) -> None:

@@ -43,11 +43,6 @@ def main() -> None:
     share_failures()
     try:
         app()
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        print("\nscaling: stopped; all that was computed is kept, and the same command goes on", file=sys.stderr)
-        sys.exit(130)
     except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
         if debug:
             raise
@@ -66,7 +61,3 @@ def _version() -> str:
     from importlib.metadata import packages_distributions, version
 
     return next((version(name) for name in packages_distributions().get("scaling", [])), "of a clone")
-
-
-if __name__ == "__main__":
-    main()

@@ -71,7 +71,7 @@ def _start(config: Mapping[str, Any], overrides: list[str], folder: Path, index:
     environment = worker_environment(index, config["workers"], visible_gpus(), torch.get_num_threads())
     with open(folder / f"worker-{index}.log", "w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "scaling.cli.workers"],
+            [sys.executable, "-m", "scaling.cli.entry"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if index == 0 else log,
@@ -111,7 +111,3 @@ def main() -> None:
             sys.exit(1)
         finally:
             print_notices()
-
-
-if __name__ == "__main__":
-    main()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from scaling.config.compose import CONF
 from scaling.config.run_name import Config, run_name
+from scaling.extras import missing_extra
 from scaling.protocols import RankSelector, SetSelector, Verifier
 
 _built: dict[str, Any] = {}
@@ -158,6 +161,8 @@ def build(where: str, node: Any, off_device: bool = False) -> Any:
 
     key = json.dumps([node, off_device], sort_keys=True, default=str)
     if key not in _built:
+        if isinstance(node, Mapping) and "_target_" in node:
+            located(where, node["_target_"])
         try:
             _built[key] = instantiate(node, _convert_="all")
             if off_device:
@@ -168,6 +173,20 @@ def build(where: str, node: Any, off_device: bool = False) -> Any:
                 raise ValueError(f"{where}: {' '.join(str(cause).split())}") from error
             raise
     return _built[key]
+
+
+def located(where: str, target: str) -> Any:
+    """A class or function by its dotted name; a ValueError says where it was looked for."""
+    try:
+        return resolve_name(target)
+    except Exception as error:  # whatever the user's module raises as it is imported
+        if missing_extra(error):
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(
+            f"{where}._target_={target} cannot be imported ({reason}); own code is looked for in {os.getcwd()} and on "
+            "PYTHONPATH"
+        ) from error
 
 
 def _take_off(part: Any) -> None:

@@ -13,8 +13,20 @@ CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in
 
 def grid(overrides: Sequence[str]) -> list[tuple[dict[str, Any], list[str]]]:
     """Every combination as (configuration, its overrides), as `scaling -m` would run them."""
-    from hydra import compose, initialize_config_dir
+    from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return combinations(overrides)
+
+
+def combinations(overrides: Sequence[str], name: str = "config") -> list[tuple[dict[str, Any], list[str]]]:
+    """The same within the Hydra that is at work, on its own search path.
+
+    A choice of options is composed once; jobs that differ from it in plain values are copies with theirs.
+    """
+    from hydra import compose
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     from scaling.config.plugins import register
@@ -28,22 +40,48 @@ def grid(overrides: Sequence[str]) -> list[tuple[dict[str, Any], list[str]]]:
             return [line]
         return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        first = compose("config", [options(line)[0] for line in overrides], return_hydra_config=True)
-        params = first.hydra.sweeper.params or {}
-        named = {line.partition("=")[0] for line in overrides}
-        lines = [f"{key}={value}" for key, value in params.items() if key not in named] + list(overrides)
-        runs = [list(choice) for choice in product(*map(options, lines))]
-        return [(resolved(compose("config", run, return_hydra_config=True)), run) for run in runs]
+    first = compose(name, [options(line)[0] for line in overrides], return_hydra_config=True)
+    params = first.hydra.sweeper.params or {}
+    named = {line.partition("=")[0] for line in overrides}
+    lines = [f"{key}={value}" for key, value in params.items() if key not in named] + list(overrides)
+    choices = list(map(options, lines))
+    groups = set(first.hydra.runtime.choices)
+    plain = [len(of) > 1 and all(_is_plain(parser.parse_override(line), groups) for line in of) for of in choices]
+    bases: dict[tuple[str, ...], Any] = {}
+    runs = []
+    for run in map(list, product(*choices)):
+        key = tuple(line for line, value in zip(run, plain, strict=True) if not value)
+        if key not in bases:
+            bases[key] = _apart(compose(name, run, return_hydra_config=True))
+        values = [parser.parse_override(line) for line, value in zip(run, plain, strict=True) if value]
+        runs.append((_with(bases[key], values), run))
+    return runs
 
 
-def resolved(composed: Any) -> dict[str, Any]:
-    """A composed configuration as plain data, with the chosen option of each group under `choices`."""
+def _is_plain(override: Any, groups: set[str]) -> bool:
+    """Whether it gives a value under a key of its own; all that chooses an option or removes a key is composed."""
+    key = override.key_or_group
+    elsewhere = key in groups or "/" in key or override.package is not None or key.partition(".")[0] == "hydra"
+    return not elsewhere and not override.is_delete() and not isinstance(override.value(), dict)
+
+
+def _apart(composed: Any) -> tuple[Any, dict[str, str]]:
+    """A configuration without Hydra's own part, and the chosen option of each group."""
     from omegaconf import OmegaConf, open_dict
 
     choices = {k: v for k, v in composed.hydra.runtime.choices.items() if not k.startswith("hydra/")}
     with open_dict(composed):
         del composed["hydra"]
-    config: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore
-    return config | {"choices": choices}
+    OmegaConf.set_struct(composed, False)
+    return composed, choices
+
+
+def _with(base: tuple[Any, dict[str, str]], values: Sequence[Any]) -> dict[str, Any]:
+    """A configuration with other values, as plain data with the choices under `choices`."""
+    from omegaconf import OmegaConf
+
+    config, choices = base
+    for value in values:  # all jobs give all of them, so that none is left from the job before
+        OmegaConf.update(config, value.key_or_group, value.value(), merge=False)
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore
+    return plain | {"choices": dict(choices)}

@@ -7,31 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.config.build import Parts, build, study_of
+from scaling.config.build import Parts, build, located, study_of
 from scaling.config.run_name import Config
+from scaling.schedules import Flow
 
 
-def outline_of(config: Config, overrides: list[str]) -> Any:
-    """A `Study` whose model is an outline where its class offers one.
+def outline_of(config: Config, overrides: list[str], build_model: bool = True) -> Any:
+    """A `Study` whose model is an outline where its class offers one, else built, or without `build_model` stood in for.
 
     Verifiers and selectors are known by their configuration, metrics and extractors by their names.
     """
-    return study_of(config, overrides, Outlines(config))
+    return study_of(config, overrides, Outlines(config, build_model))
 
 
 class Outlines(Parts):
     """What parts say of themselves without being built."""
 
-    def model(self, node: Config) -> Any:
-        from hydra.utils import get_class
+    def __init__(self, config: Config, build_model: bool) -> None:
+        super().__init__(config)
+        self._build_model = build_model
 
-        kind: Any = get_class(node["_target_"])
-        return kind.outline(node) if hasattr(kind, "outline") else build("model", node)
+    def model(self, node: Config) -> Any:
+        kind = located("model", node["_target_"])
+        if hasattr(kind, "outline"):
+            return kind.outline(node)
+        return build("model", node) if self._build_model else Unbuilt()
 
     def verifier(self, where: str, node: Config) -> Any:
-        from hydra.utils import get_class
-
-        kind = get_class(node["_target_"])
+        kind = located(where, node["_target_"])
         selects = hasattr(kind, "pick") or hasattr(kind, "select")
         return OutlinedVerifier(node, selects, getattr(kind, "differentiable", True), node.get("probe"))
 
@@ -40,6 +43,15 @@ class Outlines(Parts):
 
     def folder(self, path: Path) -> Path:
         return Path(os.path.abspath(path))
+
+
+class Unbuilt:
+    """Stands in for a model of which only its weights say more: it has a straight path and heeds all settings."""
+
+    latent_shape = (4, 64, 64)
+    schedule = Flow()
+    guidance_scale = 1.0
+    settings = frozenset({"negative_prompt", "guidance_scale"})
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,10 @@ def test_a_changed_configuration_is_another_run(tmp_path: Path) -> None:
         (["hydra/launcher=slurm", "-m"], "srun"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_1(tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_a_mistake_is_one_line_and_exit_code_1(
+    tmp_path: Path, arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # no cluster, whatever this machine has
     failed = scaling(tmp_path, *MIXTURE, *arguments)
     assert failed.returncode == 1
     assert said in failed.stderr
@@ -124,12 +127,31 @@ def test_a_traceback_can_be_asked_for(tmp_path: Path) -> None:
     assert "Traceback" in failed.stderr
 
 
-def test_a_failed_combination_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_faults_of_a_multirun_are_said_first_and_do_not_stop_the_other_jobs(tmp_path: Path) -> None:
     done = scaling(tmp_path, "-m", *MIXTURE, "search=first_order,random", "seed=0,1")
     assert done.returncode == 1
     assert len(curves(tmp_path)) == 2
-    assert "2 jobs failed" in done.stderr
+    first, fault, *_ = done.stderr.splitlines()
+    assert first == "2 of 4 jobs cannot run as they are; the other 2 run:"
+    assert "search-first_order" in fault
+    assert fault.endswith(
+        "(and 1 more): search=first_order follows the score's gradient, and verifier=control has none"
+    )
+    assert "failed: " not in done.stderr  # each was said, and is listed at the end
+    ending = done.stderr[done.stderr.index("scaling: 2 jobs failed") :].splitlines()
+    assert [line.count("search-first_order") for line in ending] == [0, 1, 1]
     assert (tmp_path / "outputs" / "default" / "curve.png").exists()
+    kept = [path.read_text() for path in sorted(tmp_path.glob("outputs/default/*/error.txt"))]
+    assert kept == ["search=first_order follows the score's gradient, and verifier=control has none\n"] * 2
+
+
+def test_own_code_that_is_not_found_is_said_before_any_job(tmp_path: Path) -> None:
+    done = scaling(tmp_path, "-m", *MIXTURE, "verifier=control", "verifier._target_=nowhere.Mine", "seed=0,1")
+    assert done.returncode == 1
+    first, fault, *_ = done.stderr.splitlines()
+    assert first == "2 of 2 jobs cannot run as they are; nothing is run:"
+    assert "nowhere" in fault
+    assert str(tmp_path) in fault
 
 
 def test_a_truncated_weights_file_is_named(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def workers_of(parent: int) -> list[int]:
             words = (path / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(ppid) == parent and state != "Z" and b"scaling.cli.workers" in words:
+        if int(ppid) == parent and state != "Z" and b"scaling.cli.entry" in words:
             found.append(int(path.name))
     return found
 

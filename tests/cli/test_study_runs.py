@@ -52,6 +52,19 @@ def test_a_plan_reads_an_experiments_own_sweep(tmp_path: Path, capsys: pytest.Ca
     assert f"{640 * 64 * 10:,} " in text
 
 
+def test_a_plan_says_whose_fault_it_is_and_adds_up_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["plan", *MIXTURE, "search=random,paths", "budget.candidates=[1,2]", f"output_dir={tmp_path}"]
+    assert main([*arguments, "--speed", "100"]) == 1
+    out, err = capsys.readouterr()
+    assert "1 runs, 0 of them finished" in out
+    first, fault = err.splitlines()
+    assert first == "1 of 2 jobs cannot run as they are; the other one runs:"
+    assert "search-paths" in fault
+    assert "Paths costs at least 88 NFE" in fault
+
+
 def test_status_tells_done_running_stopped_and_failed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., None]
 ) -> None:

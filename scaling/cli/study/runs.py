@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,18 @@ Add = Callable[[str, Callable[[argparse.Namespace], int]], argparse.ArgumentPars
 
 def plan(options: argparse.Namespace) -> int:
     """Says what a command would cost before it runs: runs, NFE after sharing, GFLOPs, hours, disk."""
+    from scaling.cli.ahead import looked_at, words
     from scaling.config.compose import grid
-    from scaling.config.outline import outline_of
     from scaling.tools.gpus import tflops_of
     from scaling.tools.plan import measured_speed
     from scaling.tools.plan import plan as add_up
 
     runs = grid(options.overrides)
-    studies = [outline_of(config, overrides) for config, overrides in runs]
+    studies, faults = looked_at(runs, plan=True)
+    if faults:
+        print("\n".join(words(faults, len(runs))), file=sys.stderr)
+    if not studies:
+        return 1
     config, workers = runs[0][0], runs[0][0]["workers"]
     total, dtype = add_up(studies), config["model"].get("dtype", "float32")
     by = f"on {workers} worker{'s' * (workers > 1)}"
@@ -27,12 +32,12 @@ def plan(options: argparse.Namespace) -> int:
         tflops = options.tflops or tflops_of(options.gpu, dtype)
         pace = f"{by} at {tflops:,.0f} TFLOP/s" + (f" ({options.gpu}, {dtype})" if not options.tflops else "")
         print(total.text(total.hours(workers, tflops=tflops), pace))
-        return 0
+        return 1 if faults else 0
     if not (options.speed or callable(studies[0].denoiser)):
         raise ValueError("the model is not here to be timed: name a GPU, e.g. --gpu h100, or give --tflops or --speed")
     speed = options.speed or measured_speed(studies[0])
     print(total.text(total.hours(workers, nfe_per_second=speed), f"{by} at {speed:,.0f} NFE/s"))
-    return 0
+    return 1 if faults else 0
 
 
 def status(options: argparse.Namespace) -> int:
