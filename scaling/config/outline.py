@@ -13,7 +13,7 @@ from scaling.schedules import Flow
 
 
 def outline_of(config: Config, overrides: list[str], build_model: bool = True) -> Any:
-    """A `Study` whose model is an outline where its class offers one, else built, or without `build_model` stood in for.
+    """A `Study` whose model is an outline where its class offers one, else built, or stood in for.
 
     Verifiers and selectors are known by their configuration, metrics and extractors by their names.
     """
