@@ -115,8 +115,9 @@ def _object(part: Any, own_word: bool = False) -> Json:
     name = f"{kind.__module__}.{kind.__qualname__}"
     if kind.__module__ == "builtins" or (not hasattr(part, "__dict__") and not hasattr(kind, "__slots__")):
         return {"name": name, **_reduced(part)}
-    parameters = {}
-    for key, value in _parameters(part, own_word).items():
+    parameters: Json = {}
+    former: Mapping[str, str] = getattr(kind, "former_parameters", {})  # identities keep the names that they began with
+    for key, value in ((former.get(key, key), value) for key, value in _parameters(part, own_word).items()):
         try:
             parameters[key] = named(value)
         except ValueError:

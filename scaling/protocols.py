@@ -109,9 +109,9 @@ class Denoiser(Protocol):
 
 
 class Metric(Protocol):
-    """Judges a set of samples afterwards (a torchmetrics Metric is one, with `reads` and `replicates` added)."""
+    """Judges a set of samples afterwards (a torchmetrics Metric is one, with `feature` and `replicates` added)."""
 
-    reads: str  # the output of a Features network that it takes, as "<extractor>.<output>"
+    feature: str  # the output of a Features network that it takes, as "<extractor>.<output>"
 
     def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
         """Takes rows; `index` are the conditions' places in the study, `labels` their class (-1: none)."""
@@ -128,7 +128,7 @@ class Metric(Protocol):
 class PerSample(Protocol):
     """A metric with a value for every sample, reported by its mean."""
 
-    reads: str
+    feature: str
 
     def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]: ...
 
@@ -137,7 +137,7 @@ class Verifier(Protocol):
     """Judges samples one by one, during the search; higher is better."""
 
     differentiable: bool  # whether the score has a gradient to the images
-    probe: float | None  # the noise level sigma whose x0 prediction it wants to see beside the final sample
+    probe_sigma: float | None  # the noise level whose x0 prediction it wants to see beside the final sample
 
     def __call__(
         self,
@@ -163,7 +163,7 @@ class RankSelector(Protocol):
 class SetSelector(Protocol):
     """Picks the winners of all conditions together, by the features of all candidates."""
 
-    reads: str  # "<extractor>.<output>"
+    feature: str  # "<extractor>.<output>"
 
     def select(
         self, features: Any, candidates: int | None = None, conditions: Sequence[Condition] = ()
@@ -241,8 +241,7 @@ class SearchTraits:
         """
         name = getattr(search, "__qualname__", type(search).__qualname__)
         for old, new in RENAMED_TRAITS.items():
-            if hasattr(search, old):
-                raise ValueError(f"search {name} has a class attribute {old!r}, which is called {new!r} by now")
+            refuse_former_name(search, f"search {name}", old, new)
         said = {each.name: getattr(search, each.name) for each in fields(cls) if hasattr(search, each.name)}
         for trait, known in (("reads", cls.reads | {"gap"}), ("requires", REQUIREMENTS)):
             if unknown := sorted(set(said.get(trait, ())) - known):
@@ -251,6 +250,14 @@ class SearchTraits:
 
 
 REQUIREMENTS = frozenset({"gradient", "calibrated", "stochastic", "guidance"})
+
+
+def refuse_former_name(part: Any, words: str, old: str, new: str) -> None:
+    """A ValueError where a part has an attribute by the name that it had before; `words` name the part."""
+    if hasattr(part, old) and not hasattr(part, new):
+        raise ValueError(f"{words} has a class attribute {old!r}, which is called {new!r} by now")
+
+
 RENAMED_TRAITS = {"scales": "size_parameter", "needs": "requires", "resolve": "resolve_winner"}
 
 

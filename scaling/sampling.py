@@ -50,7 +50,7 @@ class Sampler(Protocol):
         x: Tensor,
         times: Float[Tensor, "n steps+1"],
         score: bool,
-        probe: float | None = None,
+        probe_sigma: float | None = None,
     ) -> Solved: ...
 
 
@@ -85,17 +85,17 @@ class RungeKutta:
         x: Tensor,
         times: Float[Tensor, "n steps+1"],
         score: bool,
-        probe: float | None = None,
+        probe_sigma: float | None = None,
     ) -> Solved:
         """Solves all rows side by side; `times` is float64 on the CPU, and no step waits for the device.
 
         Every row must end at 0 or every row above it. Without a score, x0 at a last time above 0 is the one that the
-        last step began with, at no cost. `probe` keeps the prediction made at the noise level nearest to it.
+        last step began with, at no cost. `probe_sigma` keeps the prediction made at the noise level nearest to it.
         """
         self._check(schedule)
         steps = times.shape[1] - 1
         path = self._path(schedule, times, x)
-        nearest = _rows(_nearest_step(schedule, times, probe), x) if probe is not None else None
+        nearest = _rows(_nearest_step(schedule, times, probe_sigma), x) if probe_sigma is not None else None
         kept = torch.zeros_like(x)
         x0, gaps = x, []
         for i in range(steps):
@@ -113,7 +113,7 @@ class RungeKutta:
             x0 = x
         known = [gap for gap in gaps if gap is not None]
         gap = torch.stack(known).sum(dim=0) if len(known) == len(gaps) else None
-        return Solved(x, x0, None if probe is None else kept if steps else x0, gap)
+        return Solved(x, x0, None if probe_sigma is None else kept if steps else x0, gap)
 
     def _check(self, schedule: Schedule) -> None:
         """Euler and Heun keep their order on any smooth schedule."""

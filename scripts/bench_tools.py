@@ -179,7 +179,7 @@ class Grays:
     """A verifier that costs next to nothing."""
 
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __call__(self, images: torch.Tensor, conditions: Any, probes: torch.Tensor | None = None) -> torch.Tensor:
         return -(images.flatten(1) - 0.7).square().mean(1)

@@ -1,7 +1,10 @@
 """What a search says of itself is read in one place, and refused where it says nothing that exists."""
 
 import pytest
+from studies import study
 
+from scaling.identity import identity_of
+from scaling.metrics.per_sample import Value
 from scaling.protocols import SearchTraits
 from scaling.search.random import Random
 from scaling.search.smc import Smc
@@ -35,3 +38,17 @@ def test_a_word_that_means_nothing_is_refused():
         ValueError, match="requires names 'gradients'; valid: calibrated, gradient, guidance, stochastic"
     ):
         SearchTraits.of(type("Mine", (), {"requires": frozenset({"gradients"})}))
+
+
+def test_a_study_refuses_names_of_before(tmp_path):
+    with pytest.raises(ValueError, match="Study's argument 'keep' is called 'retention' by now"):
+        study(tmp_path, keep="winners")
+    judge = type("Mine", (), {"probe": 0.5})()
+    with pytest.raises(ValueError, match="verifier a has a class attribute 'probe', which is called 'probe_sigma'"):
+        study(tmp_path, scorers={"a": judge})
+    with pytest.raises(ValueError, match="metric a has a class attribute 'reads', which is called 'feature' by now"):
+        study(tmp_path, metrics={"a": type("Mine", (), {"reads": "pixels.features"})()})
+
+
+def test_a_metrics_identity_keeps_the_name_that_its_parameter_began_with():
+    assert identity_of(Value(feature="a.b")) == {"name": "scaling.metrics.per_sample.Value", "reads": "a.b"}

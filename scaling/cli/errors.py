@@ -11,6 +11,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from scaling.config.renamed import renamed
 from scaling.extras import missing_extra
 from scaling.source import is_library
 
@@ -32,6 +33,8 @@ def one_line(error: BaseException, conf: Path | None = None) -> str:
     if found := re.search(r"Could not override '([^']+)'", text):
         if found[1] in _GONE:
             return f"{found[1]} is gone: {_GONE[found[1]]}"
+        if new := renamed(found[1]):
+            return f"{found[1]} is called {new} by now"
         near = _nearest(found[1], _siblings(found[1], _keys(conf)))
         return f"{found[1]} is no key of the configuration; to add it: +{found[1]}=...; {near}"
     if cause is not None and not isinstance(error, ValueError):

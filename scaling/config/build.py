@@ -11,6 +11,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from scaling.config.compose import CONF
+from scaling.config.renamed import refuse_former
 from scaling.config.run_name import Config, run_name
 from scaling.extras import missing_extra
 from scaling.protocols import RankSelector, SetSelector, Verifier
@@ -44,6 +45,7 @@ def study_of(config: Config, overrides: list[str], parts: Parts | None = None) -
     """
     from scaling.runner.study import Study
 
+    refuse_former(config)
     parts = parts or Parts(config)
     budget, sampler = build("budget", config["budget"]), build("sampler", config["sampler"])
     budget.check(sampler)
@@ -76,8 +78,8 @@ def study_of(config: Config, overrides: list[str], parts: Parts | None = None) -
         run=run_name(config, overrides),
         batch_size=config["batch_size"],
         block_size=config["block_size"],
-        keep=journal["keep"],
-        probe=journal["probe"],
+        retention=journal["retention"],
+        probe_sigma=journal["probe_sigma"],
         limit=journal["limit_gb"] * 1e9,
         patience=journal["patience"],
         samples=config["samples"],

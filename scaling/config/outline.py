@@ -36,7 +36,7 @@ class Outlines(Parts):
     def verifier(self, where: str, node: Config) -> Any:
         kind = located(where, node["_target_"])
         selects = hasattr(kind, "pick") or hasattr(kind, "select")
-        return OutlinedVerifier(node, selects, getattr(kind, "differentiable", True), node.get("probe"))
+        return OutlinedVerifier(node, selects, getattr(kind, "differentiable", True), node.get("probe_sigma"))
 
     def metric(self, where: str, node: Config) -> Any:
         return None
@@ -61,7 +61,7 @@ class OutlinedVerifier:
     node: Config
     selects: bool
     differentiable: bool
-    probe: float | None
+    probe_sigma: float | None
 
     def identity(self) -> Config:
         return self.node

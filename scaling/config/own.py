@@ -129,7 +129,7 @@ def _verifier(part: Part) -> Node:
 
 def _metrics(part: Part) -> Node:
     judge = {"_target_": "scaling.verifiers.python.PythonValues", "function": part.function, "arguments": part.keywords}
-    value = {"_target_": "scaling.metrics.per_sample.Value", "reads": f"{part.name}.value"}
+    value = {"_target_": "scaling.metrics.per_sample.Value", "feature": f"{part.name}.value"}
     return {"extractors": {part.name: judge}, "set": {}, "per_sample": {part.name: value}}
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from scaling.config.renamed import former
 from scaling.journal.stream import digest
 from scaling.output.run_folder import slug
 
@@ -50,7 +51,7 @@ def _present(study: Path, words: str, ending: str) -> str:
 
 def deciding(config: Config) -> dict[str, Any]:
     """The configuration without what decides no result: folders, logger, devices, memory, patience, spending."""
-    kept = {key: _deciding(value) for key, value in config.items() if key not in ELSEWHERE}
+    kept = {key: _deciding(value) for key, value in former(config).items() if key not in ELSEWHERE}
     kept["model"].pop("device", None)
     kept["choices"].pop("calibration", None)
     return kept

@@ -52,7 +52,7 @@ class Batches:
         self.scorers, self.extractors = dict(scorers), dict(extractors)
         self.score_columns = {n: f"score/{digest(judge_identity(v, metadata))}" for n, v in self.scorers.items()}
         self.features_tag = f"features/{digest({n: judge_identity(e, metadata) for n, e in self.extractors.items()})}/"
-        probes = {v.probe for v in self.scorers.values() if v.probe is not None}
+        probes = {v.probe_sigma for v in self.scorers.values() if v.probe_sigma is not None}
         if len(probes) > 1:
             raise ValueError(f"verifiers of one run must look at one noise level, not at {sorted(probes)}")
         self.probe_sigma = next(iter(probes), probe_sigma)

@@ -80,7 +80,7 @@ def _solved(run: BlockRun, keys: Keys, prefix: str) -> np.ndarray:
     if prefix:
         solved &= table.has(prefix + "nfe", keys)
     for name, verifier in batches.scorers.items():
-        if verifier.probe is not None:
+        if verifier.probe_sigma is not None:
             probed = table.has(prefix + batches.probe_column, keys)
             solved &= probed | table.has(prefix + batches.score_columns[name], keys)
     return solved
@@ -114,7 +114,7 @@ def _score_missing(run: BlockRun, keys: Keys, prefix: str) -> Cost:
     table, batches, cost = run.table, run.batches, Cost()
     for name, column in batches.score_columns.items():
         missing = keys[~table.has(prefix + column, keys)]
-        probed = batches.scorers[name].probe is not None
+        probed = batches.scorers[name].probe_sigma is not None
         for start in range(0, len(missing), batches.batch_size):
             part = missing[start : start + batches.batch_size]
             probes = table.get(prefix + batches.probe_column, part) if probed else None

@@ -126,13 +126,13 @@ def _score_kept(run: BlockRun) -> Iterator[Answers]:
     for name, verifier in batches.scorers.items():
         column = batches.score_columns[name]
         keys = candidates[~table.has(column, candidates) & table.has("latents", candidates)]
-        if verifier.probe is not None:  # where the prediction was not kept the candidates are solved again
+        if verifier.probe_sigma is not None:  # where the prediction was not kept the candidates are solved again
             keys = keys[table.has(batches.probe_column, keys)]
         waiting: list[tuple[Keys, Answers]] = []
         since = time.monotonic()
         for start in range(0, len(keys), batches.batch_size):
             part = keys[start : start + batches.batch_size]
-            probes = None if verifier.probe is None else table.get(batches.probe_column, part)
+            probes = None if verifier.probe_sigma is None else table.get(batches.probe_column, part)
             answers = batches.rescore(table.get("latents", part), part, run.encoded, [name], probes)
             waiting.append((part, answers))
             if time.monotonic() - since > FLUSH_SECONDS or start + len(part) == len(keys):

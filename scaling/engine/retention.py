@@ -1,4 +1,4 @@
-"""Which samples of the candidates a journal keeps."""
+"""Which samples of the candidates a journal retains."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from scaling.journal.block import Block, Keys
 
-KEEP = ("scores", "winners", "latents")
+POLICIES = ("scores", "winners", "latents")
 BYTES = 4  # of a float32
 
 
@@ -17,33 +17,33 @@ BYTES = 4  # of a float32
 class Retention:
     """`latents` keeps every clean sample, `winners` what was best so far for some scorer, `scores` none."""
 
-    keep: str = "latents"
+    policy: str = "latents"
 
     def __post_init__(self) -> None:
-        if self.keep not in KEEP:
-            raise ValueError(f"journal.keep={self.keep!r} is none of {', '.join(KEEP)}")
+        if self.policy not in POLICIES:
+            raise ValueError(f"journal.retention={self.policy!r} is none of {', '.join(POLICIES)}")
 
     @property
     def keeps_probes(self) -> bool:
         """Whether the predictions at a probed noise level are kept with the samples, for later verifiers."""
-        return self.keep == "latents"
+        return self.policy == "latents"
 
     def of_batch(
         self, table: Block, keys: Keys, scores: Mapping[str, np.ndarray], read_again: bool, scored: bool
     ) -> np.ndarray:
         """Which clean samples of a batch stay, [n] bool; `read_again`: the search itself asks for its samples."""
-        if read_again or self.keep == "latents":
+        if read_again or self.policy == "latents":
             return np.ones(len(keys), bool)
-        stay = np.zeros(len(keys), bool)
-        if self.keep == "scores" or not scored:
-            return stay
+        retained = np.zeros(len(keys), bool)
+        if self.policy == "scores" or not scored:
+            return retained
         for column, values in scores.items():
             dense = table.dense(column, -np.inf)
             width = max(0, int(keys[:, 1].max()) + 1 - dense.shape[1])
             dense = np.pad(dense, ((0, 0), (0, width)), constant_values=-np.inf)
             dense[keys[:, 0], keys[:, 1]] = values
-            stay |= best_so_far(dense)[keys[:, 0], keys[:, 1]]
-        return stay
+            retained |= best_so_far(dense)[keys[:, 0], keys[:, 1]]
+        return retained
 
     def of_column(self, column: str, reads: Iterable[str], scores: Iterable[np.ndarray]) -> np.ndarray | bool:
         """Which entries of a journal's column stay: all, none, or those of a bool [conditions, candidates].
@@ -51,11 +51,11 @@ class Retention:
         Samples, and what was computed from them alone, may go; scores, charges and what the search `reads` stay.
         """
         tag, name = column.split("/", 1) if column.startswith("final") else ("", column)
-        if name.partition("/")[0] not in ("latents", "probe", "features") or self.keep == "latents":
+        if name.partition("/")[0] not in ("latents", "probe", "features") or self.policy == "latents":
             return True
         if column == "latents" and {"x", "x0"} & set(reads):  # of a clean sample these are its latents
             return True
-        if self.keep == "scores":
+        if self.policy == "scores":
             return False
         best = [best_so_far(each) for each in scores]
         return bool(tag) or (np.any(best, axis=0) if best else False)

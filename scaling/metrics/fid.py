@@ -40,8 +40,8 @@ class FID(GroupedMetric):
     total: Tensor
     second: Tensor
 
-    def __init__(self, reference: str, reads: str, width: int | None = None, groups: int = 20) -> None:
-        super().__init__(reads, residues=groups, groups=groups)
+    def __init__(self, reference: str, feature: str, width: int | None = None, groups: int = 20) -> None:
+        super().__init__(feature, residues=groups, groups=groups)
         self.reference = load_reference(reference, width)
         d = self.reference.width
         self.add_sum("count")
@@ -51,7 +51,7 @@ class FID(GroupedMetric):
 
     def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
         """Takes rows; `index` are the conditions' places in the study, `labels` are not read."""
-        self.reference.check(values.shape[1], self.reads)
+        self.reference.check(values.shape[1], self.feature)
         rows = values.cpu().double() - self.reference.mean
         residue = index.cpu() % self.residues
         for r in residue.unique().tolist():

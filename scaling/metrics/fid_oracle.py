@@ -6,7 +6,7 @@ F F^T = C_r: the FID is then |m|^2 + tr C + tr C_r - 2 tr (C_z)^(1/2), and addin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -58,12 +58,13 @@ class FIDOracle:
     already chosen is smallest.
 
     Candidates are screened by the FID's first-order change, and the `shortlist` best are computed exactly by
-    eigenvalues; a shortlist of as many as there are candidates is brute force. `reads` names the features.
+    eigenvalues; a shortlist of as many as there are candidates is brute force. `feature` names the features.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
+    former_parameters: ClassVar[Mapping[str, str]] = {"feature": "reads"}
     reference: str
-    reads: str
+    feature: str
     batch: int = 256
     warmup: int = 1024
     shortlist: int = 8
@@ -80,7 +81,7 @@ class FIDOracle:
         `features` may be a memory map: a batch of conditions is read at a time. At least 2 conditions of warm-up.
         """
         reference = load_reference(self.reference)
-        reference.check(features.shape[2], self.reads)
+        reference.check(features.shape[2], self.feature)
         if min(self.warmup, len(features)) < 2:
             raise ValueError(f"the FID oracle needs at least 2 conditions of warm-up, not {self.warmup}")
         winners = torch.zeros(len(features), dtype=torch.long)

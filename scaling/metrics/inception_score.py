@@ -30,9 +30,9 @@ class InceptionScore(GroupedMetric):
     probability: Tensor
 
     def __init__(
-        self, classes: int, reads: str, splits: int = 10, minimum: int | None = None, groups: int = 20
+        self, classes: int, feature: str, splits: int = 10, minimum: int | None = None, groups: int = 20
     ) -> None:
-        super().__init__(reads, residues=lcm(splits, groups), groups=groups)
+        super().__init__(feature, residues=lcm(splits, groups), groups=groups)
         self.classes = classes
         self.splits = splits
         self.minimum = 50 * classes if minimum is None else minimum
@@ -44,7 +44,7 @@ class InceptionScore(GroupedMetric):
         """Takes logits; `index` are the conditions' places in the study, `labels` are not read."""
         if values.shape[1] != self.classes:
             raise ValueError(
-                f"InceptionScore was told of {self.classes} classes, but {self.reads} has {values.shape[1]}"
+                f"InceptionScore was told of {self.classes} classes, but {self.feature} has {values.shape[1]}"
             )
         log_p = values.cpu().double().log_softmax(1)
         p, residue = log_p.exp(), index.cpu() % self.residues

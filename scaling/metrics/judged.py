@@ -20,7 +20,7 @@ class Judged:
     """
 
     def __init__(self, *, verifier: Verifier) -> None:
-        if verifier.probe is not None:
+        if verifier.probe_sigma is not None:
             raise ValueError("this verifier wants to see an x0 prediction: a metric sees the samples alone")
         self.verifier = verifier
 

@@ -27,15 +27,15 @@ class KID(RowsMetric):
     parameters = (*RowsMetric.parameters, "reference")
     higher_is_better = False
 
-    def __init__(self, reference: str, reads: str, width: int | None = None, chunk: int = 2048) -> None:
-        super().__init__(reads)
+    def __init__(self, reference: str, feature: str, width: int | None = None, chunk: int = 2048) -> None:
+        super().__init__(feature)
         self.reference = load_reference(reference, width)
         self.reference.rows()
         self.chunk = chunk
 
     def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
         """Takes rows; `index` are the conditions' places in the study, `labels` are not read."""
-        self.reference.check(values.shape[1], self.reads)
+        self.reference.check(values.shape[1], self.feature)
         super().update(values, index, labels)
 
     def compute(self) -> Tensor:

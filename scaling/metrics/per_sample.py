@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -12,7 +14,8 @@ from torch import Tensor
 class Accuracy:
     """1 where the largest of a sample's logits is its label's, else 0; NaN where it has no label (-1)."""
 
-    reads: str
+    former_parameters: ClassVar[Mapping[str, str]] = {"feature": "reads"}
+    feature: str
     name: str = "accuracy"
 
     def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -24,11 +27,12 @@ class Accuracy:
 class Value:
     """A per-sample metric that an extractor gives as it is, [n,1]; NaN where it does not apply to a sample."""
 
-    reads: str
+    former_parameters: ClassVar[Mapping[str, str]] = {"feature": "reads"}
+    feature: str
 
     def __call__(self, values: Float[Tensor, "n 1"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         if values.ndim != 2 or values.shape[1] != 1:
-            raise ValueError(f"{self.reads} has shape {tuple(values.shape)}: one value a sample is needed")
+            raise ValueError(f"{self.feature} has shape {tuple(values.shape)}: one value a sample is needed")
         return values[:, 0].double()
 
 

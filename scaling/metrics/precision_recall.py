@@ -24,8 +24,8 @@ class _Manifold(RowsMetric):
     parameters = (*RowsMetric.parameters, "reference", "k")
     higher_is_better = True
 
-    def __init__(self, reference: str, reads: str, width: int | None = None, k: int = 3, chunk: int = 1024) -> None:
-        super().__init__(reads)
+    def __init__(self, reference: str, feature: str, width: int | None = None, k: int = 3, chunk: int = 1024) -> None:
+        super().__init__(feature)
         self.reference = load_reference(reference, width)
         if not 1 <= k < len(self.reference.rows()):
             raise ValueError(f"k={k} neighbors, but {self.reference.source} has {len(self.reference.rows())} rows")
@@ -36,11 +36,11 @@ class _Manifold(RowsMetric):
     def description(self) -> str:
         """What the value stands on: the feature network, k and both counts."""
         samples = sum(map(len, self.values))
-        return f"k={self.k}, {samples} samples against {len(self._real)} reference rows of {self.reads}"
+        return f"k={self.k}, {samples} samples against {len(self._real)} reference rows of {self.feature}"
 
     def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
         """Takes rows; `index` are the conditions' places in the study, `labels` are not read."""
-        self.reference.check(values.shape[1], self.reads)
+        self.reference.check(values.shape[1], self.feature)
         super().update(values, index, labels)
 
     def distances(self, a: Tensor, b: Tensor) -> Iterator[tuple[slice, Float[Tensor, "c m"]]]:

@@ -51,10 +51,10 @@ class Reference:
         """The trace of the covariance."""
         return float(self.covariance.trace())
 
-    def check(self, width: int, reads: str) -> None:
+    def check(self, width: int, feature: str) -> None:
         """Raises a ValueError unless features of this width can be compared with the reference."""
         if width != self.width:
-            raise ValueError(f"{self.source} holds statistics of {self.width} features, but {reads} has {width}")
+            raise ValueError(f"{self.source} holds statistics of {self.width} features, but {feature} has {width}")
 
     def rows(self) -> Float[Tensor, "m d"]:
         """The kept feature rows, or a ValueError that says how to get them."""

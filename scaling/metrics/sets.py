@@ -1,14 +1,15 @@
 """What the metrics of a set share: states that start anew, and the groups of the jackknife.
 
 Conditions fall into groups by index mod `groups`, the same in every run, so that two runs can be compared group by
-group. A torchmetrics `Metric` with `reads` and `replicates` is a metric too; ours do without its base class, since
+group. A torchmetrics `Metric` with `feature` and `replicates` is a metric too; ours do without its base class, since
 whatever imports torchmetrics imports torchvision, transformers and torch's compiler with it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -20,14 +21,15 @@ from scaling.identity import named
 class SetMetric(ABC):
     """A scalar of a set of samples that can be had without the conditions of a group, too.
 
-    `reads` is the output of a Features network that it takes, as "<extractor>.<output>". What it keeps of the samples
+    `feature` is the output of a Features network that it takes, as "<extractor>.<output>". What it keeps of the samples
     are attributes of which `add_state` knows the first value.
     """
 
-    parameters: tuple[str, ...] = ("reads",)  # the attributes that decide its answers
+    parameters: tuple[str, ...] = ("feature",)  # the attributes that decide its answers
+    former_parameters: ClassVar[Mapping[str, str]] = {"feature": "reads"}  # what identities call them
 
-    def __init__(self, reads: str) -> None:
-        self.reads = reads
+    def __init__(self, feature: str) -> None:
+        self.feature = feature
         self._states: dict[str, Any] = {}
 
     @abstractmethod
@@ -55,7 +57,7 @@ class SetMetric(ABC):
     def identity(self) -> dict[str, Any]:
         """Class and parameters, a reference by its content."""
         kind = type(self)
-        values = {name: named(getattr(self, name)) for name in self.parameters}
+        values = {self.former_parameters.get(name, name): named(getattr(self, name)) for name in self.parameters}
         return {"name": f"{kind.__module__}.{kind.__qualname__}", **values}
 
 
@@ -68,8 +70,8 @@ class GroupedMetric(SetMetric):
 
     parameters = (*SetMetric.parameters, "residues", "groups")
 
-    def __init__(self, reads: str, residues: int, groups: int) -> None:
-        super().__init__(reads)
+    def __init__(self, feature: str, residues: int, groups: int) -> None:
+        super().__init__(feature)
         if groups < 2:
             raise ValueError(f"a jackknife needs at least 2 groups, not {groups}")
         self.residues = residues
@@ -95,8 +97,8 @@ class RowsMetric(SetMetric):
     values: list[Tensor]
     index: list[Tensor]
 
-    def __init__(self, reads: str) -> None:
-        super().__init__(reads)
+    def __init__(self, feature: str) -> None:
+        super().__init__(feature)
         self.add_state("values", [])
         self.add_state("index", [])
 

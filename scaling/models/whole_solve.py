@@ -44,10 +44,10 @@ class WholeSolve:
         x: Tensor,
         times: Float[Tensor, "n steps+1"],
         score: bool,
-        probe: float | None = None,
+        probe_sigma: float | None = None,
     ) -> Solved:
         self.nfe(times, score)
-        if probe is not None:
+        if probe_sigma is not None:
             raise ValueError("whole solves keep nothing in passing: a verifier of the final sample alone is needed")
         images = denoise(x, times).x0  # the whole grid is the time that it is asked at
         return Solved(images, images, None)

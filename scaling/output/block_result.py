@@ -57,7 +57,7 @@ def collect(
     features = finals.features
     values = {f"value/{name}": value for name, value in finals.scores.items()}
     for name, metric in per_sample.items():
-        values[f"value/{name}"] = metric(torch.from_numpy(features[metric.reads]), labels).numpy()
+        values[f"value/{name}"] = metric(torch.from_numpy(features[metric.feature]), labels).numpy()
     return {
         **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
         **values,

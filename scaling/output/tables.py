@@ -108,7 +108,7 @@ def feed(metric: Metric, parts: Sequence[Path], index: int) -> None:
 
     So the order of additions, and with it every bit of the value, does not depend on how conditions were grouped.
     """
-    column = f"features/{metric.reads}"
+    column = f"features/{metric.feature}"
     waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for path in parts:
         part = load(path, ["rung/index", "rung/slot", "rung/condition", "label", column])

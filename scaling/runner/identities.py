@@ -44,7 +44,7 @@ def run_identities(
         "streams": {str(fitted.nfe): identity for fitted, identity in streams},
         "verifiers": {name: judge_identity(verifier, study.metadata) for name, verifier in study.scored.items()},
         "extractors": {n: judge_identity(extractor, study.metadata) for n, extractor in study.extractors.items()},
-        "selector": repr(selector) if _speaks(selector) else identity_of(selector),
+        "selector": repr(selector).replace(" feature=", " reads=") if _speaks(selector) else identity_of(selector),
         "metrics": sorted([*study.metrics, *study.per_sample]),
         "rungs": list(study.budget.rungs),
         "final_nfe": study.budget.final,

@@ -89,7 +89,7 @@ def resolve(study: Study, batch_size: int | None = None) -> ResolvedStudy:
     say that it is not measured. A ValueError where verifiers look at several noise levels.
     """
     size = batch_size or study.batch_size or UNMEASURED
-    probe_sigma = study.probe if SearchTraits.of(study.search).open_loop else None
+    probe_sigma = study.probe_sigma if SearchTraits.of(study.search).open_loop else None
     batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe_sigma, study.metadata)
     streams = [ResolvedStream(each, stream_identity(study, each.search, size)) for each in study.searches()]
     return ResolvedStudy(
@@ -129,9 +129,9 @@ def retention_of(study: Study) -> tuple[Retention, str]:
     needed = latents_bytes(study)
     if SearchTraits.of(study.search).reads & {"x", "x0"}:
         why = f"the search reads its candidates again: the journal grows by up to {size(needed)}"
-        return Retention(study.keep), why
-    if study.keep != "latents":
-        return Retention(study.keep), ""
+        return Retention(study.retention), why
+    if study.retention != "latents":
+        return Retention(study.retention), ""
     if needed <= study.limit:
         return Retention("latents"), f"all candidates are kept for later verifiers: up to {size(needed)}"
     return (
@@ -144,5 +144,5 @@ def retention_of(study: Study) -> tuple[Retention, str]:
 def latents_bytes(study: Study) -> int:
     """An upper estimate of what the clean latents of all candidates take, with the predictions for later verifiers."""
     candidates = sum(fitted.nfe for fitted in study.searches()) // study.budget.nfes_per_iter
-    probes = study.probe is not None and SearchTraits.of(study.search).open_loop
+    probes = study.probe_sigma is not None and SearchTraits.of(study.search).open_loop
     return len(study.conditions) * candidates * (1 + probes) * math.prod(study.denoiser.latent_shape) * BYTES

@@ -42,9 +42,9 @@ def _features(study: ResolvedStudy, block: LeasedBlock, selector: SetSelector) -
     block.search(run)
     finals = final_samples(run, np.argwhere(clean(run, run.fitted.nfe)), study.space.nfes_per_iter)
     block.pay(finals.cost)
-    if selector.reads not in finals.features:
-        raise ValueError(f"the selector reads {selector.reads}; there are {', '.join(finals.features)}")
-    rows = finals.features[selector.reads]
+    if selector.feature not in finals.features:
+        raise ValueError(f"the selector reads {selector.feature}; there are {', '.join(finals.features)}")
+    rows = finals.features[selector.feature]
     columns = {"features": rows.reshape(len(run.conditions), -1, *rows.shape[1:])}
     return columns | {"rung/index": np.arange(len(study.rungs))}  # it answers for all of them
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from scaling.budget import Budget
 from scaling.engine.batch_size import BLOCK
@@ -23,9 +24,12 @@ from scaling.protocols import (
     SearchTraits,
     SetSelector,
     Verifier,
+    refuse_former_name,
 )
 from scaling.runner.calibration import Calibration
 from scaling.sampling import Euler, Sampler
+
+RENAMED = {"keep": "retention", "probe": "probe_sigma"}
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ class Study:
     run: str = "run"
     batch_size: int | None = None  # None: measured once per model and device
     block_size: int = BLOCK
-    keep: str = "latents"
-    probe: float | None = None  # noise level whose x0 prediction is kept with the latents, for later verifiers
+    retention: str = "latents"  # of the samples of all candidates: latents, winners or scores
+    probe_sigma: float | None = None  # noise level whose x0 prediction is kept with the latents, for later verifiers
     limit: float = 10e9  # bytes that latents may take; above it only those of winners are kept
     patience: float = 60.0  # seconds after which a worker that does not stir is taken for dead
     samples: int = 36
@@ -59,8 +63,16 @@ class Study:
     order: str = "conditions"  # or budget: all conditions at one rung before the next, with a curve after each
     progress: bool = True
 
+    def __new__(cls, *args: Any, **options: Any) -> Study:
+        """Refuses arguments by names that they had before."""
+        for old, new in RENAMED.items():
+            if old in options:
+                raise ValueError(f"Study's argument {old!r} is called {new!r} by now")
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
-        Retention(self.keep)
+        self._check_names()
+        Retention(self.retention)
         if self.order not in ORDERS:
             raise ValueError(f"order={self.order!r} is none of {', '.join(ORDERS)}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
@@ -81,6 +93,16 @@ class Study:
                 f"search={self.name('search')} is not open-loop; random is"
             )
         self.searches()
+
+    def _check_names(self) -> None:
+        """A ValueError where a part has an attribute by a name that it had before."""
+        for name, verifier in self.scored.items():
+            refuse_former_name(verifier, f"verifier {name}", "probe", "probe_sigma")
+        readers = {**self.metrics, **self.per_sample}
+        for name, metric in readers.items():
+            refuse_former_name(metric, f"metric {name}", "reads", "feature")
+        if isinstance(self.selector, SetSelector):
+            refuse_former_name(self.selector, f"selector {self.name('selector')}", "reads", "feature")
 
     def _check_needs(self) -> None:
         """A ValueError where the search needs what the verifier or the sampler does not have."""

@@ -40,15 +40,15 @@ class Pruned:
         return line
 
 
-def prune(folder: Path, keep: str = "winners", patience: float = 60.0) -> Pruned:
-    """Drops from the streams of a study's or run's folder what `journal.keep` would not keep.
+def prune(folder: Path, retention: str = "winners", patience: float = 60.0) -> Pruned:
+    """Drops from the streams of a study's or run's folder what this retention would not keep.
 
     Each block is rewritten under its lease, so never while somebody computes it; a block whose holder shows no sign of
     life for `patience` seconds is taken over. What was dropped is solved again from its seed where it is asked for. A
-    ValueError where the folder holds no run or `keep` is unknown.
+    ValueError where the folder holds no run or the retention is unknown.
     """
-    retention = Retention(keep)
-    wanted = {path: partial(_wanted, retention, _reads(identity)) for path, identity in _streams(folder).items()}
+    policy = Retention(retention)
+    wanted = {path: partial(_wanted, policy, _reads(identity)) for path, identity in _streams(folder).items()}
     left = {block: want for path, want in wanted.items() for block in sorted(path.glob("block-*"))}
     blocks = list(left)
     before = _bytes(blocks)

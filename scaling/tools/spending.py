@@ -49,7 +49,7 @@ def kept_bytes(space: NoiseSpace, traits: SearchTraits, spent: Spending, retenti
     if reads:
         return (spent.clean + reads * spent.between) * row
     records = sum(1 / k for k in range(1, spent.clean + 1))
-    return {"latents": spent.clean * (1 + probes), "winners": records, "scores": 0}[retention.keep] * row
+    return {"latents": spent.clean * (1 + probes), "winners": records, "scores": 0}[retention.policy] * row
 
 
 def _made_up(proposal: Proposal, first: int) -> Scored:

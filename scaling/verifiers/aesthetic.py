@@ -25,7 +25,7 @@ class Aesthetic:
     """
 
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(
         self,

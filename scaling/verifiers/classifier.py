@@ -24,7 +24,7 @@ class Classifier:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
     kind: ClassVar[str] = "PlainCNN"
 
     def __init__(self, *, path: str = "fashion_classifier", device: str = "auto") -> None:

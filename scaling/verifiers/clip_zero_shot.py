@@ -29,7 +29,7 @@ class ClipZeroShot:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"cache"})
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(
         self,

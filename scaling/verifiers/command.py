@@ -30,7 +30,7 @@ class Command:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"timeout"})
     differentiable = False
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(self, *, command: str | Sequence[str], prompts: bool = False, timeout: float = 600.0) -> None:
         self.command = shlex.split(command) if isinstance(command, str) else [str(part) for part in command]

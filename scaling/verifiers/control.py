@@ -20,7 +20,7 @@ class Control:
     """
 
     differentiable = False
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(self, *, seed: int = 0, turns: float = 4.0) -> None:
         self.seed, self.turns = seed, turns

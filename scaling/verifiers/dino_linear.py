@@ -30,7 +30,7 @@ class DinoLinear:
     """
 
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(self, *, encoder: Dino, head: str | None = None) -> None:
         self.encoder = encoder

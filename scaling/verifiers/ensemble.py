@@ -51,10 +51,10 @@ class Ensemble:
     """
 
     calibrated: ClassVar[bool] = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(self, *, members: Mapping[str, Verifier], calibration: Mapping[str, Sequence[float]] | str) -> None:
-        if any(member.probe is not None for member in members.values()):
+        if any(member.probe_sigma is not None for member in members.values()):
             raise ValueError("an ensemble's members must judge the final sample alone")
         if isinstance(calibration, str):
             calibration = calibrate(Path(calibration), tuple(members))

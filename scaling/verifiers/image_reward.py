@@ -44,7 +44,7 @@ class ImageReward:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ class InceptionProbability:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = False
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(self, *, path: str | None = None, log_odds: bool = False, device: str = "auto") -> None:
         self.inception = Inception(path, device)

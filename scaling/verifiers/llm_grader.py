@@ -37,7 +37,7 @@ class LLMGrader:
     """
 
     differentiable = False
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(
         self,

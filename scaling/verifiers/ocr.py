@@ -29,7 +29,7 @@ class OCR:
 
     execution_only: ClassVar[frozenset[str]] = frozenset()
     differentiable = False
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(self) -> None:
         from rapidocr_onnxruntime import RapidOCR

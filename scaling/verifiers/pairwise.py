@@ -38,14 +38,14 @@ class Pairwise:
     Args:
         judge: an `Endpoint` or a `LocalVLM` that takes two images.
         instruction: has `{prompt}`; the answer is a JSON object with `better`, 1 or 2.
-        reads: the output of an extractor with the images, uint8 [n, 3, h, w].
+        feature: the output of an extractor with the images, uint8 [n, 3, h, w].
         tokens: the most that a judge on this machine writes.
     """
 
-    def __init__(self, *, judge: Judge, instruction: str, reads: str = "pixels.images", tokens: int = 32) -> None:
+    def __init__(self, *, judge: Judge, instruction: str, feature: str = "pixels.images", tokens: int = 32) -> None:
         if "{prompt}" not in instruction:
             raise ValueError("verifier.instruction has no {prompt} where the prompt goes")
-        self.judge, self.instruction, self.reads, self.tokens = judge, instruction, reads, tokens
+        self.judge, self.instruction, self.feature, self.tokens = judge, instruction, feature, tokens
 
     def select(
         self, features: Any, candidates: int | None = None, conditions: Sequence[Condition] = ()
@@ -80,7 +80,7 @@ class Pairwise:
 
     def identity(self) -> dict[str, Any]:
         """Class, instruction and the judge."""
-        return {"class": "Pairwise", "instruction": self.instruction, "reads": self.reads, **self.judge.identity()}
+        return {"class": "Pairwise", "instruction": self.instruction, "reads": self.feature, **self.judge.identity()}
 
     def _meet(self, pairs: Sequence[tuple[int, int, int]], images: Any, prompts: Sequence[str]) -> list[int]:
         """The winner of each pair of candidates (condition, first, second)."""

@@ -72,7 +72,7 @@ class PromptCosine(ABC):
     """
 
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(self, texts: PerPrompt, identity: Mapping[str, Any]) -> None:
         self._texts, self._identity = texts, {"class": type(self).__name__, **identity}

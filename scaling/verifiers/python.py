@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.identity import identity_of
-from scaling.protocols import Condition
+from scaling.protocols import Condition, refuse_former_name
 
 
 class Python:
@@ -29,8 +29,8 @@ class Python:
 
     It takes images [n, 3, h, w] in [0, 1], float32 on the model's device, and n prompts (class labels where there are
     none), and returns n scores, higher is better. A class is made once, with `arguments`, and called so; it may have
-    `differentiable` (its scores have a gradient to the images), `probe` (a noise level whose x0 prediction it wants as
-    a third argument) and `identity()`; without that, its code, parameters and local imports decide what it is.
+    `differentiable` (its scores have a gradient to the images), `probe_sigma` (a noise level whose x0 prediction it
+    wants as a third argument) and `identity()`; without that, its code, parameters and local imports decide what it is.
 
     Args:
         function: `file.py:name`, found from the current folder, or `package.module:name`.
@@ -48,8 +48,9 @@ class Python:
             self.judge = found(**given) if isinstance(found, type) else partial(found, **given) if given else found
         except TypeError as error:
             raise ValueError(f"{function}: {error}") from error
+        refuse_former_name(self.judge, f"the judge {function}", "probe", "probe_sigma")
         self.differentiable = bool(getattr(self.judge, "differentiable", False))
-        self.probe: float | None = getattr(self.judge, "probe", None)
+        self.probe_sigma: float | None = getattr(self.judge, "probe_sigma", None)
 
     def __call__(
         self,
@@ -59,7 +60,7 @@ class Python:
     ) -> Float[Tensor, " n"]:
         """The function's scores as float32 on the images' device."""
         prompts = [each.class_label if each.prompt is None else each.prompt for each in conditions]
-        more = () if self.probe is None else (probes,)
+        more = () if self.probe_sigma is None else (probes,)
         try:
             scores = self.judge(images, prompts, *more)
         except Exception as error:
@@ -92,7 +93,7 @@ class PythonValues:
 
     def __init__(self, *, function: str, arguments: Mapping[str, Any] | None = None) -> None:
         self.verifier = Python(function=function, arguments=arguments)
-        if self.verifier.probe is not None:
+        if self.verifier.probe_sigma is not None:
             raise ValueError(f"{function} wants to see an x0 prediction: a metric sees the samples alone")
 
     @torch.no_grad()

@@ -19,16 +19,16 @@ from scaling.protocols import Condition
 class _Decided(ABC):
     """Scores by the cosine in [-1, 1] between the features of the x0 prediction and those of the final sample.
 
-    `probe` is the noise level whose x0 prediction comes as `probes`; without them a ValueError is raised.
+    `probe_sigma` is the noise level whose x0 prediction comes as `probes`; without them a ValueError is raised.
     """
 
     differentiable = True
 
-    def __init__(self, probe: float, identity: dict[str, Any]) -> None:
-        if not 0 < probe < 1:
-            raise ValueError(f"verifier.probe={probe}: a noise level between 0 and 1 is needed")
-        self.probe: float | None = probe
-        self._identity = {"class": type(self).__name__, "probe": probe, **identity}
+    def __init__(self, probe_sigma: float, identity: dict[str, Any]) -> None:
+        if not 0 < probe_sigma < 1:
+            raise ValueError(f"verifier.probe_sigma={probe_sigma}: a noise level between 0 and 1 is needed")
+        self.probe_sigma: float | None = probe_sigma
+        self._identity = {"class": type(self).__name__, "probe": probe_sigma, **identity}
 
     def __call__(
         self,
@@ -39,7 +39,7 @@ class _Decided(ABC):
         """The cosine of each image and its prediction, on the encoder's device."""
         if probes is None:
             raise ValueError(
-                f"{type(self).__name__} compares with the x0 prediction at sigma {self.probe}: no probes were given"
+                f"{type(self).__name__} compares with the x0 prediction at sigma {self.probe_sigma}: no probes given"
             )
         return F.cosine_similarity(*self.features(images, probes), dim=1)
 
@@ -59,15 +59,15 @@ class SelfSupervised(_Decided):
 
     Args:
         path: a bundled name or a weights file of a `PatchMixer`.
-        probe: the noise level, between 0 and 1.
+        probe_sigma: the noise level, between 0 and 1.
         device: auto, or torch's name of one.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
-    def __init__(self, *, path: str = "fashion_encoder", probe: float = 0.4, device: str = "auto") -> None:
+    def __init__(self, *, path: str = "fashion_encoder", probe_sigma: float = 0.4, device: str = "auto") -> None:
         self.network, identity = load_network(path, "PatchMixer", device)
-        super().__init__(probe, identity)
+        super().__init__(probe_sigma, identity)
 
     def features(self, images: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
         """One batch each."""
@@ -80,12 +80,12 @@ class SelfSupervisedFeatures(_Decided):
 
     Args:
         encoder: CLIP's or SigLIP's image embedding or DINO's class token.
-        probe: the noise level, between 0 and 1.
+        probe_sigma: the noise level, between 0 and 1.
     """
 
-    def __init__(self, *, encoder: Dino | OpenClip, probe: float = 0.4) -> None:
+    def __init__(self, *, encoder: Dino | OpenClip, probe_sigma: float = 0.4) -> None:
         self.encoder: Callable[[Tensor], Tensor] = encoder
-        super().__init__(probe, encoder.identity())
+        super().__init__(probe_sigma, encoder.identity())
 
     def features(self, images: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
         """Both in one batch."""

@@ -34,7 +34,7 @@ class ShapesAesthetic:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(self, *, path: str = "shapes_aesthetic", clip: str = "shapes_clip", device: str = "auto") -> None:
         weights = load_weights(path)

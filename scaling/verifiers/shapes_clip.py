@@ -25,7 +25,7 @@ class ShapesClip:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(self, *, path: str = "shapes_clip", device: str = "auto") -> None:
         self.encoder = OpenClip(path=path, device=device)

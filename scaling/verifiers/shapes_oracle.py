@@ -19,7 +19,7 @@ class ShapesOracle:
     """Scores 1 where all that the prompt says is so, and nothing else is there; else 0."""
 
     differentiable = False
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __call__(
         self,

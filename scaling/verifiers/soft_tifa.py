@@ -39,7 +39,7 @@ class SoftTifa:
     """
 
     differentiable = False
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class VQAScore:
     """
 
     differentiable = False
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(
         self,

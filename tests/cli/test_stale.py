@@ -25,7 +25,7 @@ class Mine:
 """
 VERIFIER = """
 class Judge:
-    differentiable, probe = True, None
+    differentiable, probe_sigma = True, None
     def __init__(self, w=1.0, **others):
         self.w = w
     def __call__(self, images, conditions, probes=None):
@@ -37,7 +37,7 @@ from scaling.sampling import Euler
 @dataclass(frozen=True)
 class Strong(Euler):
     strength: float = 1.0
-    def advance(self, denoise, schedule, x, times, score, probe=None):
+    def advance(self, denoise, schedule, x, times, score, probe_sigma=None):
         return super().advance(denoise, schedule, self.strength * x, times, score, probe)
 """
 METRIC = """
@@ -45,7 +45,7 @@ class Pixels:
     def __call__(self, images, conditions):
         return {"flat": images.flatten(1)}
 class Bright:
-    reads = "pixels.flat"
+    feature = "pixels.flat"
     def __call__(self, values, labels):
         return 1.0 * values.mean(1)
 """

@@ -122,7 +122,12 @@ def test_an_image_is_made_again_from_its_row(
 ) -> None:
     command(
         *("model=fashion_s", "metrics=none", "conditions.count=5", "block_size=4", "batch_size=8", "logger=none"),
-        *("budget.candidates=[1,4]", f"budget.final_nfe={final}", f"journal.keep={keep}", f"output_dir={tmp_path}"),
+        *(
+            "budget.candidates=[1,4]",
+            f"budget.final_nfe={final}",
+            f"journal.retention={keep}",
+            f"output_dir={tmp_path}",
+        ),
     )
     run = next((tmp_path / "default").glob("model*"))
     for condition, rung, nfe in ((4, 1, 40), (2, 0, 10)):

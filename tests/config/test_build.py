@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scaling.config.build import build
+from scaling.config.build import build, study_of
 from scaling.config.compose import grid
+from scaling.config.renamed import current, former, refuse_former, renamed
 from scaling.config.run_name import deciding, execution_only, run_name
 from scaling.output.run_folder import ROOM, slug
 from scaling.verifiers.endpoint import Endpoint
@@ -17,6 +18,28 @@ from scaling.verifiers.endpoint import Endpoint
 def name(*overrides: str) -> str:
     ((config, said),) = grid(["model=flux_dev", *overrides])
     return run_name(config, said)
+
+
+def test_a_key_by_its_former_name_is_refused_and_names_the_new_one() -> None:
+    ((config, said),) = grid(["model=fashion_s", "+metrics.set.fid.reads=evaluator.features"])
+    with pytest.raises(ValueError, match="metrics.set.fid.reads is called metrics.set.fid.feature by now"):
+        study_of(config, said)
+    assert renamed("journal.probe") == "journal.probe_sigma" and renamed("journal.retention") is None
+
+
+def test_a_recorded_configuration_is_read_and_named_as_before() -> None:
+    ((config, said),) = grid(["model=fashion_s", "verifier=dino_self_supervised"])
+    recorded = former(config)
+    assert recorded["journal"]["keep"] == "latents" and recorded["verifier"]["probe"] == 0.4
+    assert recorded["metrics"]["set"]["fid"]["reads"] == "evaluator.features"
+    assert current(recorded) == config
+    assert run_name(recorded, said) == run_name(config, said)
+
+
+def test_parameters_of_others_are_called_as_they_like() -> None:
+    own = {"metrics": {"set": {"mine": {"_target_": "mine.Metric", "reads": "a.b"}}}}
+    assert current(own) == own == former(own)
+    refuse_former(own)
 
 
 GRADED = ("verifier=llm_grader",)

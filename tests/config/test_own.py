@@ -37,7 +37,7 @@ def redness(images, prompts, strength=1.0):
     return strength * images[:, 0].mean(dim=(1, 2))
 
 class Judge:
-    differentiable, probe = True, None
+    differentiable, probe_sigma = True, None
     def __init__(self, *, weight=2):
         self.weight = weight
     def __call__(self, images, conditions, probes=None):
@@ -98,7 +98,7 @@ def test_a_function_judges_as_verifier_scorer_and_metric() -> None:
     own = {"function": choice, "arguments": {"strength": 1.0}}
     assert config["verifier"] == config["scorers"]["red"] == {"_target_": "scaling.verifiers.python.Python", **own}
     assert config["metrics"]["extractors"]["redness"] == {"_target_": "scaling.verifiers.python.PythonValues", **own}
-    assert config["metrics"]["per_sample"]["redness"]["reads"] == "redness.value"
+    assert config["metrics"]["per_sample"]["redness"]["feature"] == "redness.value"
     assert labels(config)["verifier"] == "redness"
     assert labels(composed("verifier=python", f"verifier.function={choice}"))["verifier"] == "redness"
 

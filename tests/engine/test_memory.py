@@ -25,7 +25,7 @@ def run(count):
         Path(sys.argv[2]) / str(count),
         conditions=ClassLabels(count=count, classes=2),
         budget=Budget(nfes_per_iter=1, candidates=[1, 2]),
-        metrics={"inception_score": InceptionScore(classes=2, reads="pixels.logits")},
+        metrics={"inception_score": InceptionScore(classes=2, feature="pixels.logits")},
         batch_size=256, block_size=256, samples=0,
     ))
 

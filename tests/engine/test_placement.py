@@ -99,7 +99,7 @@ def test_only_one_network_is_there_and_nothing_else_changes(
 ) -> None:
     device = Device()
     monkeypatch.setattr(placement, "move", device.move)
-    metrics = {"inception_score": InceptionScore(classes=2, reads="pixels.logits")}
+    metrics = {"inception_score": InceptionScore(classes=2, feature="pixels.logits")}
     names = {"model": "mixture", "verifier": "gray"}
     together = scaling.run(
         study(tmp_path / "together", scorers={"dark": Toward(0.1)}, metrics=metrics, names=names, **changes)

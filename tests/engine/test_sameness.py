@@ -21,7 +21,7 @@ from scaling.verifiers.classifier import Classifier
 
 
 def metrics() -> dict[str, InceptionScore]:
-    return {"inception_score": InceptionScore(classes=2, reads="pixels.logits")}
+    return {"inception_score": InceptionScore(classes=2, feature="pixels.logits")}
 
 
 @pytest.mark.parametrize("search", [Random(), ZeroOrder()], ids=lambda s: type(s).__name__)

@@ -21,10 +21,10 @@ class Toward:
     """Prefers images near one gray; counts its calls."""
 
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
-    def __init__(self, gray: float = 0.7, probe: float | None = None) -> None:
-        self.gray, self.probe, self.rows = gray, probe, 0
+    def __init__(self, gray: float = 0.7, probe_sigma: float | None = None) -> None:
+        self.gray, self.probe_sigma, self.rows = gray, probe_sigma, 0
 
     def __call__(self, images: Tensor, conditions: Sequence[Condition], probes: Tensor | None = None) -> Tensor:
         self.rows += len(images)
@@ -32,7 +32,7 @@ class Toward:
         return score if probes is None else score - (probes - images).flatten(1).square().sum(1)
 
     def identity(self) -> Mapping[str, Any]:
-        return {"class": "Toward", "gray": self.gray, "probe": self.probe}
+        return {"class": "Toward", "gray": self.gray, "probe": self.probe_sigma}
 
 
 class Pixels:

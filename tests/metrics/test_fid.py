@@ -18,7 +18,7 @@ from scaling.metrics.reference import Reference
 @pytest.mark.parametrize("shift", [0.0, 30.0])
 def test_equals_torchmetrics_and_torch_fidelity(tmp_path: Path, shift: float) -> None:
     real, fake = correlated(400, 24, seed=1, shift=shift), correlated(900, 24, seed=2, shift=shift + 0.1) * 1.1
-    value = float(fill(FID(reference=write_reference(tmp_path, real), reads="e.f"), fake, parts=4).compute())
+    value = float(fill(FID(reference=write_reference(tmp_path, real), feature="e.f"), fake, parts=4).compute())
     library = FrechetInceptionDistance(feature=Identity(24))
     library.update(real, real=True)
     library.update(fake, real=False)
@@ -30,7 +30,7 @@ def test_equals_torchmetrics_and_torch_fidelity(tmp_path: Path, shift: float) ->
 
 def test_with_fewer_samples_than_features_it_stays_near_torchmetrics(tmp_path: Path) -> None:
     real, fake = correlated(400, 24, seed=1), correlated(12, 24, seed=2)
-    metric = fill(FID(reference=write_reference(tmp_path, real), reads="e.f"), fake)
+    metric = fill(FID(reference=write_reference(tmp_path, real), feature="e.f"), fake)
     library = FrechetInceptionDistance(feature=Identity(24))
     library.update(real, real=True)
     library.update(fake, real=False)
@@ -52,19 +52,19 @@ def test_of_a_set_against_itself_is_zero() -> None:
 
 
 def test_warns_once_and_says_what_to_do(tmp_path: Path) -> None:
-    metric = FID(reference=write_reference(tmp_path, correlated(300, 8, seed=1)), reads="e.f")
+    metric = FID(reference=write_reference(tmp_path, correlated(300, 8, seed=1)), feature="e.f")
     fill(metric, correlated(159, 8, seed=2))
     with pytest.warns(UserWarning, match=r"159 samples with 8 features.*conditions\.count=160"):
         metric.compute()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         metric.compute()
-        enough = FID(reference=str(tmp_path / "reference.npz"), reads="e.f")
+        enough = FID(reference=str(tmp_path / "reference.npz"), feature="e.f")
         fill(enough, correlated(160, 8, seed=2)).compute()
 
 
 def test_memory_does_not_depend_on_the_samples(tmp_path: Path) -> None:
-    metric = FID(reference=write_reference(tmp_path, correlated(100, 8, seed=1)), reads="e.f")
+    metric = FID(reference=write_reference(tmp_path, correlated(100, 8, seed=1)), feature="e.f")
     sizes = []
     for seed in range(3):
         fill(metric, correlated(500, 8, seed=seed))
@@ -74,10 +74,10 @@ def test_memory_does_not_depend_on_the_samples(tmp_path: Path) -> None:
 
 def test_a_width_that_the_reference_has_not_is_refused_when_built(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"reference\.npz holds statistics of 8 features, but .* has 2048"):
-        FID(reference=write_reference(tmp_path, correlated(50, 8, seed=1)), reads="e.f", width=2048)
+        FID(reference=write_reference(tmp_path, correlated(50, 8, seed=1)), feature="e.f", width=2048)
 
 
 def test_groups_that_were_not_kept_are_refused(tmp_path: Path) -> None:
-    metric = FID(reference=write_reference(tmp_path, correlated(50, 8, seed=1)), reads="e.f")
+    metric = FID(reference=write_reference(tmp_path, correlated(50, 8, seed=1)), feature="e.f")
     with pytest.raises(ValueError, match=r"7 groups.*\[2, 4, 5, 10, 20\]"):
         metric.replicates(7)

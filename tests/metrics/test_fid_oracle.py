@@ -45,7 +45,7 @@ def brute_force(features: Tensor, real: Tensor, batch: int, warmup: int) -> list
 @pytest.mark.parametrize("d", [6, 40])  # 40: fewer samples than features after the warm-up of 24
 def test_picks_what_brute_force_picks(tmp_path: Path, d: int) -> None:
     real, features = correlated(400, d, seed=1), stream(104, 16, d)
-    oracle = FIDOracle(reference=write_reference(tmp_path, real), reads="e.f", batch=16, warmup=24, shortlist=4)
+    oracle = FIDOracle(reference=write_reference(tmp_path, real), feature="e.f", batch=16, warmup=24, shortlist=4)
     winners = oracle.select(features)
     assert winners.tolist() == brute_force(features, real, batch=16, warmup=24)
     assert len(set(winners[24:].tolist())) > 2
@@ -83,14 +83,14 @@ def test_a_memory_map_of_halves_and_a_prefix_of_the_candidates(tmp_path: Path) -
     reference, features = write_reference(tmp_path, correlated(200, 6, seed=1)), stream(60, 12, 6).half()
     stored = np.memmap(tmp_path / "features", np.float16, "w+", shape=(60, 12, 6))
     stored[:] = features.numpy()
-    oracle = FIDOracle(reference=reference, reads="e.f", batch=10, warmup=20)
+    oracle = FIDOracle(reference=reference, feature="e.f", batch=10, warmup=20)
     assert torch.equal(oracle.select(stored, candidates=5), oracle.select(features[:, :5]))
     assert oracle.select(stored, candidates=1).tolist() == [0] * 60
 
 
 def test_more_candidates_lower_the_fid(tmp_path: Path) -> None:
     real, features = correlated(400, 6, seed=1), stream(200, 32, 6)
-    oracle = FIDOracle(reference=write_reference(tmp_path, real), reads="e.f", batch=16, warmup=40)
+    oracle = FIDOracle(reference=write_reference(tmp_path, real), feature="e.f", batch=16, warmup=40)
     fids = []
     for candidates in (1, 8, 32):
         winners = oracle.select(features, candidates)
@@ -111,4 +111,4 @@ def test_another_width_is_named(tmp_path: Path) -> None:
     reference = write_reference(tmp_path, correlated(50, 3, seed=1))
     assert load_reference(reference).width == 3
     with pytest.raises(ValueError, match=r"3 features, but e\.f has 4"):
-        FIDOracle(reference=reference, reads="e.f").select(stream(10, 2, 4))
+        FIDOracle(reference=reference, feature="e.f").select(stream(10, 2, 4))

@@ -25,8 +25,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], SetMetr
     reference = write_reference(tmp_path, correlated(200, D, seed=1))
     kinds = {"fid": FID, "kid": KID, "precision": Precision, "recall": Recall}
     if request.param == "inception_score":
-        return lambda: InceptionScore(classes=D, reads="evaluator.logits", minimum=20)
-    return lambda: kinds[request.param](reference=reference, reads="evaluator.features")
+        return lambda: InceptionScore(classes=D, feature="evaluator.logits", minimum=20)
+    return lambda: kinds[request.param](reference=reference, feature="evaluator.features")
 
 
 def test_order_and_batches_of_updates_do_not_matter(make: Callable[[], SetMetric]) -> None:
@@ -83,11 +83,13 @@ def test_only_parameters_and_the_reference_decide_and_not_where_it_lies(tmp_path
     rows, found = correlated(200, D, seed=1), []
     for place in ("here", "there"):
         (tmp_path / place).mkdir()
-        metric = FID(reference=write_reference(tmp_path / place, rows), reads="e.f")
+        metric = FID(reference=write_reference(tmp_path / place, rows), feature="e.f")
         found += [identity_of(metric), identity_of(fill(metric, rows))]
     assert all(each == found[0] for each in found)
     other = write_reference(tmp_path, 2 * rows)
-    assert identity_of(FID(reference=other, reads="e.f")) != found[0]
-    assert identity_of(Recall(reference=other, reads="e.f", k=2)) != identity_of(Recall(reference=other, reads="e.f"))
-    chunked = [identity_of(KID(reference=other, reads="e.f", chunk=chunk)) for chunk in (7, 8)]
+    assert identity_of(FID(reference=other, feature="e.f")) != found[0]
+    assert identity_of(Recall(reference=other, feature="e.f", k=2)) != identity_of(
+        Recall(reference=other, feature="e.f")
+    )
+    chunked = [identity_of(KID(reference=other, feature="e.f", chunk=chunk)) for chunk in (7, 8)]
     assert chunked[0] == chunked[1]

@@ -33,7 +33,7 @@ EVERY = [
 class Brightness:
     """A score that falls with the distance to a gray, and has a gradient."""
 
-    differentiable, probe = True, None
+    differentiable, probe_sigma = True, None
 
     def __call__(self, images: torch.Tensor, conditions: Any, probes: Any = None) -> torch.Tensor:
         return -(images.flatten(1) - 0.6).square().mean(1)

@@ -28,8 +28,8 @@ class OfSome:
 
 
 class First:
-    def __init__(self, reads: str) -> None:
-        self.reads = reads
+    def __init__(self, feature: str) -> None:
+        self.feature = feature
 
     def __call__(self, values: Tensor, labels: Tensor) -> Tensor:
         return values[:, 0].double()

@@ -61,7 +61,7 @@ def test_a_mismatch_stops_the_study_and_says_what_to_check(tmp_path: Path) -> No
 
 def test_once_what_was_expected_is_mended_it_is_judged_anew_from_what_is_kept(tmp_path: Path) -> None:
     def run(expected: float) -> Any:
-        metric = InceptionScore(classes=2, reads="pixels.logits")
+        metric = InceptionScore(classes=2, feature="pixels.logits")
         known = Calibration({"score": {"expected": expected, "tolerance": 1e-9}})
         return study(tmp_path, metrics={"score": metric}, calibration=known)
 

@@ -31,7 +31,7 @@ SAME = ("curve.csv", "winners.parquet", "replicates.parquet")
 class Far:
     """Picks over the whole set: the candidate that is furthest from zero."""
 
-    reads = "pixels.features"
+    feature = "pixels.features"
 
     def select(
         self, features: np.ndarray, candidates: int | None = None, conditions: Sequence[Condition] = ()
@@ -40,7 +40,7 @@ class Far:
 
 
 def metrics() -> dict[str, InceptionScore]:
-    return {"inception_score": InceptionScore(classes=2, reads="pixels.logits")}
+    return {"inception_score": InceptionScore(classes=2, feature="pixels.logits")}
 
 
 def counts(folder: Path) -> list[tuple[float, int]]:

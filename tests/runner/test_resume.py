@@ -133,11 +133,11 @@ def test_another_verifier_on_an_open_loop_stream_costs_no_nfe(tmp_path: Path) ->
     assert (folder / "curve.csv").read_text() == (fresh / "curve.csv").read_text()
 
 
-@pytest.mark.parametrize("keep", ["scores", "winners", "latents"])
-def test_what_is_kept_changes_no_result(tmp_path: Path, keep: str) -> None:
+@pytest.mark.parametrize("retention", ["scores", "winners", "latents"])
+def test_what_is_retained_changes_no_result(tmp_path: Path, retention: str) -> None:
     for search in (Random(), ZeroOrder()):
         base = tmp_path / type(search).__name__
-        kept = scaling.run(study(base / keep, search=search, keep=keep)) / "curve.csv"
+        kept = scaling.run(study(base / retention, search=search, retention=retention)) / "curve.csv"
         full = scaling.run(study(base / "full", search=search)) / "curve.csv"
         assert kept.read_text() == full.read_text()
 

@@ -43,8 +43,8 @@ def test_ranks_are_taken_anew_within_every_budget(tmp_path: Path) -> None:
 
 def test_the_fid_oracle_lowers_fid_and_is_the_same_again(tmp_path: Path, reference: str) -> None:
     def run(folder: Path, **changes: object) -> Path:
-        oracle = FIDOracle(reference=reference, reads="pixels.features", batch=4, warmup=4, shortlist=8)
-        fid = {"fid": FID(reference, reads="pixels.features")}
+        oracle = FIDOracle(reference=reference, feature="pixels.features", batch=4, warmup=4, shortlist=8)
+        fid = {"fid": FID(reference, feature="pixels.features")}
         return scaling.run(study(folder, metrics=fid, **{"selector": oracle, **changes}))
 
     folder = run(tmp_path / "a")

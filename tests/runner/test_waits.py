@@ -70,7 +70,9 @@ def test_no_step_reads_from_the_device_or_copies_to_it(tmp_path: Path, make: Any
     def copies(steps: int) -> int:
         times = denoiser.schedule.grid(steps).expand(2, -1)
         with torch.inference_mode(), Copies() as watch:
-            solved = sampler.advance(lambda x, t: denoiser(x, t, encoded), denoiser.schedule, x, times, True, probe=0.4)
+            solved = sampler.advance(
+                lambda x, t: denoiser(x, t, encoded), denoiser.schedule, x, times, True, probe_sigma=0.4
+            )
             denoiser.decode(solved.x0)
         return watch.count
 

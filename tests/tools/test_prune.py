@@ -68,7 +68,7 @@ def test_old_and_new_verifiers_get_the_same_curves(tmp_path: Path, keep: str, bu
 
 
 def test_what_is_dropped_and_what_stays(tmp_path: Path) -> None:
-    run = study(tmp_path, verifier=Toward(probe=0.5), scorers={"dark": Toward(0.1, probe=0.5)})
+    run = study(tmp_path, verifier=Toward(probe_sigma=0.5), scorers={"dark": Toward(0.1, probe_sigma=0.5)})
     scaling.run(run)
     before = columns(tmp_path, run)
     prune(tmp_path / "study" / "run", "winners")

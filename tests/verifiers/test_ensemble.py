@@ -19,7 +19,7 @@ class Brightness:
     """The mean of one channel, times a factor."""
 
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(self, channel: int, factor: float = 1.0) -> None:
         self.channel, self.factor = channel, factor

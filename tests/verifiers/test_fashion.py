@@ -59,13 +59,13 @@ def test_the_oracle_gives_the_evaluators_log_odds() -> None:
 
 def test_self_supervision_is_one_where_nothing_changed_and_needs_probes() -> None:
     verifier = SelfSupervised(device="cpu")
-    assert verifier.probe == 0.4
+    assert verifier.probe_sigma == 0.4
     torch.testing.assert_close(verifier(images(), CONDITIONS, images()), torch.ones(4))
     assert (verifier(images(), CONDITIONS, torch.zeros(4, 3, 28, 28)) < 0.999).all()
     with pytest.raises(ValueError, match=r"sigma 0\.4"):
         verifier(images(), CONDITIONS)
-    with pytest.raises(ValueError, match="probe=1"):
-        SelfSupervised(probe=1.0, device="cpu")
+    with pytest.raises(ValueError, match="probe_sigma=1"):
+        SelfSupervised(probe_sigma=1.0, device="cpu")
 
 
 def test_the_control_is_uniform_continuous_and_knows_no_other_verifier() -> None:

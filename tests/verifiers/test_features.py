@@ -99,7 +99,7 @@ def test_clip_prompts_are_openais_80_on_1000_classes(clip, tmp_path, monkeypatch
 def test_self_supervised_is_the_cosine_of_features(name, request):
     encoder = request.getfixturevalue(name)
     verifier = SelfSupervisedFeatures(encoder=encoder)
-    assert verifier.probe == 0.4
+    assert verifier.probe_sigma == 0.4
     a, b = encoder(images()).double(), encoder(images(1)).double()
     expected = (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1))
     torch.testing.assert_close(verifier(images(), CONDITIONS, images(1)), expected.float())
@@ -110,9 +110,9 @@ def test_self_supervised_needs_probes(dino, clip):
     with pytest.raises(ValueError, match=r"sigma 0\.4"):
         SelfSupervisedFeatures(encoder=dino)(images(), CONDITIONS)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        SelfSupervisedFeatures(encoder=dino, probe=1.5)
+        SelfSupervisedFeatures(encoder=dino, probe_sigma=1.5)
     identities = [
-        SelfSupervisedFeatures(encoder=e, probe=p).identity() for e, p in ((dino, 0.4), (clip, 0.4), (dino, 0.3))
+        SelfSupervisedFeatures(encoder=e, probe_sigma=p).identity() for e, p in ((dino, 0.4), (clip, 0.4), (dino, 0.3))
     ]
     assert all(a != b for i, a in enumerate(identities) for b in identities[:i])
 

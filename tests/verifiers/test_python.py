@@ -34,13 +34,13 @@ def test_a_function_scores_images_and_prompts(here: Path) -> None:
 
 def test_a_class_has_parameters_and_may_see_a_prediction(here: Path) -> None:
     (here / "judge.py").write_text(
-        "class Near:\n    differentiable, probe = True, 0.4\n"
+        "class Near:\n    differentiable, probe_sigma = True, 0.4\n"
         "    def __init__(self, scale=1.0):\n        self.scale = scale\n"
         "    def __call__(self, images, prompts, probes):\n"
         "        return -self.scale * (images - probes).abs().mean(dim=(1, 2, 3))\n"
     )
     near = Python(function="judge.py:Near", arguments={"scale": 3.0})
-    assert (near.differentiable, near.probe) == (True, 0.4)
+    assert (near.differentiable, near.probe_sigma) == (True, 0.4)
     expected = -3 * (IMAGES - 0.5).abs().mean(dim=(1, 2, 3))
     torch.testing.assert_close(near(IMAGES, CONDITIONS, torch.full_like(IMAGES, 0.5)), expected)
     assert near.identity() != Python(function="judge.py:Near").identity()

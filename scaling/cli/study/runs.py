@@ -107,9 +107,10 @@ def study_of_run(run: Path) -> Any:
     from omegaconf import OmegaConf
 
     from scaling.config.build import study_of
+    from scaling.config.renamed import current
 
     path = run / "config.yaml"
     if not path.exists():
         raise ValueError(f"{run} has no config.yaml; give a run's folder, e.g. outputs/quickstart/<run>")
     config: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[assignment]
-    return study_of(config, [])
+    return study_of(current(config), [])

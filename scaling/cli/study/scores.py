@@ -90,7 +90,7 @@ def _built(name: str, lines: list[str]) -> Any:
     verifier = build("verifier", config["verifier"])
     if hasattr(verifier, "pick") or hasattr(verifier, "select"):
         raise ValueError(f"--verifier {name} picks among candidates and scores none: list scorers in its place")
-    if verifier.probe is not None:
+    if verifier.probe_sigma is not None:
         raise ValueError(f"--verifier {name} compares with a prediction on the way, which an image does not have")
     return verifier
 
