@@ -66,6 +66,7 @@ class Budget:
 
     @property
     def final(self) -> int:
+        """NFE of the winner's final solve: `final_nfe`, or those of a candidate."""
         return self.nfes_per_iter if self.final_nfe is None else self.final_nfe
 
     def check(self, sampler: Sampler) -> None:

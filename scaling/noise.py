@@ -43,15 +43,15 @@ class NoiseSpace:
     nfes_per_iter: int
 
     @cached_property
-    def times(self) -> Float[Tensor, "steps+1"]:
+    def times(self) -> Float[Tensor, " times"]:
         """The grid of a whole solve during the search, which spends `nfes_per_iter`; not to be written to."""
         return self.grid(self.nfes_per_iter)
 
-    def grid(self, nfe: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, "steps+1"]:
+    def grid(self, nfe: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, " times"]:
         """A grid from start to stop that the sampler spends exactly `nfe` on, or a ValueError."""
         return self.schedule.grid(self.sampler.steps(nfe), start, stop)
 
-    def nfe(self, times: Float[Tensor, "steps+1"], score: bool = True) -> int:
+    def nfe(self, times: Float[Tensor, " times"], score: bool = True) -> int:
         """What a proposal with these times costs a row; an x0 to score at a time above 0 is one more."""
         return self.sampler.nfe(times, score)
 

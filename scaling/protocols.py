@@ -52,6 +52,7 @@ class Conditions(Protocol):
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Condition]: ...
+
     def identity(self) -> Mapping[str, Any]:
         """All that decides the sequence, its length aside, as plain json."""
         ...
@@ -72,9 +73,15 @@ class Prediction(NamedTuple):
 class Schedule(Protocol):
     """Signal and noise coefficients over time: x_t = alpha(t) x0 + sigma(t) noise; elementwise, any shape."""
 
-    def alpha(self, t: Tensor) -> Tensor: ...
-    def sigma(self, t: Tensor) -> Tensor: ...
-    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, "steps+1"]:
+    def alpha(self, t: Tensor) -> Tensor:
+        """What the clean sample is multiplied by at times t in [0, 1]."""
+        ...
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """What the noise is multiplied by at times t in [0, 1]."""
+        ...
+
+    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, " {steps}+1"]:
         """A strictly decreasing grid of times (float64, CPU) from start to stop as the model likes it."""
         ...
 
@@ -96,9 +103,31 @@ class Denoiser(Protocol):
     guidance_scale: float  # 1 = no guidance
     device: torch.device
 
-    def encode(self, conditions: Sequence[Condition]) -> Encoded: ...
-    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction: ...
-    def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]: ...
+    def encode(self, conditions: Sequence[Condition]) -> Encoded:
+        """The conditions as the network takes them, on its device, one row each.
+
+        Raises:
+            ValueError: names a condition that the model cannot take.
+        """
+        ...
+
+    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
+        """Predicts row by row, whatever rows lie beside; gradients flow to x where it asks for them.
+
+        Args:
+            x: noisy samples, float32 on the model's device.
+            t: the time of each row in (0, 1], float32 on the model's device.
+            encoded: what `encode` gave, for the same rows.
+
+        Returns:
+            x0 and eps in float32, shaped as x.
+        """
+        ...
+
+    def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
+        """Images in [0, 1] of clean samples, with a gradient where x0 asks for one."""
+        ...
+
     def gflops(self) -> float:
         """GFLOPs of one network forward of one row (2 per multiply-add)."""
         ...
@@ -117,12 +146,17 @@ class Metric(Protocol):
         """Takes rows; `index` are the conditions' places in the study, `labels` their class (-1: none)."""
         ...
 
-    def compute(self) -> Tensor: ...
+    def compute(self) -> Float[Tensor, ""]:
+        """The metric of all rows since the last `reset`, a float64 scalar."""
+        ...
+
     def replicates(self, groups: int) -> Float[Tensor, " groups"]:
         """The metric without the conditions of each group (index mod groups), for the delete-group jackknife."""
         ...
 
-    def reset(self) -> None: ...
+    def reset(self) -> None:
+        """Forgets all rows."""
+        ...
 
 
 class PerSample(Protocol):
@@ -130,7 +164,9 @@ class PerSample(Protocol):
 
     feature: str
 
-    def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]: ...
+    def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """A value for every row, NaN where it does not apply; `labels` are the classes (-1: none)."""
+        ...
 
 
 class Verifier(Protocol):
@@ -144,7 +180,22 @@ class Verifier(Protocol):
         images: Float[Tensor, "n 3 h w"],
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]: ...
+    ) -> Float[Tensor, " n"]:
+        """Scores each image, whatever images lie beside it.
+
+        Args:
+            images: in [0, 1], float32 on the model's device.
+            conditions: what each image was made for.
+            probes: the decoded x0 predictions at the noise level `probe_sigma`; None where that is None.
+
+        Returns:
+            finite scores, on any device.
+
+        Raises:
+            ValueError: names a condition that it cannot judge.
+        """
+        ...
+
     def identity(self) -> Mapping[str, Any]:
         """All that decides the scores (class, options, hash of the weights), as plain json."""
         ...
@@ -175,8 +226,13 @@ class SetSelector(Protocol):
 class Features(Protocol):
     """A network whose outputs metrics read: named tensors, one row an image."""
 
-    def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Mapping[str, Tensor]: ...
-    def identity(self) -> Mapping[str, Any]: ...
+    def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Mapping[str, Tensor]:
+        """Named outputs of images in [0, 1], one row an image."""
+        ...
+
+    def identity(self) -> Mapping[str, Any]:
+        """All that decides the outputs, as plain json."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -184,7 +240,7 @@ class Proposal:
     """A search says: take these along these times."""
 
     x: Float[Tensor, "n *latent"]  # at times[0]
-    times: Float[Tensor, "steps+1"]  # strictly decreasing; a single time asks for x0 there alone
+    times: Float[Tensor, " times"]  # strictly decreasing; a single time asks for x0 there alone
     score: bool = True  # False: no decode, no verifier
     gradient: bool = False  # True: also the gradient of the score with respect to x
     parents: Int[Tensor, " n"] | None = None  # ids of the candidates these came from, for the records
@@ -215,7 +271,13 @@ class Search(Protocol):
     What a search says of itself in optional class attributes, all of which a plain function lacks: see `SearchTraits`.
     """
 
-    def __call__(self, space: Any) -> SearchRun: ...
+    def __call__(self, space: Any) -> SearchRun:
+        """Proposes, and is sent the answer to each proposal; closed where its budget ends before it does.
+
+        Args:
+            space: the `NoiseSpace` of one condition, from which all randomness is drawn.
+        """
+        ...
 
 
 @dataclass(frozen=True)

@@ -42,16 +42,33 @@ class Sampler(Protocol):
         """How many steps spend exactly `nfe`; a ValueError names the nearest that can be spent."""
         ...
 
-    def nfe(self, times: Tensor, score: bool = True) -> int: ...
+    def nfe(self, times: Tensor, score: bool = True) -> int:
+        """Calls of the denoiser that a row with these times costs, the one for an x0 to score included."""
+        ...
+
     def advance(
         self,
         denoise: Denoise,
         schedule: Schedule,
-        x: Tensor,
-        times: Float[Tensor, "n steps+1"],
+        x: Float[Tensor, "n *latent"],
+        times: Float[Tensor, "n times"],
         score: bool,
         probe_sigma: float | None = None,
-    ) -> Solved: ...
+    ) -> Solved:
+        """Solves all rows side by side, with exactly `nfe(times, score)` calls.
+
+        Args:
+            denoise: the denoiser with its conditions bound.
+            schedule: the denoiser's.
+            x: the samples at times[:, 0], float32 on the denoiser's device.
+            times: strictly decreasing, float64 on the CPU; a single one asks for x0 there alone.
+            score: whether an x0 to score is wanted at a last time above 0.
+            probe_sigma: the noise level whose prediction is kept in passing.
+
+        Returns:
+            x at times[:, -1], x0 there (= x at time 0), and what was kept.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,7 @@ class RungeKutta:
     weights: ClassVar[tuple[float, ...]]  # how much of each increment makes the step
 
     def steps(self, nfe: int) -> int:
+        """Steps that spend exactly `nfe` evaluations; a ValueError names the nearest that can be."""
         evaluations = len(self.nodes)
         if nfe < 1 or nfe % evaluations:
             nearest = max(round(nfe / evaluations), 1) * evaluations
@@ -83,7 +101,7 @@ class RungeKutta:
         denoise: Denoise,
         schedule: Schedule,
         x: Tensor,
-        times: Float[Tensor, "n steps+1"],
+        times: Float[Tensor, "n times"],
         score: bool,
         probe_sigma: float | None = None,
     ) -> Solved:

@@ -24,12 +24,14 @@ class Flow:
     shift: float = 1.0
 
     def alpha(self, t: Tensor) -> Tensor:
+        """1 - t."""
         return 1 - t
 
     def sigma(self, t: Tensor) -> Tensor:
+        """t."""
         return t
 
-    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, "steps+1"]:
+    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, " {steps}+1"]:
         """Steps of equal length before the shift (as `linspace(0, 1, n)` in SiT, reversed)."""
         u = torch.linspace(self._unshift(start), self._unshift(stop), steps + 1, dtype=torch.float64)
         t = self.shift * u / (1 + (self.shift - 1) * u)
@@ -91,16 +93,18 @@ class VariancePreserving:
         return cls(table, final, spacing, int(config.get("steps_offset", 0)) if spacing == "leading" else 0, first)
 
     def alpha(self, t: Tensor) -> Tensor:
+        """The root of the table of alphas_cumprod, interpolated in log-SNR."""
         return self._alphas_cumprod(t).sqrt().to(t.dtype)
 
     def sigma(self, t: Tensor) -> Tensor:
+        """The root of 1 - alpha^2."""
         return (1 - self._alphas_cumprod(t)).clamp(min=0).sqrt().to(t.dtype)
 
     def timestep(self, t: Tensor) -> Tensor:
         """The (fractional) timestep that the network was trained with, in [0, N - 1]."""
         return (t * len(self.alphas_cumprod) - 1).clamp(min=0)
 
-    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, "steps+1"]:
+    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, " {steps}+1"]:
         """Equal strides; a whole solve (1 to 0) with `leading` has whole strides of timesteps, and one to clean."""
         size = len(self.alphas_cumprod)
         if self.spacing == "trailing" or (start, stop) != (1.0, 0.0):
@@ -123,7 +127,7 @@ class VariancePreserving:
     def _tables(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
         return {}
 
-    def _table(self, device: torch.device) -> tuple[Float[Tensor, " N+1"], Float[Tensor, " N+1"]]:
+    def _table(self, device: torch.device) -> tuple[Float[Tensor, " entries"], Float[Tensor, " entries"]]:
         """alpha^2 and its log-SNR at times 0, 1/N, ..., 1; copied to a device once, since a copy waits for it."""
         if device not in self._tables:
             with torch.inference_mode(False):

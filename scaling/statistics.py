@@ -27,6 +27,7 @@ class Interval(NamedTuple):
 
     @property
     def excludes_zero(self) -> bool:
+        """Whether all of it lies on one side of 0."""
         return self.low > 0 or self.high < 0
 
 

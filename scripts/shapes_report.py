@@ -51,7 +51,7 @@ def sample(model: Shapes, conditions: list[Condition], steps: int, seed: int = 0
         n = len(encoded["mask"])
         x, times = torch.randn(n, *model.latent_shape, generator=g), model.schedule.grid(steps).float()
         for t, s in pairwise(times):
-            x0, eps = model(x, t.expand(n), encoded)
+            x0, eps, _ = model(x, t.expand(n), encoded)
             x = model.schedule.alpha(s) * x0 + model.schedule.sigma(s) * eps
         images.append(model.decode(x))
     return torch.cat(images)

@@ -30,6 +30,7 @@ def test_the_wheel_holds_configuration_weights_and_data(wheel: Path) -> None:
         inside = path.relative_to(ROOT).as_posix()
         inside = inside if inside.startswith("scaling/") else f"scaling/{inside}"
         assert path.is_dir() or inside in names
+    assert "scaling/py.typed" in names  # its types are for users, too (PEP 561)
 
 
 def test_it_runs_outside_the_clone(wheel: Path, tmp_path: Path) -> None:

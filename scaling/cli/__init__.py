@@ -1,0 +1,1 @@
+"""The two commands: `scaling` runs studies, `scaling-study` looks at them."""

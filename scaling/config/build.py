@@ -26,15 +26,19 @@ class Parts:
         self._off_device = shares_device(config)
 
     def model(self, node: Config) -> Any:
+        """The denoiser of a node."""
         return build("model", node)
 
     def verifier(self, where: str, node: Config) -> Any:
+        """The verifier or selector of a node; `where` is its key."""
         return build(where, node, self._off_device)
 
     def metric(self, where: str, node: Config) -> Any:
+        """The metric or extractor of a node; `where` is its key."""
         return build(where, node, self._off_device)
 
     def folder(self, path: Path) -> Path:
+        """The output folder; a ValueError where it cannot be written."""
         return writable(path)
 
 

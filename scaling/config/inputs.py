@@ -54,6 +54,7 @@ def recorded(folder: Path) -> dict[str, str] | None:
 
 
 def record(folder: Path, inputs: Mapping[str, str]) -> None:
+    """Writes the digests of a run's input files, by configuration key, as `inputs.json`."""
     write_atomically(folder / "inputs.json", json.dumps(inputs, indent=1).encode())
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from scaling.config.build import Parts, build, located, study_of
 from scaling.config.run_name import Config
 from scaling.schedules import Flow
@@ -27,20 +29,24 @@ class Outlines(Parts):
         super().__init__(config)
         self._build_model = build_model
 
+    @override
     def model(self, node: Config) -> Any:
         kind = located("model", node["_target_"])
         if hasattr(kind, "outline"):
             return kind.outline(node)
         return build("model", node) if self._build_model else Unbuilt()
 
+    @override
     def verifier(self, where: str, node: Config) -> Any:
         kind = located(where, node["_target_"])
         selects = hasattr(kind, "pick") or hasattr(kind, "select")
         return OutlinedVerifier(node, selects, getattr(kind, "differentiable", True), node.get("probe_sigma"))
 
+    @override
     def metric(self, where: str, node: Config) -> Any:
         return None
 
+    @override
     def folder(self, path: Path) -> Path:
         return Path(os.path.abspath(path))
 
@@ -64,4 +70,5 @@ class OutlinedVerifier:
     probe_sigma: float | None
 
     def identity(self) -> Config:
+        """Its part of the configuration."""
         return self.node

@@ -43,6 +43,7 @@ class Part:
 
     @property
     def name(self) -> str:
+        """The definition's name."""
         return self.definition.name
 
     @property

@@ -7,6 +7,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from typing_extensions import override
 
 from scaling.config.own import ENTRY_POINTS, installed, names_a_part, node_of, package_folders
 
@@ -15,9 +16,11 @@ class PartsSource(ConfigSource):
     """Options that no yaml describes: `search=my_search.py:Halfway`, and entry points by their names."""
 
     @staticmethod
+    @override
     def scheme() -> str:
         return "scaling-parts"
 
+    @override
     def load_config(self, config_path: str) -> ConfigResult:
         from omegaconf import OmegaConf
 
@@ -26,16 +29,20 @@ class PartsSource(ConfigSource):
         node = OmegaConf.create(node_of(group, choice))
         return ConfigResult(provider=self.provider, path=self.full_path(), config=node, header=header)
 
+    @override
     def is_group(self, config_path: str) -> bool:
         return config_path in ENTRY_POINTS
 
+    @override
     def is_config(self, config_path: str) -> bool:
         group, choice = _split(config_path)
         return group in ENTRY_POINTS and (names_a_part(choice) or choice in _names(group))
 
+    @override
     def available(self) -> bool:
         return True
 
+    @override
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         wanted = config_path in ENTRY_POINTS and results_filter != ObjectType.GROUP
         return _names(config_path) if wanted else []
@@ -44,6 +51,7 @@ class PartsSource(ConfigSource):
 class PartsPath(SearchPathPlugin):
     """Puts them after our own options, which they cannot hide."""
 
+    @override
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in package_folders():
             search_path.append("scaling-package", f"file://{folder}")

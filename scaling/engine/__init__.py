@@ -1,0 +1,1 @@
+"""One block of conditions on one device: search, batches, winners."""

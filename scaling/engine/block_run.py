@@ -30,14 +30,17 @@ class BlockRun:
 
     @property
     def conditions(self) -> Sequence[Condition]:
+        """The conditions of the block, in order."""
         return self.encoded.conditions
 
     @property
     def traits(self) -> SearchTraits:
+        """What the search says of itself."""
         return self.fitted.traits
 
     @cached_property
     def columns(self) -> AnswerColumns:
+        """The columns of the journal that answer this search."""
         scores = self.batches.score_columns
         return AnswerColumns(scores[self.guide], tuple(scores.values()), self.traits.reads)
 

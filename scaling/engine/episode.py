@@ -28,6 +28,7 @@ class AnswerColumns:
     reads: frozenset[str]  # of {"x", "x0", "gradient", "gap"}: what the search reads besides
 
     def of(self, proposal: Proposal) -> list[str]:
+        """The columns that hold the answer to a proposal."""
         tensors = {self.source(name, proposal) for name in self.reads if name != "gradient" or proposal.gradient}
         return ["spent", *(self.scores if proposal.score else ()), *sorted(tensors)]
 
@@ -51,11 +52,13 @@ class Leg:
 
     @classmethod
     def of(cls, proposal: Proposal, times: Tensor, space: NoiseSpace) -> Leg:
+        """The leg of a proposal, its times made sure to be float64 on the CPU beforehand."""
         score, gradient = proposal.score, proposal.gradient
         digested = times.numpy().tobytes() + bytes([score, gradient])
         return cls(proposal.times, score, gradient, times, row_nfe(space, proposal), digested, times[-1].item())
 
     def has(self, proposal: Proposal) -> bool:
+        """Whether a proposal takes this very leg: the same grid, scored and differentiated alike."""
         return proposal.times is self.grid and proposal.score == self.score and proposal.gradient == self.gradient
 
 

@@ -37,6 +37,7 @@ class FittedSearch:
 
     @cached_property
     def traits(self) -> SearchTraits:
+        """What the search says of itself."""
         return SearchTraits.of(self.search)
 
     def up_to(self, rungs: int) -> FittedSearch:

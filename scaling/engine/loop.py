@@ -27,6 +27,7 @@ class Queue:
         return any(self._waiting.values())
 
     def add(self, requests: Sequence[Request]) -> None:
+        """Puts an episode's requests, all of one group, at the end of their group."""
         if requests:
             self._waiting.setdefault(requests[0].group_key, []).extend(requests)
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from scaling.loading.devices import move
 from scaling.protocols import Denoiser
 
 DEPTH = 4  # how far below a part its networks are looked for: a verifier, its encoders, their networks
@@ -62,7 +63,3 @@ def networks(part: Any, depth: int = DEPTH) -> list[nn.Module]:
         return []
     by_id = {id(network): network for child in children for network in networks(child, depth - 1)}
     return list(by_id.values())
-
-
-def move(network: nn.Module, device: torch.device) -> None:
-    nn.Module.to(network, device)  # diffusers' own `to` warns, of nothing here

@@ -72,7 +72,7 @@ class Request:
     condition_index: int  # within the block
     candidate_id: int  # the candidate's running number within the condition
     x: Float[Tensor, " *latent"]  # at times[0], float32 on the CPU
-    times: Float[Tensor, " steps+1"]  # float64 on the CPU
+    times: Float[Tensor, " times"]  # float64 on the CPU
     score: bool = True
     gradient: bool = False
     charge: Charge | None = None  # None where a journaled candidate is computed again

@@ -1,0 +1,1 @@
+"""What was computed, kept on disk under its identity: records, leases, streams."""

@@ -45,6 +45,7 @@ class Block:
 
     @property
     def columns(self) -> list[str]:
+        """The names of all columns that hold an entry, sorted."""
         return sorted(self._of)
 
     def write(self, keys: Keys, columns: Mapping[str, np.ndarray]) -> None:
@@ -90,6 +91,7 @@ class Block:
         return out
 
     def sync(self) -> None:
+        """Returns when all that was written is on the disk."""
         if self._file is not None:
             self._file.sync()
 

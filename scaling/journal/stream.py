@@ -43,6 +43,7 @@ class Stream:
         return self.folder / f"block-{number:05d}"
 
     def block(self, number: int, conditions: Sequence[Condition], lease: Lease | None = None) -> Block:
+        """Opens a block of conditions: to read, or under its lease to write."""
         return Block(self.block_folder(number), conditions, lease)
 
 

@@ -86,9 +86,10 @@ class Dino:
         self._identity = {"weights": digest(folder, files), "resize": resize, "crop": crop, "dtype": dtype}
 
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """The class token that leaves the last block, float32."""
         return self.layers(images, 1)[0][:, 0]
 
-    def layers(self, images: Float[Tensor, "n 3 h w"], count: int) -> list[Float[Tensor, "n 1+p d"]]:
+    def layers(self, images: Float[Tensor, "n 3 h w"], count: int) -> list[Float[Tensor, "n tokens d"]]:
         """The tokens (class first) that leave the last `count` blocks, each after the final norm."""
         pixels = self.preprocess(images.to(self.device)).to(self.dtype)
         if self.timm:
@@ -99,6 +100,7 @@ class Dino:
         return [self.network.layernorm(tokens).float() for tokens in hidden]
 
     def identity(self) -> dict[str, Any]:
+        """All that decides the features, as plain json."""
         return {"encoder": "Dino", **self._identity}
 
 
@@ -138,6 +140,7 @@ class OpenClip:
         self._dtype = dtype
 
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """Image embeddings, float32, not normalized."""
         return self.network.encode_image(self.preprocess(images.to(self.device)).to(self.dtype)).float()
 
     def texts(self, prompts: list[str]) -> Float[Tensor, "n d"]:
@@ -160,6 +163,7 @@ class OpenClip:
         return open_clip.get_tokenizer(f"local-dir:{self.folder}")
 
     def identity(self) -> dict[str, Any]:
+        """All that decides the embeddings, as plain json."""
         return {"encoder": "OpenClip", "weights": self.weights, "dtype": self._dtype}
 
 

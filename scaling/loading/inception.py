@@ -40,6 +40,7 @@ class Inception:
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Float[Tensor, "n 2048"], Float[Tensor, "n 1008"]]:
+        """Pooled features and logits of images in [0, 1], which are rounded to 8 bits."""
         pixels = (images.to(self.device).float().clamp(0, 1) * 255).round().to(torch.uint8)
         features, logits = self.network(pixels)
         return features, logits

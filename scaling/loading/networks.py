@@ -54,6 +54,7 @@ class PlainCNN(nn.Module):
         self.head = nn.Linear(9 * channels[-1], classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Logits [n, classes] of images [n, 1 or 3, 28, 28] in [0, 1]."""
         h = gray(images)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             h = F.relu(F.max_pool2d(norm(convolution(h)), 2))  # pooled first: a quarter to rectify
@@ -96,6 +97,7 @@ class ConvNeXt(nn.Module):
         self.head = nn.Linear(features, classes)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [n, d] and logits [n, classes] of images [n, 1 or 3, 28, 28] in [0, 1]."""
         h = self.late(self.shrink(self.early(self.stem(gray(images)))))
         features = self.project(self.norm(h.mean(dim=(2, 3))))
         return features, self.head(F.gelu(features))
@@ -125,6 +127,7 @@ class PatchMixer(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Features [n, d] of images [n, 1 or 3, 28, 28] in [0, 1]."""
         patches = F.unfold(gray(images), kernel_size=4, stride=4).transpose(1, 2)
         return self.norm(self.blocks(self.stem(patches)).mean(dim=1))
 

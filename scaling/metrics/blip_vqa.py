@@ -66,6 +66,7 @@ class BlipVqa:
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """`probability`, and the same of each category alone, [n, 1] of images in [0, 1]."""
         seen = self.network.vision_model(self.preprocess(images.to(self.device))).last_hidden_state
         values = torch.ones(len(images), 1, device=self.device)
         for row, condition in enumerate(conditions):

@@ -42,6 +42,7 @@ class DinoFeatures:
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """`features`: the class token [n, d] of images in [0, 1]."""
         pixels = images.to(self.device).float().clamp(0, 1)
         pixels = F.interpolate(pixels, (self.size, self.size), mode="bicubic", antialias=True)
         mean, deviation = (pixels.new_tensor(v).view(1, 3, 1, 1) for v in (MEAN, DEVIATION))

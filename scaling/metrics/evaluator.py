@@ -23,6 +23,7 @@ class Evaluator:
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """`features` [n, d] and `logits` [n, classes] of images in [0, 1]."""
         features, logits = self.network(images.to(next(self.network.parameters()).device))
         return {"features": features, "logits": logits}
 

@@ -21,6 +21,7 @@ class InceptionFeatures:
         self.inception = Inception(path, device)
 
     def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """`features` [n, 2048] and `logits` [n, 1008] of images in [0, 1]."""
         features, logits = self.inception(images)
         return {"features": features, "logits": logits}
 

@@ -19,6 +19,7 @@ class Accuracy:
     name: str = "accuracy"
 
     def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """1 where the largest entry of a row is at its label, else 0."""
         hit = (values.argmax(1) == _checked(labels, values)).double()
         return hit.where(labels >= 0, float("nan"))
 
@@ -31,6 +32,7 @@ class Value:
     feature: str
 
     def __call__(self, values: Float[Tensor, "n 1"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The values as they are, float64; a ValueError where they are not one a sample."""
         if values.ndim != 2 or values.shape[1] != 1:
             raise ValueError(f"{self.feature} has shape {tuple(values.shape)}: one value a sample is needed")
         return values[:, 0].double()

@@ -26,6 +26,7 @@ class ShapesJudge:
     """
 
     def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """What the judge reads in images in [0, 1] and whether it is what the prompt says, [n, 1] each."""
         prompts = [parse(condition.prompt or "") for condition in conditions]
         scenes = [judge.read(image) for image in images.float().cpu().numpy()]
         correct = _column([judge.satisfies(scene, prompt) for scene, prompt in zip(scenes, prompts, strict=True)])
@@ -57,6 +58,7 @@ class ShapesFeatures:
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """`features` [n, d] of unit length, of images in [0, 1]."""
         return {"features": F.normalize(self.encoder(images), dim=1)}
 
     def identity(self) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Denoisers: a file a family, and what several share."""

@@ -78,6 +78,7 @@ class Patches(nn.Module):
         self.register_buffer("pos_embed", _places(width, side)[None], persistent=False)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n tokens width"]:
+        """The patches as tokens, row by row."""
         x = self.proj(x).flatten(2).transpose(1, 2)
         return (x + self.pos_embed).to(x.dtype)
 
@@ -93,6 +94,7 @@ class Block(nn.Module):
         self.ff = Perceptron(width)
 
     def forward(self, x: Tensor, timestep: Tensor, class_labels: Tensor) -> Tensor:
+        """The tokens after attention and perceptron, both modulated by time and label."""
         inner, gate, shift, scale, gate_inner = self.norm1(x, timestep, class_labels)
         x = gate[:, None] * self.attn1(inner) + x
         inner = self.norm3(x) * (1 + scale[:, None]) + shift[:, None]
@@ -109,6 +111,7 @@ class Modulation(nn.Module):
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
 
     def forward(self, x: Tensor, timestep: Tensor, class_labels: Tensor) -> tuple[Tensor, ...]:
+        """The rows normalized, scaled and shifted by time and label, and what is left to modulate."""
         said = self.linear(silu(self.emb(timestep, class_labels, x.dtype)))
         shift, scale, gate, *rest = said.chunk(6, dim=1)
         return self.norm(x) * (1 + scale[:, None]) + shift[:, None], gate, *rest
@@ -126,6 +129,7 @@ class Condition(nn.Module):
         self.class_embedder = nn.ModuleDict({"embedding_table": nn.Embedding(classes + 1, width)})
 
     def forward(self, timestep: Tensor, class_labels: Tensor, dtype: torch.dtype) -> Tensor:
+        """The embedding [n, width] of time and label."""
         time, table = self.timestep_embedder, self.class_embedder["embedding_table"]
         waves = _waves(timestep, self.frequency_shift).to(dtype)
         return time["linear_2"](silu(time["linear_1"](waves))) + table(class_labels)
@@ -141,6 +145,7 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
 
     def forward(self, x: Float[Tensor, "n tokens width"]) -> Float[Tensor, "n tokens width"]:
+        """Each token as it attends to all of its row."""
         n, tokens, width = x.shape
         q, k, v = (
             part.view(n, tokens, self.heads, width // self.heads).transpose(1, 2)
@@ -159,6 +164,7 @@ class Perceptron(nn.Module):
         self.net = nn.ModuleList([first, nn.Identity(), nn.Linear(4 * width, width)])  # diffusers' has a dropout of 0
 
     def forward(self, x: Tensor) -> Tensor:
+        """Each token by itself."""
         first: Any = self.net[0]
         return self.net[2](gelu(first["proj"](x), approximate="tanh"))
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from scaling.loading.devices import DTYPES
+from scaling.loading.devices import DTYPES, dtype_of
 from scaling.loading.networks import class_labels, load_weights, pick_device, weights_path
 from scaling.models.class_transformer import ClassTransformer
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
@@ -126,8 +126,7 @@ class DiT:
         device: str = "auto",
         schedule: Schedule | None = None,
     ) -> None:
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype {dtype}: one of {', '.join(DTYPES)} is needed")
+        number = dtype_of(dtype)
         weights = load_weights(path)
         meta = weights.metadata
         if meta.get("class") != _KIND or meta.get("prediction") not in ("velocity", "eps"):
@@ -144,7 +143,7 @@ class DiT:
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"{weights_path(path)} does not fit the architecture in its header ({reason})") from None
-        self.network = network.to(self.device, DTYPES[dtype]).eval().requires_grad_(False)
+        self.network = network.to(self.device, number).eval().requires_grad_(False)
         self._meta, self._sha256, self._dtype = meta, weights.sha256, dtype
         size = meta["architecture"]["sample_size"]
         self.latent_shape: tuple[int, ...] = (meta["architecture"]["in_channels"], size, size)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scaling.loading.devices import move
 from scaling.loading.hub import cache_folder
 from scaling.models.row_trees import alike, grown, growth, to_cpu, to_device
 
@@ -39,13 +40,17 @@ class EncodingMemo:
     @contextmanager
     def encoders(self) -> Iterator[None]:
         """The text encoders are on the device, whether or not they are needed."""
-        move(self._encoders, self.device)
+        self._bring(self.device)
         self._staying = True
         try:
             yield
         finally:
             self._staying = False
-            move(self._encoders, torch.device("cpu"))
+            self._bring(torch.device("cpu"))
+
+    def _bring(self, device: torch.device) -> None:
+        for encoder in self._encoders:
+            move(encoder, device)
 
     def _kept(self, method: str, encode: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(encode)
@@ -95,11 +100,6 @@ class EncodingMemo:
         os.close(handle)
         torch.save(tree, temporary)
         Path(temporary).replace(path)
-
-
-def move(networks: list[nn.Module], device: torch.device) -> None:
-    for network in networks:
-        nn.Module.to(network, device)  # diffusers' own `to` warns, of nothing here
 
 
 def _encodes(name: str, part: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from scaling.models.encoded_prompts import Row
 from scaling.models.library_schedules import FlowMatch
@@ -31,20 +32,25 @@ class Flux(TextToImage):
                 f"model.guidance_scale={self.guidance_scale}: {self.path} takes no guidance, the nearest is 1.0"
             )
 
+    @override
     def guides(self) -> bool:
         return False
 
+    @override
     def channels(self) -> int:
         return int(self.config["in_channels"]) // 4
 
+    @override
     def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
         _, height, width = self.latent_shape
         return FlowMatch.from_scheduler(config, height * width // 4, given=True)
 
+    @override
     def text(self, pipe: Any, prompt: str) -> Row:
         embeds, pooled, _ = pipe.encode_prompt(prompt, device=self.device, max_sequence_length=self.max_tokens)
         return {"prompt": embeds[0], "pooled": pooled[0]}
 
+    @override
     def forward(self, network: Any, x: Tensor, t: Tensor, encoded: Encoded) -> Float[Tensor, "n c h w"]:
         height, width = x.shape[-2:]
         guidance = x.new_full((len(x),), self.guidance_scale) if self.config["guidance_embeds"] else None

@@ -54,6 +54,7 @@ class GaussianMixture:
         return {"log_weights": torch.stack(rows)}
 
     def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
+        """The exact posterior means of x0 and eps at the times t, in the dtype of x."""
         flat = x.flatten(1)
         alpha = self.schedule.alpha(t).to(x.dtype).view(-1, 1)
         sigma = self.schedule.sigma(t).to(x.dtype).view(-1, 1)
@@ -80,6 +81,7 @@ class GaussianMixture:
         return 8 * self.means.numel() / 1e9
 
     def identity(self) -> Mapping[str, Any]:
+        """All that decides the answers, as plain json."""
         schedule = asdict(self.schedule) if is_dataclass(self.schedule) else repr(self.schedule)
         return {
             "class": "GaussianMixture",

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from scaling.loading.devices import dtype_of
 from scaling.loading.hub import digest, find_folder
 from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.class_latents import ClassLatents
-from scaling.models.dit import DTYPES, guidance_named
+from scaling.models.dit import guidance_named
 from scaling.models.outline import Outline, published
 from scaling.models.vae import VAE
 from scaling.schedules import Spacing, VariancePreserving
@@ -51,21 +52,20 @@ class LatentDiT(ClassLatents):
     ) -> None:
         from diffusers import DiTTransformer2DModel
 
-        if dtype not in DTYPES:
-            raise ValueError(f"model.dtype={dtype}: one of {', '.join(DTYPES)} is needed")
+        number = dtype_of(dtype, "model.dtype")
         folder = find_folder(path, _FILES)
         self.schedule = VariancePreserving.from_scheduler(_scheduler(folder), spacing)
         self.device = pick_device(device)
         self.vae = VAE(path=path, subfolder="vae", dtype=dtype, device=device) if vae is None else vae
         self.guidance_scale = float(guidance_scale)
         self.forwards_per_call = 1 if self.guidance_scale <= 1 else 2
-        network = DiTTransformer2DModel.from_pretrained(folder, subfolder="transformer", dtype=DTYPES[dtype])
+        network = DiTTransformer2DModel.from_pretrained(folder, subfolder="transformer", dtype=number)
         network = network.to(self.device).eval().requires_grad_(False)
         self._architecture = {key: network.config[key] for key in _SHAPES}
         if compile:
             compile_blocks(network)
         self._network = network
-        self._dtype, self._guided_channels = DTYPES[dtype], guided_channels
+        self._dtype, self._guided_channels = number, guided_channels
         size = network.config.sample_size
         self.latent_shape: tuple[int, ...] = (network.config.in_channels, size, size)
         self._identity = {

@@ -45,7 +45,8 @@ class FlowMatch(Flow):
             least = shift * least / (1 + (shift - 1) * least)  # the scheduler shifts its table, then the grid again
         return cls(shift=shift, last=None if given else least, terminal=config.get("shift_terminal"))
 
-    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, "steps+1"]:
+    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, " {steps}+1"]:
+        """diffusers' own grid for a whole solve; a part is cut as `Flow` does."""
         if (start, stop) != (1.0, 0.0):
             return super().grid(steps, start, stop)
         u = torch.linspace(1.0, 1 / steps if self.last is None else self.last, steps, dtype=torch.float64)

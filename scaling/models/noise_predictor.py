@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from scaling.models.library_schedules import eps_schedule
 from scaling.models.text_to_image import TextToImage
@@ -22,6 +23,7 @@ class NoisePredictor(TextToImage):
     prediction = "eps"
     spacing: Spacing | None = None
 
+    @override
     def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
         self._table = eps_schedule(config, self.spacing)
         ends = self._table.final_alpha_cumprod == 1 and not config.get("set_alpha_to_one", True)

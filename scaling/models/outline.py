@@ -29,11 +29,13 @@ class Outline:
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
+        """Channels, height and width."""
         size = self.architecture["sample_size"]
         return self.architecture["in_channels"], size, size
 
     @property
     def forwards_per_call(self) -> int:
+        """2 where guidance is run, else 1."""
         return 1 if self.guidance_scale <= 1 else 2
 
     def gflops(self) -> float:

@@ -7,20 +7,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def pack(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n h*w/4 4*c"]:
+def pack(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n (h*w)//4 4*c"]:
     """Row by row; within a token the channel is outermost, then the row, then the column."""
     n, c, h, w = x.shape
     return x.view(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(n, h * w // 4, 4 * c)
 
 
-def unpack(tokens: Float[Tensor, "n h*w/4 4*c"], height: int, width: int) -> Float[Tensor, "n c h w"]:
+def unpack(tokens: Float[Tensor, "n tokens c"], height: int, width: int) -> Float[Tensor, "n c//4 {height} {width}"]:
     """The inverse of `pack`, for latents of that height and width."""
     n, _, c = tokens.shape
     patches = tokens.view(n, height // 2, width // 2, c // 4, 2, 2)
     return patches.permute(0, 3, 1, 4, 2, 5).reshape(n, c // 4, height, width)
 
 
-def positions(height: int, width: int, device: torch.device) -> Float[Tensor, "h*w 3"]:
+def positions(height: int, width: int, device: torch.device) -> Float[Tensor, "{height}*{width} 3"]:
     """(0, row, column) of each token of a grid."""
     rows, columns = torch.meshgrid(
         torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"

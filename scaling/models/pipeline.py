@@ -163,12 +163,14 @@ class PipelineSchedule:
         self._grids: dict[int, Tensor] = {}
 
     def alpha(self, t: Tensor) -> Tensor:
+        """The rule's signal coefficient at times t."""
         return self.rule.alpha(t)
 
     def sigma(self, t: Tensor) -> Tensor:
+        """The rule's noise coefficient at times t."""
         return self.rule.sigma(t)
 
-    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, "steps+1"]:
+    def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, " {steps}+1"]:
         """Its own for a whole solve; a part is cut as the rule cuts.
 
         A ValueError where its own does not fall strictly, or begins far under time 1.

@@ -59,6 +59,7 @@ class Arguments:
         self.call |= options
 
     def identity(self) -> dict[str, Any]:
+        """What of the call decides its answers, as plain json."""
         return {**self.call, **self._prompts}
 
     def __call__(

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.loading.devices import dtype_of
 from scaling.loading.networks import pick_device
-from scaling.models.dit import DTYPES
 from scaling.models.encoding_memo import EncodingMemo
 from scaling.models.open_call import OpenCall
 from scaling.models.pipeline_arguments import Arguments
@@ -50,14 +50,13 @@ class PipelineBase:
     device: Any = "auto"
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ValueError(f"model.dtype={self.dtype}: one of {', '.join(DTYPES)} is needed")
+        dtype = dtype_of(self.dtype, "model.dtype")
         self.device = pick_device(self.device)
         repository = Repository(self.path, self.variant)
         if "safety_checker" in repository.parts:
             warnings.warn(f"{self.path}: its safety checker is left out, which would blacken images", stacklevel=4)
         parts = [part for part in repository.parts if part != "safety_checker"]
-        pipe = repository.pipeline(parts, DTYPES[self.dtype])
+        pipe = repository.pipeline(parts, dtype)
         options = dict(self.options)
         self.arguments = Arguments(pipe, self.guidance_scale, self.height, self.width, self.negative_prompt, options)
         self.guidance_scale = self.arguments.guidance_scale
@@ -105,6 +104,7 @@ class PipelineBase:
 
     @property
     def vae(self) -> Any:
+        """The pipeline's decoder; None where it works on pixels."""
         return getattr(self.pipe, "vae", None)
 
     def images(self, result: Any) -> Float[Tensor, "n 3 h w"]:

@@ -37,6 +37,7 @@ class LoopNetworks:
         self._in_loop = True
 
     def leave(self) -> None:
+        """What is called from here on is outside the pipeline's loop."""
         self._in_loop = False
 
     @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from scaling.models.encoded_prompts import Row
 from scaling.models.noise_predictor import NoisePredictor
@@ -26,6 +27,7 @@ class PixArtSigma(NoisePredictor):
     spacing: Spacing | None = "leading"
     max_tokens: int = 300
 
+    @override
     def text(self, pipe: Any, prompt: str) -> Row:
         embeds, mask, _, _ = pipe.encode_prompt(
             prompt, do_classifier_free_guidance=False, device=self.device, max_sequence_length=self.max_tokens

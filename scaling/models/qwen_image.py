@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from scaling.models.encoded_prompts import Row
 from scaling.models.library_schedules import FlowMatch
@@ -30,22 +31,27 @@ class QwenImage(TextToImage):
     max_tokens: int = 512
 
     @property
+    @override
     def vae_factor(self) -> int:
         return 2 ** len(self.vae_config["temperal_downsample"])
 
+    @override
     def channels(self) -> int:
         return int(self.config["in_channels"]) // 4
 
+    @override
     def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
         _, height, width = self.latent_shape
         return FlowMatch.from_scheduler(config, height * width // 4, given=True)
 
+    @override
     def text(self, pipe: Any, prompt: str) -> Row:
         embeds, _ = pipe.encode_prompt(prompt, device=self.device, max_sequence_length=self.max_tokens)
         lacking = self.max_tokens - embeds.shape[1]
         mask = F.pad(torch.ones(embeds.shape[1], dtype=torch.long), (0, lacking))
         return {"prompt": F.pad(embeds[0], (0, 0, 0, lacking)), "mask": mask}
 
+    @override
     def null(self, pipe: Any) -> Row:
         return self.text(pipe, " ")
 
@@ -55,6 +61,7 @@ class QwenImage(TextToImage):
         norm = pack(conditioned).norm(dim=-1, keepdim=True) / guided.norm(dim=-1, keepdim=True)
         return unpack(guided * norm, *conditioned.shape[-2:])
 
+    @override
     def image(self, vae: Any, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
         mean, deviation = (
             x0.new_tensor(self.vae_config[name]).view(-1, 1, 1) for name in ("latents_mean", "latents_std")
@@ -62,6 +69,7 @@ class QwenImage(TextToImage):
         latents = (x0 * deviation + mean).unsqueeze(2)  # one frame
         return vae.decode(latents.to(vae.dtype), return_dict=False)[0][:, :, 0]
 
+    @override
     def forward(self, network: Any, x: Tensor, t: Tensor, encoded: Encoded) -> Float[Tensor, "n c h w"]:
         height, width = x.shape[-2:]
         tokens = network(

@@ -89,8 +89,10 @@ def alike(one: Any, two: Any, tolerance: float = 1e-3) -> bool:
 
 
 def to_cpu(tree: Any) -> Any:
+    """A copy of a tree, its tensors detached and on the CPU."""
     return mapped(tree, lambda value: value.detach().to("cpu", copy=True))
 
 
 def to_device(tree: Any, device: torch.device) -> Any:
+    """A tree, its tensors on that device."""
     return mapped(tree, lambda value: value.to(device))

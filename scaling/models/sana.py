@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from scaling.models.encoded_prompts import Row
 from scaling.models.library_schedules import FlowMatch
@@ -25,19 +26,24 @@ class Sana(TextToImage):
     instruction: bool = True
 
     @property
+    @override
     def vae_factor(self) -> int:
         return 2 ** (len(self.vae_config["encoder_block_out_channels"]) - 1)
 
+    @override
     def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
         _, height, width = self.latent_shape
         return FlowMatch.from_scheduler(config, height * width, given=False)
 
+    @override
     def text(self, pipe: Any, prompt: str) -> Row:
         return self._row(pipe, prompt, self._instruction(pipe) if self.instruction else None)
 
+    @override
     def null(self, pipe: Any) -> Row:
         return self._row(pipe, "", None)
 
+    @override
     def forward(self, network: Any, x: Tensor, t: Tensor, encoded: Encoded) -> Float[Tensor, "n c h w"]:
         return network(
             x.to(network.dtype),

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from scaling.protocols import Prediction
 from scaling.schedules import VariancePreserving
@@ -78,22 +79,26 @@ class SchedulerRule(ABC):
     last_scale = 1.0  # what a clean sample is multiplied by where the pipeline leaves its loop
 
     @abstractmethod
-    def alpha(self, t: Tensor) -> Tensor: ...
+    def alpha(self, t: Tensor) -> Tensor:
+        """What the clean sample is multiplied by at times t."""
+
     @abstractmethod
-    def sigma(self, t: Tensor) -> Tensor: ...
+    def sigma(self, t: Tensor) -> Tensor:
+        """What the noise is multiplied by at times t."""
+
     @abstractmethod
     def own_time(self, t: float) -> Tensor:
         """The scheduler's name for a time, as its pipeline hands it on."""
 
     @abstractmethod
-    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, "steps+1"]:
+    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, " times"]:
         """The scheduler's grid after `set_timesteps`, of which the pipeline goes through the times `own`."""
 
     @abstractmethod
     def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
         """What the guided output of the network says of x at time t."""
 
-    def part(self, steps: int, start: float, stop: float) -> Float[Tensor, "steps+1"]:
+    def part(self, steps: int, start: float, stop: float) -> Float[Tensor, " {steps}+1"]:
         """A grid for a part of a solve: equal strides."""
         return torch.linspace(start, stop, steps + 1, dtype=torch.float64)
 
@@ -111,20 +116,24 @@ class FlowRule(SchedulerRule):
         self._sigmas, self._times = map(np.array, zip(*pairs, strict=True))
         self._dtype = own.dtype
 
+    @override
     def alpha(self, t: Tensor) -> Tensor:
         return 1 - t
 
+    @override
     def sigma(self, t: Tensor) -> Tensor:
         return t
 
+    @override
     def own_time(self, t: float) -> Tensor:
         return torch.tensor(np.interp(t, self._sigmas, self._times)).to(self._dtype)
 
-    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, "steps+1"]:
+    @override
+    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, " times"]:
         sigmas = scheduler.sigmas[: len(own) + 1].double().cpu()
         return 1 - sigmas if self._inverted else sigmas
 
-    def part(self, steps: int, start: float, stop: float) -> Float[Tensor, "steps+1"]:
+    def part(self, steps: int, start: float, stop: float) -> Float[Tensor, " {steps}+1"]:
         """Equal strides of the scheduler's own grid, which bends time as its shift does."""
         places = np.linspace(0, 1, len(self._sigmas) + 1)
         known = np.concatenate(([0.0], self._sigmas))
@@ -133,6 +142,7 @@ class FlowRule(SchedulerRule):
         grid[0], grid[-1] = start, stop
         return grid
 
+    @override
     def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
         velocity = -output if self._inverted else output
         return Prediction(x - t * velocity, x + (1 - t) * velocity)
@@ -163,12 +173,15 @@ class TableRule(SchedulerRule):
         if type(scheduler).__name__ == _EULER and config.get("timestep_spacing") in ("linspace", "trailing"):
             self.first_scale = float(self.sigma(torch.tensor(1.0, dtype=torch.float64)))  # sigma alone, without data
 
+    @override
     def alpha(self, t: Tensor) -> Tensor:
         return self._schedule.alpha(t)
 
+    @override
     def sigma(self, t: Tensor) -> Tensor:
         return self._schedule.sigma(t)
 
+    @override
     def own_time(self, t: float) -> Tensor:
         if self._config.get("timestep_type") == "continuous":
             alpha, sigma = self._pair(t)
@@ -178,12 +191,14 @@ class TableRule(SchedulerRule):
             return torch.tensor(round(timestep), dtype=torch.int64 if self._integers else torch.float32)
         return torch.tensor(timestep, dtype=torch.float32)
 
-    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, "steps+1"]:
+    @override
+    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, " times"]:
         if self._scaled:
             return torch.cat((self._at(scheduler.sigmas[: len(own)].double().cpu()), torch.zeros(1)))
         grid = (own.double().cpu() + 1) / len(self._schedule.alphas_cumprod)
         return torch.cat((grid, grid.new_zeros(1)))
 
+    @override
     def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
         (alpha, sigma), out = self._pair(t), output[:, : x.shape[1]]  # a learned variance is dropped
         if self._kind == "epsilon":
@@ -230,14 +245,17 @@ class EDMRule(TableRule):
         self._schedule = VariancePreserving((1 / (1 + sigmas**2)).tolist(), 1 / (1 + final**2))
         self._scaled = True
 
+    @override
     def own_time(self, t: float) -> Tensor:
         alpha, sigma = self._pair(t)
         return torch.tensor(0.25 * math.log(sigma / alpha), dtype=torch.float32)
 
+    @override
     def handed(self, x: Tensor, t: float) -> Tensor:
         alpha, sigma = self._pair(t)
         return x / math.sqrt(sigma**2 + (alpha * self._data) ** 2)
 
+    @override
     def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
         alpha, sigma = self._pair(t)
         x0 = self._scheduler.precondition_outputs(x / alpha, output, torch.tensor(sigma / alpha)).to(x.dtype)
@@ -250,22 +268,28 @@ class TrigRule(SchedulerRule):
     def __init__(self, scheduler: Any, own: Tensor) -> None:
         self.last_scale = float(scheduler.config.sigma_data)
 
+    @override
     def alpha(self, t: Tensor) -> Tensor:
         return torch.cos(t * math.pi / 2)
 
+    @override
     def sigma(self, t: Tensor) -> Tensor:
         return torch.sin(t * math.pi / 2)
 
+    @override
     def own_time(self, t: float) -> Tensor:
         return torch.tensor(t * math.pi / 2, dtype=torch.float32)
 
-    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, "steps+1"]:
+    @override
+    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, " times"]:
         grid = (own.double().cpu() * 2 / math.pi).clamp(max=1)
         return torch.cat((grid, grid.new_zeros(1)))
 
+    @override
     def handed(self, x: Tensor, t: float) -> Tensor:
         return x * self.last_scale
 
+    @override
     def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
         alpha, sigma = math.cos(t * math.pi / 2), math.sin(t * math.pi / 2)
         velocity = output / self.last_scale

@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from scaling.models.encoded_prompts import Row
 from scaling.models.library_schedules import FlowMatch
@@ -24,11 +25,13 @@ class SD3(TextToImage):
     multiple = 2
     max_tokens: int = 256  # of T5
 
+    @override
     def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
         _, height, width = self.latent_shape
         patch = self.config["patch_size"]
         return FlowMatch.from_scheduler(config, (height // patch) * (width // patch), given=False)
 
+    @override
     def text(self, pipe: Any, prompt: str) -> Row:
         if pipe.text_encoder_3 is None:  # zeros take its place, as wide as the network that is not loaded yet
             pipe.transformer = SimpleNamespace(config=SimpleNamespace(**self.config))
@@ -42,6 +45,7 @@ class SD3(TextToImage):
         )
         return {"prompt": embeds[0], "pooled": pooled[0]}
 
+    @override
     def forward(self, network: Any, x: Tensor, t: Tensor, encoded: Encoded) -> Float[Tensor, "n c h w"]:
         return network(
             hidden_states=x.to(network.dtype),

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from scaling.models.encoded_prompts import Row
 from scaling.models.noise_predictor import NoisePredictor
@@ -24,6 +25,7 @@ class SDXL(NoisePredictor):
     pipeline = "StableDiffusionXLPipeline"
     part = "unet"
 
+    @override
     def text(self, pipe: Any, prompt: str) -> Row:
         embeds, _, pooled, _ = pipe.encode_prompt(prompt, device=self.device, do_classifier_free_guidance=False)
         return {"prompt": embeds[0], "pooled": pooled[0]}
@@ -34,6 +36,7 @@ class SDXL(NoisePredictor):
         zeros = self.repository.index.get("force_zeros_for_empty_prompt", True)
         return {name: torch.zeros_like(value) if zeros else value for name, value in row.items()}
 
+    @override
     def forward(self, network: Any, x: Tensor, t: Tensor, encoded: Encoded) -> Float[Tensor, "n c h w"]:
         size = (self.height, self.width)
         time_ids = torch.tensor([*size, 0, 0, *size], dtype=network.dtype, device=x.device).expand(len(x), -1)

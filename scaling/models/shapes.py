@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from scaling.loading.devices import pick_device
+from scaling.loading.devices import DTYPES, dtype_of, move, pick_device
 from scaling.loading.weights_file import load_weights, weights_path
-from scaling.models.dit import DTYPES, decode_range, guidance_gap, guidance_named, predict
+from scaling.models.dit import decode_range, guidance_gap, guidance_named, predict
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow
 from scaling.shapes.phrases import TOKENS, WIDTH, phrases
@@ -57,8 +57,7 @@ class Shapes:
     def __init__(
         self, *, path: str = "shapes", guidance_scale: float = 1.0, dtype: str = "float32", device: str = "auto"
     ) -> None:
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype {dtype}: one of {', '.join(DTYPES)} is needed")
+        number = dtype_of(dtype)
         weights = load_weights(path)
         meta = weights.metadata
         if meta.get("class") != _KIND or meta["architecture"].get("caption_channels") != WIDTH:
@@ -69,7 +68,7 @@ class Shapes:
         self.device = pick_device(device)
         network = build(meta["architecture"])
         network.load_state_dict(weights.state)
-        nn.Module.to(network, self.device, DTYPES[dtype])  # diffusers' own `to` warns, of nothing here
+        move(network, self.device, number)
         self.network = network.eval().requires_grad_(False)
         self._nothing = [rows.to(self.device) for rows in phrases([""])]  # what guidance leads away from
         self._meta, self._sha256, self._dtype = meta, weights.sha256, dtype

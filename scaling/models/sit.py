@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from scaling.loading.checkpoints import read_entry, read_state, refuse_not_finite
+from scaling.loading.devices import dtype_of
 from scaling.loading.hub import digest, find_file
 from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.class_latents import ClassLatents
-from scaling.models.dit import DTYPES, build, guidance_named
+from scaling.models.dit import build, guidance_named
 from scaling.models.outline import Outline, published
 from scaling.models.vae import VAE
 from scaling.schedules import Flow
@@ -66,8 +67,7 @@ class SiT(ClassLatents):
         compile: bool = False,
         device: str = "auto",
     ) -> None:
-        if dtype not in DTYPES:
-            raise ValueError(f"model.dtype={dtype}: one of {', '.join(DTYPES)} is needed")
+        number = dtype_of(dtype, "model.dtype")
         file = find_file(path)
         state = read_checkpoint(file)
         refuse_not_finite(state, file)
@@ -79,11 +79,11 @@ class SiT(ClassLatents):
         self.forwards_per_call = 1 if self.guidance_scale <= 1 else 2
         size = self._architecture["sample_size"]
         self.latent_shape: tuple[int, ...] = (self._architecture["in_channels"], size, size)
-        network = load(self._architecture, state).to(self.device, DTYPES[dtype]).eval().requires_grad_(False)
+        network = load(self._architecture, state).to(self.device, number).eval().requires_grad_(False)
         if compile:
             compile_blocks(network)
         self._network = network
-        self._dtype, self._guided_channels = DTYPES[dtype], guided_channels
+        self._dtype, self._guided_channels = number, guided_channels
         self._identity = {
             "class": "SiT",
             "architecture": self._architecture,

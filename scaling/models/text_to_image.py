@@ -14,9 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from scaling.loading.devices import DTYPES
 from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
-from scaling.models.dit import DTYPES, guidance_gap, guidance_named, predict
+from scaling.models.dit import guidance_gap, guidance_named, predict
 from scaling.models.encoded_prompts import Encode, EncodedPrompts, Row
 from scaling.models.repository import Repository
 from scaling.models.vae import rows_at_once
@@ -116,6 +117,7 @@ class TextToImage(ABC):
         return null + self.guidance_scale * (conditioned - null)
 
     def channels(self) -> int:
+        """Channels of a latent."""
         return int(self.config["in_channels"])
 
     @property
@@ -212,6 +214,7 @@ class TextToImage(ABC):
 
     @cached_property
     def vae(self) -> Any:
+        """The decoder, loaded at its first use, in float32 where it overflows in half precision."""
         overflows = self.dtype == "float16" and self.vae_config.get("force_upcast", False)
         dtype = self.vae_dtype or ("float32" if overflows else self.dtype)
         vae: Any = self.repository.load("vae", DTYPES[dtype])

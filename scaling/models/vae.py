@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.loading.devices import dtype_of
 from scaling.loading.hub import digest, find_folder
 from scaling.loading.networks import pick_device
-from scaling.models.dit import DTYPES
 
 PIXELS = 4 * 2**20  # decoded at a time where nothing else is said: 4 images of 1,024 pixels, 64 of 256
 
@@ -46,13 +46,12 @@ class VAE:
     ) -> None:
         from diffusers import AutoencoderKL
 
-        if dtype not in DTYPES:
-            raise ValueError(f"vae.dtype={dtype}: one of {', '.join(DTYPES)} is needed")
+        number = dtype_of(dtype, "vae.dtype")
         if chunk is not None and chunk < 1:
             raise ValueError(f"vae.chunk={chunk}; the least is 1")
         files = [str(f"{subfolder}/{f}" if subfolder else f) for f in ("config.json", "diffusion_pytorch_model*")]
         folder = find_folder(path, files)
-        network = AutoencoderKL.from_pretrained(folder, subfolder=subfolder, dtype=DTYPES[dtype])
+        network = AutoencoderKL.from_pretrained(folder, subfolder=subfolder, dtype=number)
         network = network.to(pick_device(device)).eval().requires_grad_(False)
         if slicing:
             network.enable_slicing()

@@ -23,6 +23,7 @@ class WholeSolve:
     """Hands whole trajectories over to a `WholePipeline`; anything shorter is a ValueError."""
 
     def steps(self, nfe: int) -> int:
+        """As many as evaluations; a ValueError below 1."""
         if nfe < 1:
             raise ValueError(f"a pipeline cannot spend nfe={nfe}; the least is 1")
         return nfe
@@ -42,10 +43,11 @@ class WholeSolve:
         denoise: Denoise,
         schedule: Schedule,
         x: Tensor,
-        times: Float[Tensor, "n steps+1"],
+        times: Float[Tensor, "n times"],
         score: bool,
         probe_sigma: float | None = None,
     ) -> Solved:
+        """The images of whole solves, as x and as x0; a ValueError where a `probe_sigma` is asked for."""
         self.nfe(times, score)
         if probe_sigma is not None:
             raise ValueError("whole solves keep nothing in passing: a verifier of the final sample alone is needed")
@@ -70,7 +72,7 @@ class WholePipeline(PipelineBase):
         self._probe()
         self.forwards_per_call = expected or self.forwards_per_call
 
-    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, "n steps+1"], encoded: Encoded) -> Prediction:
+    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, "n times"], encoded: Encoded) -> Prediction:
         """The images of whole solves as `x0`; `t` is the whole grid, as `WholeSolve` gives it."""
         if t.ndim != 2:
             raise ValueError("a WholePipeline predicts nothing at a single time: its sampler is WholeSolve")

@@ -82,6 +82,7 @@ def join(parts: Sequence[BlockResult]) -> BlockResult:
 
 
 def save(path: Path, part: BlockResult) -> None:
+    """Writes a block's results as one npz file, at once or not at all."""
     out = BytesIO()
     np.savez(out, **part)  # type: ignore[arg-type]
     write_atomically(path, out.getvalue())

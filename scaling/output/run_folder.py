@@ -101,6 +101,7 @@ def account(folder: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Writes plain json, at once or not at all."""
     write_atomically(path, json.dumps(value, indent=1).encode())
 
 

@@ -89,6 +89,7 @@ def write_curve(
 
 
 def rung_values(parts: Sequence[Path], index: int) -> Values:
+    """A rung's values of all blocks, one array a column, in the conditions' order."""
     rung: dict[str, list[np.ndarray]] = {}
     values: dict[str, list[np.ndarray]] = {}
     for path in parts:
@@ -191,6 +192,7 @@ def write_candidates(folder: Path, number: int, run: BlockRun) -> None:
 
 
 def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
+    """Writes columns as one parquet file, at once or not at all."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

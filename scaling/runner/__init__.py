@@ -1,0 +1,1 @@
+"""A study from its description to its last block, by one worker or many."""

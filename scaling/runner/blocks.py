@@ -99,6 +99,7 @@ def leased_blocks(study: ResolvedStudy, leases: Leases, folder: Path) -> Iterato
 
 
 def block_path(folder: Path, number: int) -> Path:
+    """The file of a block's results."""
     return folder / f"{number:05d}.npz"
 
 

@@ -32,10 +32,12 @@ class First:
         return islice(self.conditions, self.count)
 
     def identity(self) -> Mapping[str, Any]:
+        """That of the whole: its length aside they are the same conditions."""
         return self.conditions.identity()
 
     @property
     def metadata_digests(self) -> tuple[str, str]:
+        """Those of the whole."""
         return getattr(self.conditions, "metadata_digests", ("", ""))
 
 

@@ -65,6 +65,7 @@ class ResolvedStudy:
 
     @property
     def rungs(self) -> list[Rung]:
+        """The rungs of all streams, as one ladder."""
         return rungs_of([stream.fitted for stream in self.streams])
 
     def up_to(self, rungs: int) -> ResolvedStudy:
@@ -79,6 +80,7 @@ class ResolvedStudy:
         return [(stream.fitted, Stream(root, stream.identity, block_size)) for stream in self.streams]
 
     def spaces(self, conditions: Sequence[Condition]) -> list[NoiseSpace]:
+        """The noise space of each condition."""
         return [dataclasses.replace(self.space, condition_key=condition.key) for condition in conditions]
 
 

@@ -145,12 +145,15 @@ class Study:
 
     @property
     def folder(self) -> Path:
+        """The run's folder."""
         return Path(self.output_dir) / self.study / self.run
 
     def name(self, part: str) -> str:
+        """What a part is called in names and tables: as given, else its class."""
         return self.names.get(part) or type(getattr(self, {"model": "denoiser"}.get(part, part))).__name__.lower()
 
     def space(self, condition: Condition) -> NoiseSpace:
+        """The noise space of a condition."""
         denoiser = self.denoiser
         shape = tuple(denoiser.latent_shape)
         nfe = self.budget.nfes_per_iter

@@ -21,7 +21,7 @@ def ascend(space: NoiseSpace, move: Move) -> SearchRun:
     A gradient that is not finite is a ValueError.
     """
     noise, parents = space.draw("candidate", 0), None
-    scale = float(space.start(torch.ones(())))  # d x / d noise
+    scale = float(space.start(torch.ones(1)))  # d x / d noise
     while True:
         scored = yield Proposal(space.start(noise), space.times, gradient=True, parents=parents)
         if scored.gradient is None or not bool(scored.gradient.isfinite().all()):

@@ -38,6 +38,6 @@ def cost(space: NoiseSpace, rows: int) -> int:
     return rows * (len(space.times) - 2 + space.nfe(space.times[-2:]))
 
 
-def best(scores: Float[Tensor, " n"], count: int) -> Int[Tensor, " count"]:
+def best(scores: Float[Tensor, " n"], count: int) -> Int[Tensor, " {count}"]:
     """The rows of the highest scores, best first; ties by order."""
     return scores.argsort(descending=True, stable=True)[:count]

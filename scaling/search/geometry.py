@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def cosine(a: Float[Tensor, "n *latent"], b: Float[Tensor, "n *latent"]) -> Float[Tensor, " n"]:
-    """The cosine between paired rows, in float64."""
+def cosine(a: Float[Tensor, "n *latent"], b: Float[Tensor, "#n *latent"]) -> Float[Tensor, " n"]:
+    """The cosine between paired rows, in float64; `b` may be one row for all."""
     return torch.nn.functional.cosine_similarity(a.flatten(1).double(), b.flatten(1).double(), dim=1, eps=0.0)
 
 

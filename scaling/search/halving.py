@@ -112,7 +112,7 @@ class Halving:
             parents = scored.ids[kept]
         yield Proposal(x, last[1][0 if parents is None else 1 :], parents=parents)
 
-    def _legs(self, space: NoiseSpace) -> Iterator[tuple[int, Float[Tensor, " steps+1"]]]:
+    def _legs(self, space: NoiseSpace) -> Iterator[tuple[int, Float[Tensor, " times"]]]:
         """For each leg: how many go along it, and its part of the whole grid."""
         times = space.times
         end = len(times) - 1

@@ -78,10 +78,10 @@ class Paths:
             kept = self._select(scored.scores)
             x, ids = scored.x[kept], scored.ids[kept]
 
-    def _first(self, space: NoiseSpace) -> Float[Tensor, "steps+1"]:
+    def _first(self, space: NoiseSpace) -> Float[Tensor, " times"]:
         return _leg(space, 1.0, self.start)
 
-    def _legs(self, space: NoiseSpace) -> Iterator[tuple[float, Float[Tensor, "steps+1"]]]:
+    def _legs(self, space: NoiseSpace) -> Iterator[tuple[float, Float[Tensor, " times"]]]:
         """Each round: the time its paths stand at, and the grid from the renoised time down to the next."""
         t = self.start
         for round in range(self.rounds):
@@ -91,14 +91,14 @@ class Paths:
             yield t, _leg(space, top, bottom) if nfe is None else space.grid(nfe, top, bottom)
             t = bottom
 
-    def _select(self, scores: Float[Tensor, " n"]) -> Int[Tensor, " width"]:
+    def _select(self, scores: Float[Tensor, " n"]) -> Int[Tensor, " {self.width}"]:
         if self.selection == "overall":
             return scores.argsort(descending=True, stable=True)[: self.width]
         best = scores.view(self.width, self.branches).argmax(dim=1)
         return best + torch.arange(self.width) * self.branches
 
 
-def _leg(space: NoiseSpace, start: float, stop: float) -> Float[Tensor, "steps+1"]:
+def _leg(space: NoiseSpace, start: float, stop: float) -> Float[Tensor, " times"]:
     """The part of a whole solve's steps that the span is of time 1 to 0, and at least one."""
     steps = len(space.times) - 1
     return space.schedule.grid(max(round(steps * (start - stop)), 1), start, stop)

@@ -80,7 +80,7 @@ class Rbf:
             assert best is not None, "every step has a child to try"
             state = best
 
-    def _grid(self, space: NoiseSpace) -> tuple[Float[Tensor, " steps+1"], Float[Tensor, "steps+1 2"]]:
+    def _grid(self, space: NoiseSpace) -> tuple[Float[Tensor, " times"], Float[Tensor, "times 2"]]:
         """The times, and beside each the time that g sees and the scale of the space that g acts in."""
         times, schedule = space.times, space.schedule
         straight = bool(torch.allclose(schedule.alpha(times) + schedule.sigma(times), torch.ones_like(times)))

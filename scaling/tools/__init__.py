@@ -1,0 +1,1 @@
+"""What `scaling-study` calls: plans, status, pruning, archives."""

@@ -32,6 +32,7 @@ class Stream:
 
     @property
     def left(self) -> int:
+        """Search NFE that the journal does not hold."""
         return max(self.nfe - self.done, 0)
 
     @property
@@ -41,6 +42,7 @@ class Stream:
 
     @property
     def final_nfe(self) -> int:
+        """NFE of the winners' final solves."""
         return self.solves * self.second_solve
 
     def compute(self, nfe: int) -> float:
@@ -61,14 +63,17 @@ class Plan:
 
     @property
     def nfe(self) -> int:
+        """Search NFE of all streams."""
         return sum(stream.nfe for stream in self.streams.values())
 
     @property
     def left(self) -> int:
+        """Search NFE that no journal holds."""
         return sum(stream.left for stream in self.streams.values())
 
     @property
     def final_nfe(self) -> int:
+        """NFE of all winners' final solves."""
         return sum(stream.final_nfe for stream in self.streams.values())
 
     @property
@@ -78,6 +83,7 @@ class Plan:
 
     @property
     def disk(self) -> float:
+        """Bytes that journals and final samples will take."""
         return sum(stream.kept + stream.solves * self.row for stream in self.streams.values())
 
     def hours(self, workers: int, nfe_per_second: float | None = None, tflops: float | None = None) -> float:

@@ -1,0 +1,1 @@
+"""Judges of single images during the search; a file each."""

@@ -47,6 +47,7 @@ class Aesthetic:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        """The predicted ratings, about 1 to 10; prompts play no part."""
         return self.head(F.normalize(self.encoder(images), dim=1))
 
     def identity(self) -> dict[str, Any]:

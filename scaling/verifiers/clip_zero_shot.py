@@ -52,6 +52,7 @@ class ClipZeroShot:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        """Cosines of images in [0, 1] with the columns of their classes; a ValueError names a condition without one."""
         features = F.normalize(self.encoder(images), dim=1)
         labels = class_labels(conditions, len(self.columns))
         return (features * self.columns[labels.to(self.columns.device)]).sum(dim=1)

@@ -44,6 +44,7 @@ class Command:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        """What the command says of images in [0, 1]; a ValueError shows its standard error where it fails."""
         with tempfile.TemporaryDirectory() as folder:
             lines = []
             for number, image in enumerate(images):

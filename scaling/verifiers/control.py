@@ -31,6 +31,7 @@ class Control:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        """Scores of images in [0, 1] that say nothing of them; conditions play no part."""
         pixels = images.flatten(1).double().cpu()
         direction = torch.randn(
             pixels.shape[1], generator=torch.Generator().manual_seed(self.seed), dtype=torch.float64

@@ -47,6 +47,7 @@ class DinoLinear:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        """Logits of images in [0, 1], with a gradient; a ValueError names a condition without a class."""
         layers = self.encoder.layers(images, 4)
         features = torch.cat([tokens[:, 0] for tokens in layers] + [layers[-1][:, 1:].mean(dim=1)], dim=1)
         logits = features @ self.weight.T + self.bias

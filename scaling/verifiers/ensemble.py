@@ -71,6 +71,7 @@ class Ensemble:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        """The mean z-score of each image in [0, 1]; what a member raises is raised."""
         z = []
         for name, member in self.members.items():
             mean, deviation = self.calibration[name]

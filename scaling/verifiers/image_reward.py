@@ -17,7 +17,7 @@ from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess
 from scaling.loading.hub import digest, find_file, find_folder
 from scaling.protocols import Condition
 from scaling.verifiers.linear_head import load_head
-from scaling.verifiers.prompted import TokenLimit, prompts_of
+from scaling.verifiers.prompted import TokenLimit, token_count
 
 MEAN, DEVIATION = 0.16717362830052426, 1.0333394966054072  # of the reward on the training data
 TOKENS = 35
@@ -71,9 +71,7 @@ class ImageReward:
             network.to(self.device).eval().requires_grad_(False)
         size = self.vision.config.image_size
         self.preprocess = Preprocess(size, size, CLIP_MEAN, CLIP_STD)
-        self._limit = TokenLimit(
-            "ImageReward", TOKENS, lambda text: len(self._tokenizer(text, verbose=False).input_ids)
-        )
+        self._limit = TokenLimit("ImageReward", TOKENS, token_count(self._tokenizer))
         self._identity = {"class": "ImageReward", "weights": digest(file)}
 
     def __call__(
@@ -82,10 +80,13 @@ class ImageReward:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
-        prompts = prompts_of(conditions)
-        self._limit.check(prompts)
+        """The standardized rewards; a ValueError names a condition without a prompt."""
         tokens = self._tokenizer(
-            prompts, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
+            self._limit.prompts_of(conditions),
+            padding="max_length",
+            truncation=True,
+            max_length=TOKENS,
+            return_tensors="pt",
         ).to(self.device)
         seen = self.vision(self.preprocess(images.to(self.device))).last_hidden_state
         read = self.text(

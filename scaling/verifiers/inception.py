@@ -34,6 +34,7 @@ class InceptionProbability:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        """Probabilities or log-odds of images in [0, 1]; a ValueError names a condition without a class."""
         _, logits = self.inception(images)
         nodes = self.nodes[class_labels(conditions, len(self.nodes))].to(logits.device)[:, None]
         others = logits.scatter(1, nodes, -float("inf")).logsumexp(dim=1)

@@ -25,6 +25,7 @@ class LinearHead(nn.Module):
         self.layers = nn.ModuleDict({str(place): nn.Linear(*ends) for place, ends in pairs})
 
     def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        """One number a row."""
         for layer in self.layers.values():
             features = layer(features)
         return features.squeeze(1)

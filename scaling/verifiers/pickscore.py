@@ -13,7 +13,7 @@ from scaling.loading.checkpoints import load_transformers
 from scaling.loading.devices import pick_device
 from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess
 from scaling.loading.hub import digest, find_folder
-from scaling.verifiers.prompted import PerPrompt, PromptCosine, TokenLimit
+from scaling.verifiers.prompted import PerPrompt, PromptCosine, TokenLimit, token_count
 
 
 class PickScore(PromptCosine):
@@ -45,9 +45,7 @@ class PickScore(PromptCosine):
         size = self.network.config.vision_config.image_size
         self.preprocess = Preprocess(size, size, CLIP_MEAN, CLIP_STD)
         self._longest = self.network.config.text_config.max_position_embeddings
-        limit = TokenLimit(
-            "PickScore", self._longest, lambda prompt: len(self._tokenizer(prompt, verbose=False).input_ids)
-        )
+        limit = TokenLimit("PickScore", self._longest, token_count(self._tokenizer))
         super().__init__(PerPrompt(self._embed_texts, limit), {"weights": digest(folder, files)})
 
     def embed(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:

@@ -23,6 +23,11 @@ def prompts_of(conditions: Sequence[Condition]) -> list[str]:
     return [str(condition.prompt) for condition in conditions]
 
 
+def token_count(tokenizer: Any) -> Callable[[str], int]:
+    """How many tokens a tokenizer of transformers makes of a prompt, uncut, its own marks included."""
+    return lambda prompt: len(tokenizer(prompt, verbose=False).input_ids)
+
+
 class TokenLimit:
     """Says at the end of a command how many prompts a judge did not read to their end.
 
@@ -36,13 +41,15 @@ class TokenLimit:
         self._judge, self._most, self._tokens = judge, most, tokens
         self._cut: dict[str, bool] = {}
 
-    def check(self, prompts: Sequence[str]) -> None:
-        """Counts those of the prompts that are cut, each time anew."""
+    def prompts_of(self, conditions: Sequence[Condition]) -> list[str]:
+        """The prompts, those that are cut counted each time anew; a ValueError names a condition that has none."""
+        prompts = prompts_of(conditions)
         for prompt in prompts:
             if prompt not in self._cut:
                 self._cut[prompt] = self._tokens(prompt) > self._most
         cut = [prompt for prompt in prompts if self._cut[prompt]]
         notice(f"{{n}} prompts were cut: {self._judge} reads {self._most} tokens, and they have more", cut)
+        return prompts
 
 
 class PerPrompt:
@@ -54,9 +61,7 @@ class PerPrompt:
 
     def __call__(self, conditions: Sequence[Condition]) -> Float[Tensor, "n d"]:
         """The embeddings of the conditions' prompts; a ValueError names a condition without one."""
-        prompts = prompts_of(conditions)
-        if self._limit is not None:
-            self._limit.check(prompts)
+        prompts = prompts_of(conditions) if self._limit is None else self._limit.prompts_of(conditions)
         if missing := [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known]:
             with torch.inference_mode(False), torch.no_grad():
                 self._known.update(zip(missing, self._embed(missing), strict=True))

@@ -55,6 +55,7 @@ class ShapesAesthetic:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        """Ratings of images in [0, 1], with a gradient; conditions play no part."""
         return self.head(F.normalize(self.encoder(images), dim=1)).squeeze(1)
 
     def identity(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 from scaling.loading.encoders import OpenClip
 from scaling.protocols import Condition
 from scaling.shapes.grammar import parse
+from scaling.verifiers.prompted import PerPrompt
 
 SCALE = 2.5  # of CLIPScore (Hessel et al. 2104.08718); not cut at 0, so that bad images have an order too
 
@@ -29,7 +29,7 @@ class ShapesClip:
 
     def __init__(self, *, path: str = "shapes_clip", device: str = "auto") -> None:
         self.encoder = OpenClip(path=path, device=device)
-        self._texts: dict[str, Tensor] = {}
+        self._texts = PerPrompt(self._embed)
 
     def __call__(
         self,
@@ -37,18 +37,14 @@ class ShapesClip:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
-        prompts = [condition.prompt or "" for condition in conditions]
-        self._encode([prompt for prompt in dict.fromkeys(prompts) if prompt not in self._texts])
-        texts = torch.stack([self._texts[prompt] for prompt in prompts])
-        return SCALE * F.cosine_similarity(self.encoder(images), texts, dim=1)
+        """Scores in [-2.5, 2.5] of images in [0, 1], with a gradient."""
+        return SCALE * F.cosine_similarity(self.encoder(images), self._texts(conditions), dim=1)
 
     def identity(self) -> dict[str, Any]:
         """Class and the weights' hash."""
         return {"class": "ShapesClip", **self.encoder.identity()}
 
-    def _encode(self, prompts: list[str]) -> None:
+    def _embed(self, prompts: list[str]) -> Float[Tensor, "n d"]:
         for prompt in prompts:
             parse(prompt)
-        if prompts:
-            with torch.inference_mode(False), torch.no_grad():  # kept for calls that want gradients, too
-                self._texts.update(zip(prompts, self.encoder.texts(prompts), strict=True))
+        return self.encoder.texts(prompts)

@@ -27,6 +27,7 @@ class ShapesOracle:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        """0 or 1 for images in [0, 1]; a ValueError names a prompt that is not of the grammar."""
         prompts = [parse(condition.prompt or "") for condition in conditions]
         return torch.from_numpy(judge.judge(images.float().cpu().numpy(), prompts)).float()
 

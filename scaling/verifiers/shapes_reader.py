@@ -53,6 +53,7 @@ class ShapesReader:
         conditions: Sequence[Condition],
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
+        """Log probabilities, at most 0, of images in [0, 1], with a gradient."""
         words, mask = ask([parse(condition.prompt or "") for condition in conditions])
         yes = F.logsigmoid(self.network(images.to(self.device).float(), words.to(self.device)))
         return (yes * mask.to(self.device)).sum(dim=1)

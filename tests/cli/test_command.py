@@ -100,7 +100,7 @@ def test_a_changed_configuration_is_another_run(tmp_path: Path) -> None:
         (["budget.candidates=[0,1]"], "starts under one candidate"),
         (["budget.candidates=[4,2]"], "must rise, but 2 follows 4"),
         (["sampler._target_=scaling.sampling.Heun", "budget.nfes_per_iter=11"], "the nearest it can is 12"),
-        (["output_dir=/proc/nowhere"], "/proc/nowhere"),
+        (["output_dir=/dev/null/nowhere"], "/dev/null/nowhere"),
         (["search.nonsense=1"], "search.nonsense is no key"),
         (["journal.keep=scores"], "journal.keep is called journal.retention by now"),
         (["journal.retention=everything"], "'everything' is none of scores, winners, latents"),

@@ -67,7 +67,7 @@ def test_is_a_denoiser(weights: Path) -> None:
 def test_prediction_is_consistent_with_x(weights: Path, scale: float) -> None:
     denoiser = model(weights, guidance_scale=scale)
     x, t = noisy()
-    x0, eps = denoiser(x, t, denoiser.encode(CONDITIONS))
+    x0, eps, _ = denoiser(x, t, denoiser.encode(CONDITIONS))
     rows = t.view(-1, 1, 1, 1)
     torch.testing.assert_close((1 - rows) * x0 + rows * eps, x, atol=1e-5, rtol=0)
 
@@ -190,6 +190,6 @@ def test_tensors_of_another_architecture_are_one_line(weights: Path, tmp_path: P
 def test_bundled_sizes_load(size: str) -> None:
     denoiser = DiT(path=f"fashion_{size}", device="cpu")
     x, t = noisy()
-    x0, eps = denoiser(x, t, denoiser.encode(CONDITIONS))
+    x0, eps, _ = denoiser(x, t, denoiser.encode(CONDITIONS))
     assert torch.isfinite(x0).all()
     assert torch.isfinite(eps).all()

@@ -55,7 +55,7 @@ def noisy() -> tuple[torch.Tensor, torch.Tensor]:
 def test_prediction_is_consistent_with_x(weights: Path, scale: float) -> None:
     denoiser: Denoiser = model(weights, guidance_scale=scale)
     x, t = noisy()
-    x0, eps = denoiser(x, t, denoiser.encode(CONDITIONS))
+    x0, eps, _ = denoiser(x, t, denoiser.encode(CONDITIONS))
     assert x0.shape == x.shape
     assert x0.dtype == torch.float32
     rows = t.view(-1, 1, 1, 1)

@@ -60,7 +60,7 @@ def test_noises_have_the_typical_norm():
 def test_a_plain_step_is_the_gradient_times_its_length():
     space = space_of(model(COARSE))
     run = drive(FirstOrder(step=0.1), space, stop_after=2)
-    scale = float(space.start(torch.ones(())))
+    scale = float(space.start(torch.ones(1)))
     noise, gradient = run.proposals[0].x / scale, run.answers[0].gradient * scale
     moved = geometry.to_typical_norm(noise + 0.1 * gradient)
     torch.testing.assert_close(run.proposals[1].x, space.start(moved))

@@ -40,6 +40,7 @@ class Cell:
 
     @property
     def row(self) -> Row:
+        """Its place in the table: model, search, verifier and search NFE."""
         return self.model, self.search, self.verifier, self.search_nfe
 
 

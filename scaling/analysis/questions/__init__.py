@@ -1,0 +1,1 @@
+"""What runs can be asked: advice, early stops, best of n from a pool."""

@@ -67,6 +67,7 @@ class Early:
 
     @property
     def pool(self) -> int:
+        """Candidates a condition."""
         return self.scores.shape[1]
 
     def _choices(self) -> Iterator[tuple[tuple[int, ...], float]]:

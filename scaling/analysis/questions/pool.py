@@ -35,6 +35,7 @@ class Pool:
 
     @property
     def size(self) -> int:
+        """Candidates a condition."""
         return next(iter(self.scores.values())).shape[1]
 
 

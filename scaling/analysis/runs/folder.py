@@ -38,6 +38,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """The folder's name."""
         return self.path.name
 
     @cached_property
@@ -58,18 +59,22 @@ class Run:
 
     @property
     def study(self) -> str:
+        """The study's name; where the configuration gives none, the parent folder's."""
         return str(self.config.get("study") or self.path.parent.name)
 
     @cached_property
     def cost(self) -> dict[str, Any]:
+        """What `cost.json` says; empty where there is none yet."""
         return read_json(self.path / "cost.json")
 
     @cached_property
     def environment(self) -> dict[str, Any]:
+        """What `environment.json` says; empty where there is none."""
         return read_json(self.path / "environment.json")
 
     @property
     def done(self) -> bool:
+        """Whether all of it was computed."""
         return bool(self.cost.get("done", False))
 
     @cached_property
@@ -234,6 +239,7 @@ class Study:
 
     @property
     def name(self) -> str:
+        """The folder's name."""
         return self.path.name
 
 

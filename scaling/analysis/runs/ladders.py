@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import key_of
 from scaling.schema import Point
@@ -23,6 +25,7 @@ class Ladder(Run):
     runs: tuple[Run, ...]  # budgets rising
 
     @property
+    @override
     def name(self) -> str:
         return f"{self.path.name} and {len(self.runs) - 1} smaller"
 
@@ -39,6 +42,7 @@ class Ladder(Run):
         }
 
     @cached_property
+    @override
     def curve(self) -> tuple[Point, ...]:
         return tuple(
             replace(point, rung=rung)
@@ -48,14 +52,17 @@ class Ladder(Run):
         )
 
     @cached_property
+    @override
     def winners(self) -> pa.Table:
         return self._stacked([run.winners for run in self.runs])
 
     @cached_property
+    @override
     def grids(self) -> dict[int, Path]:
         return {nfe: path for run in self.runs for nfe, path in run.grids.items()}
 
     @cached_property
+    @override
     def images(self) -> dict[int, list[Path]]:
         return {nfe: paths for run in self.runs for nfe, paths in run.images.items()}
 

@@ -1,0 +1,1 @@
+"""The sub-commands of `scaling-study`, a file a group."""

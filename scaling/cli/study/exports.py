@@ -47,6 +47,7 @@ def read_results(options: argparse.Namespace) -> int:
 
 
 def add_commands(add: Add) -> None:
+    """Adds export-images and read-results to the command."""
     for name, run, layouts in (("export-images", export_images, LAYOUTS), ("read-results", read_results, LAYOUTS[1:])):
         command = add(name, run)
         command.add_argument("run_folder", type=Path, metavar="run", help="a run's folder")

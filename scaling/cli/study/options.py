@@ -52,6 +52,7 @@ def cite(options: argparse.Namespace) -> int:
 
 
 def add_commands(add: Add) -> None:
+    """Adds list and cite to the command."""
     command = add("list", list_options)
     command.add_argument("group", nargs="?", choices=GROUPS, help=f"one line an option: {COLUMNS}")
     command = add("cite", cite)

@@ -79,6 +79,7 @@ def regenerate(options: argparse.Namespace) -> int:
 
 
 def add_commands(add: Add) -> None:
+    """Adds plan, status and the others of runs to the command."""
     command = add("plan", plan)
     command.add_argument("overrides", nargs="*", help="as for scaling -m, e.g. experiment=fig06 or verifier=a,b")
     command.add_argument("--gpu", help="h100, a100, ...: hours at 40 %% of the peak of its data sheet")

@@ -41,6 +41,7 @@ def score(options: argparse.Namespace) -> int:
 
 
 def add_commands(add: Add) -> None:
+    """Adds score to the command."""
     command = add("score", score)
     command.add_argument("images", type=Path, help=SOURCE)
     command.add_argument("--verifier", nargs="+", required=True, metavar="NAME", help=NAMES)
