@@ -1,7 +1,7 @@
 """How early a score of the x0 prediction tells the final one, and which rungs of `halving` that suggests.
 
-Read from one run that scored every candidate on its way and dropped none (`search=halving search.keep=1`): whatever
-halving would have kept of them is then known, at no further NFE.
+Read from one run that scored every candidate on its way and dropped none (`search=halving search.keep=1`), or from
+anybody's table of such scores: whatever halving would have kept of them is then known, at no further NFE.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from scaling.analysis.questions.best_of_n import best_of_n
 from scaling.analysis.runs.folder import Run
 from scaling.schema import SEARCH
 from scaling.statistics import Array, Interval, mean_interval
 
 KEPT = (0.25, 0.5)  # shares that a proposal tries
 RUNGS = 3  # at most, in a proposal
+TRIED = 9  # times at which the rungs of a pool are tried, spread over its steps
 DRAWS = 50  # random subsets of the pool for each proposal
+_AXES = ("condition", "candidate", "step")
 
 
 class Rungs(NamedTuple):
@@ -41,6 +45,7 @@ class Early:
     times: tuple[float, ...]  # falling
     legs: tuple[int, ...]  # NFE of one candidate from each time to the next, its score at the end left out
     scores: NDArray[np.float64]  # [conditions, candidates, times]
+    free: bool = False  # whether a score on the way is of a prediction that the next step makes anyhow
 
     def correlations(self) -> list[tuple[float, Interval]]:
         """The rank correlation within a condition between the score at each time and the final one, and its mean's
@@ -65,6 +70,13 @@ class Early:
                 found.append(Rungs(tuple(self.times[place] for place in places), keep, count, score))
         return sorted(found, key=lambda each: -each.score)
 
+    def worth(self, score: float) -> float:
+        """How many candidates of random search reach a mean final score; between two counts linear, NaN beyond."""
+        final = self.scores[..., -1]
+        counts = np.unique(np.geomspace(1, self.pool, 60).round().astype(int))
+        means = [float(best_of_n(final, final, int(n)).mean()) for n in counts]
+        return float(np.interp(score, means, counts, left=np.nan, right=np.nan))
+
     @property
     def pool(self) -> int:
         """Candidates a condition."""
@@ -72,15 +84,18 @@ class Early:
 
     def _choices(self) -> Iterator[tuple[tuple[int, ...], float]]:
         yield (), 1.0
+        every = max((len(self.times) - 1) // TRIED, 1) if self.free else 1
+        tried = range(every - 1, len(self.times) - 1, every)
         for size in range(1, RUNGS + 1):
-            for places in combinations(range(len(self.times) - 1), size):
+            for places in combinations(tried, size):
                 for keep in KEPT:
                     yield places, keep
 
     def _cost(self, count: int, places: Sequence[int], keep: float) -> int:
         total, begin = 0, 0
         for place in (*places, len(self.times) - 1):
-            total += count * (sum(self.legs[begin : place + 1]) + (place < len(self.times) - 1))
+            look = place < len(self.times) - 1 and not self.free
+            total += count * (sum(self.legs[begin : place + 1]) + look)
             count, begin = max(math.ceil(count * keep), 1), place + 1
         return total
 
@@ -113,6 +128,33 @@ def early_scores(run: Run) -> Early:
     return Early(times, legs, score.reshape(shape).transpose(0, 2, 1))
 
 
+def early_pool(path: Path, guide: str) -> Early:
+    """A table's scores along every trajectory: `condition`, `candidate`, `step` (0, 1, ...) and a column per score.
+
+    The score of a step is that of the x0 prediction which the next step makes anyhow; the last is the final one.
+
+    Raises:
+        ValueError: names what the table lacks.
+    """
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        raise ValueError(f"there is no file {path}")
+    table = pq.read_table(path)
+    for name in ("condition", "candidate", "step", guide):
+        if name not in table.column_names:
+            raise ValueError(f"{path} needs a column {name!r}; it has {', '.join(table.column_names)}")
+    table = table.sort_by([(name, "ascending") for name in ("condition", "candidate", "step")])
+    places = [np.unique(table[name].to_numpy(zero_copy_only=False), return_inverse=True) for name in _AXES]
+    shape = tuple(len(values) for values, _ in places)
+    flat = np.ravel_multi_index([place for _, place in places], shape)
+    if len(flat) != np.prod(shape) or (np.diff(flat) != 1).any() or shape[-1] < 2:
+        raise ValueError(f"{path} has not every step of every candidate of every condition, two steps at least")
+    steps = shape[-1]
+    scores = table[guide].to_numpy(zero_copy_only=False).astype(np.float64).reshape(shape)
+    return Early(tuple(1 - (step + 1) / steps for step in range(steps)), (1,) * steps, scores, free=True)
+
+
 def words(early: Early, budgets: Sequence[int]) -> list[str]:
     """Lines for people: the correlation by time, and the best choice of rungs for each budget beside random search."""
     lines = ["how a score at time t ranks the candidates of a condition as the final score does (rank correlation):"]
@@ -126,8 +168,10 @@ def words(early: Early, budgets: Sequence[int]) -> list[str]:
         best = proposals[0]
         said = f"search.rungs=[{','.join(f'{t:g}' for t in best.times)}] search.keep={best.keep}"
         verdict = f"search=halving {said} of {best.candidates} candidates" if best.times else "search=random is best"
+        equal = early.worth(best.score)
+        as_good = f" (as the best of {equal:.0f})" if best.times and equal == equal else ""
         lines.append(
-            f"{budget} NFE: {verdict}; mean final score {best.score:.4f}, "
+            f"{budget} NFE: {verdict}; mean final score {best.score:.4f}{as_good}, "
             f"random search {plain.score:.4f} of {plain.candidates}"
         )
     return lines

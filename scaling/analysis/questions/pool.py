@@ -15,7 +15,7 @@ from scaling.analysis.questions.best_of_n import best_of_n, powers_of_two, rank_
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import settings_of
 from scaling.schema import SEARCH, Candidate, names
-from scaling.statistics import Array, Interval, mean_interval
+from scaling.statistics import Array, Interval, jackknife_interval, mean_interval
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,12 +49,14 @@ class Row:
     interval: Interval
     covers: str
     single: bool = False  # the one subset there is: nothing was averaged
+    fixed: tuple[float, float] = (float("nan"), float("nan"))  # bounds for this very list of conditions, fresh noises
 
 
 def read_pool(path: Path) -> Pool:
     """Reads a parquet file: `condition` (any type), `candidate` (optional) and a number column per score.
 
-    List columns of numbers are features, for set metrics. ValueErrors name what is missing.
+    List columns of numbers are features, for set metrics; of a column `step` only the last one counts. ValueErrors
+    name what is missing.
     """
     import pyarrow.parquet as pq
 
@@ -63,6 +65,9 @@ def read_pool(path: Path) -> Pool:
     table = pq.read_table(path)
     if "condition" not in table.column_names:
         raise ValueError(f"{path} needs a column `condition`; it has {', '.join(table.column_names)}")
+    if "step" in table.column_names:  # scores on the way: see `rungs --pool`
+        last = table["step"].to_numpy() == table["step"].to_numpy().max()
+        table = table.filter(last).drop_columns(["step"])
     keys = [("condition", "ascending")] + [("candidate", "ascending")] * ("candidate" in table.column_names)
     return _pool(table.sort_by(keys), str(path))
 
@@ -100,8 +105,9 @@ def best_of_n_rows(
     for n in ladder or powers_of_two(pool.size):
         for value in values:
             for guide in guides:
-                found = mean_interval(best_of_n(pool.scores[guide], pool.scores[value], n), seed)
-                rows.append(Row(guide, value, n, found, "the mean over conditions"))
+                pair = pool.scores[guide], pool.scores[value]
+                found = mean_interval(best_of_n(*pair, n), seed)
+                rows.append(Row(guide, value, n, found, "the mean over conditions", fixed=fixed_list(*pair, n)))
             if len(guides) > 1:
                 each, _ = rank_ensemble({name: pool.scores[name] for name in guides}, pool.scores[value], n, seed=seed)
                 rows.append(Row("ensemble", value, n, mean_interval(each, seed), "the mean over conditions"))
@@ -111,6 +117,20 @@ def best_of_n_rows(
                 covers = f"the expected FID at {len(features)} conditions"
                 rows.append(Row(guide, f"fid({name})", n, made.interval, covers, made.single))
     return rows
+
+
+def fixed_list(scores: NDArray, values: NDArray, n: int, groups: int = 20) -> tuple[float, float]:
+    """Bounds of the mean best of n for this very list of conditions, whose candidates alone may differ (2609.40190).
+
+    The delete-group jackknife over candidates, the same groups in every condition. NaN where n is above a quarter of
+    the pool, beyond which it is not to be trusted, or where there are fewer candidates than groups.
+    """
+    size = scores.shape[1]
+    if 4 * n > size or size < groups:
+        return float("nan"), float("nan")
+    group = np.arange(size) % groups
+    without = [best_of_n(scores[:, group != g], values[:, group != g], n).mean() for g in range(groups)]
+    return jackknife_interval(float(best_of_n(scores, values, n).mean()), np.array(without))
 
 
 def frechet_distance(features: NDArray, mean: NDArray, covariance: NDArray) -> float:

@@ -16,7 +16,7 @@ from scaling.analysis.runs.lines import Line
 if TYPE_CHECKING:
     from rich.console import Console
 
-COLUMNS = ("guide", "value", "n", "mean", "low", "high", "covers", "single_subset")
+COLUMNS = ("guide", "value", "n", "mean", "low", "high", "covers", "single_subset", "fixed_low", "fixed_high")
 
 
 def print_rows(pool: Pool, rows: Sequence[Row], console: Console | None = None) -> None:
@@ -38,10 +38,18 @@ def print_rows(pool: Pool, rows: Sequence[Row], console: Console | None = None) 
         for guide in guides:
             table.add_column(f"by {pretty(guide)}", justify="right")
         for n in dict.fromkeys(row.n for row in mine):
-            cells = {row.guide: with_error(*row.interval) + "*" * row.single for row in mine if row.n == n}
+            cells = {row.guide: _cell(row) for row in mine if row.n == n}
             table.add_row(str(n), *(cells.get(guide, "") for guide in guides))
         console.print(table)
-        console.print(f"± covers {mine[0].covers}", highlight=False)
+        known = any(row.fixed[0] == row.fixed[0] for row in mine)
+        narrow = ", in brackets that over these very conditions" if known else ""
+        console.print(f"± covers {mine[0].covers}{narrow}", highlight=False)
+
+
+def _cell(row: Row) -> str:
+    low, high = row.fixed
+    narrow = "" if low != low else f" (± {(high - low) / 2:.2g})"
+    return with_error(*row.interval) + "*" * row.single + narrow
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> Path:
@@ -53,7 +61,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> Path:
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows((row.guide, row.value, row.n, *row.interval, row.covers, row.single) for row in rows)
+    writer.writerows((row.guide, row.value, row.n, *row.interval, row.covers, row.single, *row.fixed) for row in rows)
     path.write_text(out.getvalue())
     return path
 

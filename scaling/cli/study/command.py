@@ -86,9 +86,16 @@ def advise(options: argparse.Namespace) -> int:
 
 def rungs(options: argparse.Namespace) -> int:
     """Says how early scores tell final ones, and which rungs of `search=halving` that suggests for a budget."""
-    from scaling.analysis.questions.early import early_scores, words
+    from scaling.analysis.questions.early import early_pool, early_scores, words
     from scaling.analysis.runs.folder import open_study
 
+    if options.pool:
+        if not options.guide:
+            raise ValueError(f"name the score that guides, e.g. scaling-study rungs --pool {options.pool} --guide clip")
+        print("\n".join(words(early_pool(options.pool, options.guide), options.budget)))
+        return 0
+    if options.study is None:
+        raise ValueError("name a study's folder, e.g. scaling-study rungs outputs/rungs, or give --pool FILE")
     runs = open_study(options.study).runs
     for run in runs:
         try:
@@ -158,7 +165,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--metric", default="fid")
     command.add_argument("--axis", default="nfe", help="what the budget counts: nfe, forwards, gflops, seconds, ...")
     command = add("rungs", rungs)
-    command.add_argument("study", type=Path, help="runs that followed every candidate: scaling -m experiment=rungs")
+    followed = "runs that followed every candidate: scaling -m experiment=rungs"
+    command.add_argument("study", type=Path, nargs="?", help=followed)
+    command.add_argument("--pool", type=Path, help="a parquet file: condition, candidate, step, a column per score")
+    command.add_argument("--guide", help="the score of the pool that guides")
     command.add_argument("--budget", type=int, nargs="+", default=[480], help="search NFE per condition (default: 480)")
     command = add("leaderboard", leaderboard)
     command.add_argument("study", type=Path, help="a study's folder, e.g. outputs/contest")

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from folders import fid, make_run
 
-from scaling.analysis.questions.pool import best_of_n_rows, frechet_distance, pool_of, read_pool
+from scaling.analysis.questions.pool import Pool, best_of_n_rows, fixed_list, frechet_distance, pool_of, read_pool
 from scaling.analysis.runs.folder import open_run
 from scaling.cli.study.command import main
 
@@ -96,3 +96,28 @@ def test_bad_pools_are_one_line(scores, tmp_path, capsys):
     pq.write_table(pa.table({"prompt": ["a"], "score": [1.0]}), tmp_path / "bad.parquet")
     assert main(["report", "--pool", str(tmp_path / "bad.parquet")]) == 1
     assert "needs a column `condition`; it has prompt, score" in capsys.readouterr().err
+
+
+def test_bounds_for_these_very_conditions_cover_their_mean_and_are_narrower():
+    """Conditions differ by 3, candidates by 1: fresh candidates for the same conditions move the mean by little."""
+    conditions = 3 * np.random.default_rng(0).standard_normal((60, 1))
+    truth = conditions.mean() + 1.0294  # the mean of the best of 4 Gaussians
+
+    def bounds(k):
+        values = conditions + np.random.default_rng(k + 1).standard_normal((60, 40))
+        return fixed_list(values, values, 4)
+
+    hits = [low < truth < high for low, high in map(bounds, range(200))]
+    assert 0.9 <= np.mean(hits) <= 0.99
+    values = conditions + np.random.default_rng(1).standard_normal((60, 40))
+    (row,) = best_of_n_rows(Pool({"clip": values}), ladder=[4])
+    assert row.interval.high - row.interval.low > 3 * (row.fixed[1] - row.fixed[0])
+    assert np.isnan(fixed_list(values, values, 11)).all()
+    assert np.isnan(fixed_list(values[:, :19], values[:, :19], 2)).all()
+
+
+def test_of_scores_on_the_way_the_last_ones_are_the_pool(tmp_path):
+    table = pa.table({"condition": [0] * 4, "candidate": [0, 0, 1, 1], "step": [0, 1, 0, 1], "clip": [9.0, 1, 8, 2]})
+    pq.write_table(table, tmp_path / "steps.parquet")
+    pool = read_pool(tmp_path / "steps.parquet")
+    assert list(pool.scores) == ["clip"] and pool.scores["clip"].tolist() == [[1.0, 2.0]]
