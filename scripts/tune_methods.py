@@ -49,7 +49,7 @@ TRIALS: dict[str, tuple[dict[str, Any], ...]] = {
     "dfs": ({}, {"depth": 0.2}, {"depth": 0.8}),
     "halving": ({}, {"rungs": [0.5, 0.25]}, {"keep": 0.25}),
     "halving_reuse": ({}, {"rungs": [0.5, 0.25]}, {"keep": 0.25}),
-    "soft_halving": ({}, {"temperature": 0.3}, {"temperature": 0.9}),
+    "guarded": ({}, {"temperature": 0.2}, {"temperature": 1.0}),
     "dts": ({"lambda_": 1.0}, {"lambda_": 3.0}, {"lambda_": 10.0}),
     "dts_greedy": ({}, {"explore": 0.1}, {"growth": 0.8}),
     "paths": ({"width": 1}, {"width": 1, "start": 0.2}, {"width": 1, "rounds": 2}),  # wider ones cost over 120 NFE

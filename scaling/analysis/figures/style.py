@@ -107,7 +107,7 @@ NAMES = {
     "smc_funnel": "SMC, fewer particles as it goes",
     "smc_tempered": "SMC, tempered",
     "halving_reuse": "halving, rungs for free",
-    "soft_halving": "soft halving (ours)",
+    "guarded": "guarded (ours)",
     "dts": "DTS",
     "dts_greedy": "DTS, greedy",
     "ses": "SES",
