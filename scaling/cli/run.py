@@ -20,11 +20,13 @@ from scaling.config.compose import CONF
 def app(cfg: DictConfig) -> None:
     """One job. A user's mistake is written down and told at the end, so that it does not stop the other jobs."""
     from scaling.cli.job import run_job
+    from scaling.config.quick import shrunk
 
     runtime = HydraConfig.get()
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     config["choices"] = {k: v for k, v in runtime.runtime.choices.items() if not k.startswith("hydra/")}
-    run_job(config, list(runtime.overrides.task), runtime.mode == RunMode.MULTIRUN)
+    overrides = list(runtime.overrides.task)
+    run_job(shrunk(config, overrides), overrides, runtime.mode == RunMode.MULTIRUN)
 
 
 def main() -> None:
@@ -32,12 +34,14 @@ def main() -> None:
     from scaling.cli.errors import failures, one_line, share_failures
     from scaling.config.own import import_from_here
     from scaling.config.plugins import register
+    from scaling.config.quick import spelled
 
     if "--version" in sys.argv[1:]:
         print(f"scaling {_version()}")
         return
     import_from_here()  # where one's own search or verifier lies
     register()
+    sys.argv[1:] = spelled(sys.argv[1:])
     debug = any(argument == "debug=true" for argument in sys.argv)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed by Hydra
     share_failures()

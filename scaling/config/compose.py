@@ -7,6 +7,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from scaling.config.quick import shrunk, spelled
+
 HERE = Path(__file__).parents[1]  # the package
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel; in a clone
 
@@ -16,9 +18,12 @@ def grid(overrides: Sequence[str]) -> list[tuple[dict[str, Any], list[str]]]:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    from scaling.config.plugins import register
+
+    register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return combinations(overrides)
+        return combinations(spelled(overrides))
 
 
 def combinations(overrides: Sequence[str], name: str = "config") -> list[tuple[dict[str, Any], list[str]]]:
@@ -29,9 +34,6 @@ def combinations(overrides: Sequence[str], name: str = "config") -> list[tuple[d
     from hydra import compose
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from scaling.config.plugins import register
-
-    register()
     parser = OverridesParser.create()
 
     def options(line: str) -> list[str]:
@@ -54,7 +56,7 @@ def combinations(overrides: Sequence[str], name: str = "config") -> list[tuple[d
         if key not in bases:
             bases[key] = _apart(compose(name, run, return_hydra_config=True))
         values = [parser.parse_override(line) for line, value in zip(run, plain, strict=True) if value]
-        runs.append((_with(bases[key], values), run))
+        runs.append((shrunk(_with(bases[key], values), run), run))
     return runs
 
 

@@ -25,6 +25,7 @@ ELSEWHERE = (
     "order",
     "calibration",
     "phases",
+    "quick",  # what it made smaller is there itself
     "overrides",  # what was typed, in a run's own config.yaml
 )
 
@@ -53,7 +54,8 @@ def deciding(config: Config) -> dict[str, Any]:
     """The configuration without what decides no result: folders, logger, devices, memory, patience, spending."""
     kept = {key: _deciding(value) for key, value in former(config).items() if key not in ELSEWHERE}
     kept["model"].pop("device", None)
-    kept["choices"].pop("calibration", None)
+    for group in ("calibration", "quick"):
+        kept["choices"].pop(group, None)
     return kept
 
 
