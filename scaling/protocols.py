@@ -46,6 +46,11 @@ class Condition:
         settings = f"#{json.dumps(self.settings)}" if self.settings else ""
         return hashlib.blake2b(f"{content}#{self.copy}{settings}".encode(), digest_size=16).hexdigest()
 
+    @property
+    def words(self) -> str:
+        """The content for people: `class 3`, or the prompt in quotes."""
+        return f"class {self.class_label}" if self.prompt is None else repr(self.prompt)
+
 
 class Conditions(Protocol):
     """A prefix-stable sequence of conditions: a larger count only appends."""

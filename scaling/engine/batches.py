@@ -120,9 +120,8 @@ class Batches:
             out: dict[str, Tensor] = {}
             for name, extractor in self.extractors.items():
                 with at_work(extractor, self.denoiser):
-                    outputs = extractor(images, conditions)
-                    whole = {output: v if v.dtype == torch.uint8 else v.float() for output, v in outputs.items()}
-                    out |= {f"{name}.{output}": value for output, value in whole.items()}
+                    outputs = checks.features(name, extractor(images, conditions), conditions)
+                    out |= {f"{name}.{output}": value for output, value in outputs.items()}
             return out
 
         return self._judged(latents, keys, block, judge)
@@ -265,7 +264,7 @@ class Batches:
 
     def _score(self, name: str, images: Tensor, conditions: list[Condition], probes: Tensor | None) -> Tensor:
         with at_work(self.scorers[name], self.denoiser):
-            return checks.scores(name, self.scorers[name](images, conditions, probes), len(images))
+            return checks.scores(name, self.scorers[name](images, conditions, probes), conditions)
 
     def _denoise(self, encoded: Encoded, gradient: bool) -> Callable[[Tensor, Tensor], Prediction]:
         if not gradient:

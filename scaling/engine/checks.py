@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from scaling.protocols import Proposal
+from scaling.protocols import Condition, Proposal
 
 IMAGES_FINITE = "images_finite"  # a column of answers that is looked at and dropped
 Where = Callable[[int], str]  # of a row: its condition and candidate in words
 
 
-def scores(verifier: str, answer: object, count: int) -> Tensor:
-    """A verifier's scores as float32, [count], on its device; a ValueError where they are no such thing."""
+def scores(verifier: str, answer: object, conditions: Sequence[Condition]) -> Tensor:
+    """A verifier's scores as float32, one an image, on its device; a ValueError where they are no such thing."""
+    count = len(conditions)
+    if isinstance(answer, Tensor) and tuple(answer.shape) == (count,) and not (answer.is_complex() or answer.is_meta):
+        return answer.float()
     expected = f"its scores must be a tensor of real numbers of shape [{count}], one an image"
-    if not isinstance(answer, Tensor):
-        raise ValueError(f"verifier {verifier} gave {type(answer).__name__}; {expected}")
-    if tuple(answer.shape) != (count,) or answer.is_complex() or answer.is_meta:
-        kind = "on the meta device" if answer.is_meta else str(answer.dtype).removeprefix("torch.")
-        raise ValueError(f"verifier {verifier} gave shape {list(answer.shape)} ({kind}); {expected}")
-    return answer.float()
+    raise ValueError(f"verifier {verifier} gave {_kind(answer, 'shape ')} for {_batch(conditions)}; {expected}")
+
+
+def features(extractor: str, answer: object, conditions: Sequence[Condition]) -> Mapping[str, Tensor]:
+    """An extractor's outputs by name, a row an image, as float32 but for bytes; a ValueError where they are no such thing."""
+    count, said = len(conditions), ""
+    if not isinstance(answer, Mapping):
+        said = _kind(answer, "shape ") if not isinstance(answer, Tensor) else "Tensor"
+    for name, value in answer.items() if isinstance(answer, Mapping) else ():
+        if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != count or value.is_complex():
+            said = said or f"{name} {_kind(value, 'of shape ', 'as ')}"
+    if said:
+        expected = f"its outputs must be tensors of shape [{count}, d] by name"
+        raise ValueError(f"extractor {extractor} gave {said} for {_batch(conditions)}; {expected}")
+    assert isinstance(answer, Mapping)
+    return {name: value if value.dtype == torch.uint8 else value.float() for name, value in answer.items()}
+
+
+def metric_values(metric: str, answer: object, count: int, where: str) -> np.ndarray:
+    """A metric's values of single samples, [count]; a ValueError where they are no such thing, NaN is one."""
+    if isinstance(answer, Tensor) and tuple(answer.shape) == (count,) and not answer.is_complex():
+        return answer.numpy()
+    expected = f"its values must be a tensor of shape [{count}], one a sample"
+    raise ValueError(f"metric {metric} gave {_kind(answer, 'shape ')} for {where}; {expected}")
 
 
 def images(answer: object, count: int) -> Tensor:
@@ -90,6 +111,18 @@ def times(search: str, proposed: Proposal, where: str) -> Tensor:
             f"search {search}, {where}: times must be a tensor that strictly falls within 1 to 0, not {text}"
         )
     return grid
+
+
+def _kind(answer: object, before: str, otherwise: str = "") -> str:
+    """What somebody's part gave instead of what it should."""
+    if not isinstance(answer, Tensor):
+        return f"{otherwise}{type(answer).__name__}"
+    kind = "on the meta device" if answer.is_meta else str(answer.dtype).removeprefix("torch.")
+    return f"{before}{list(answer.shape)} ({kind})"
+
+
+def _batch(conditions: Sequence[Condition]) -> str:
+    return f"{len(conditions)} images, the first of {conditions[0].words}"
 
 
 def _fault(proposed: object, shape: tuple[int, ...], candidates: int) -> str | None:

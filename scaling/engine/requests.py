@@ -60,8 +60,7 @@ class EncodedBlock:
 
     def describe(self, condition_index: int, candidate_id: int) -> str:
         """A candidate in words, for errors."""
-        condition = self.conditions[condition_index]
-        content = f"class {condition.class_label}" if condition.prompt is None else repr(condition.prompt)
+        content = self.conditions[condition_index].words
         return f"condition {self.first + condition_index} ({content}), candidate {candidate_id}"
 
 

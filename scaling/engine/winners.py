@@ -89,8 +89,11 @@ def _none_finished(run: BlockRun, rung: Rung, index: int) -> str:
     inside = table.dense("spent")[index] <= rung.nfe
     scored, ended = inside & (table.dense("scored", 0)[index] > 0), table.dense("t")[index]
     text = f"a budget of {rung.nfe} NFE leaves condition {run.encoded.first + index} without a finished candidate: "
+    search = run.fitted.search
+    text += f"search {getattr(search, '__qualname__', type(search).__qualname__)} "
     if not inside.any():
-        return text + "the search proposed nothing that it pays for"
+        return text + "proposed nothing that it pays for"
     if not scored.any():
-        return text + f"the search asked for no score of its {inside.sum()} candidates"
-    return text + f"all {scored.sum()} scored candidates end above time 0, the lowest at {ended[scored].min():g}"
+        return text + f"asked for no score of its {inside.sum()} candidates"
+    lowest = f"the lowest at {ended[scored].min():g}"
+    return text + f"has {scored.sum()} scored candidates, which all end above time 0, {lowest}"

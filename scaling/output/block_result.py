@@ -16,6 +16,7 @@ import torch
 from numpy.lib.format import read_array
 
 from scaling.engine.block_run import BlockRun
+from scaling.engine.checks import metric_values
 from scaling.engine.final_samples import FinalSamples, rung_costs
 from scaling.engine.winners import Winners
 from scaling.files import Damaged
@@ -56,8 +57,13 @@ def collect(
     labels = torch.tensor([_label(run, index) for index, _ in finals.keys])
     features = finals.features
     values = {f"value/{name}": value for name, value in finals.scores.items()}
+    where = f"conditions {run.encoded.first} to {run.encoded.first + len(run.conditions) - 1}"
     for name, metric in per_sample.items():
-        values[f"value/{name}"] = metric(torch.from_numpy(features[metric.feature]), labels).numpy()
+        if metric.feature not in features:
+            known = ", ".join(features) or "none"
+            raise ValueError(f"metric {name} reads {metric.feature}, which no extractor gives; there are {known}")
+        answer = metric(torch.from_numpy(features[metric.feature]), labels)
+        values[f"value/{name}"] = metric_values(name, answer, len(labels), where)
     return {
         **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
         **values,

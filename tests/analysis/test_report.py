@@ -256,3 +256,10 @@ def busy(browser, metric):
     browser.execute_script("document.getElementById('metric').selectedIndex = arguments[0]; redraw()", metric)
     time.sleep(0.2)
     return spent() - before
+
+
+def test_advice_says_its_interval(tmp_path):
+    study = open_study(make_study(tmp_path / "s", ladder=(1, 2, 4), conditions=60))
+    rows = study_data(study)["advice"]["classifier"]
+    known = {(p.value, p.ci_low, p.ci_high) for run in study.runs for p in run.series("classifier")}
+    assert rows and all((row["expected"], *row["interval"]) in known for row in rows)

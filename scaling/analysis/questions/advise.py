@@ -14,7 +14,7 @@ from scaling.analysis.figures.curve_plot import with_error
 from scaling.analysis.figures.style import lower_is_better, pretty
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run
-from scaling.analysis.runs.lines import intervals
+from scaling.analysis.runs.lines import bought, intervals
 from scaling.analysis.runs.names import NO_SEARCH, Names, key_of, settings_of
 from scaling.schema import Point
 from scaling.statistics import Interval, simultaneous_intervals, widened
@@ -224,7 +224,8 @@ def _trace(runs: Sequence[Run], metric: str, axis: str) -> Trace:
     points = runs[0].series(metric)
     costs = np.array([cost(runs[0], point, axis) for point in points])
     values = np.mean([[point.value for point in run.series(metric)] for run in runs], axis=0)
-    order = np.argsort(costs, kind="stable")
+    kept_rungs = bought(runs)
+    order = np.array([place for place in np.argsort(costs, kind="stable") if place in kept_rungs])
     known = intervals(runs, metric)
     rising, held = tuple(points[place] for place in order), tuple(known[place] for place in order)
     return Trace(runs[0], costs[order], values[order], rising, held, _single(runs, metric, order))

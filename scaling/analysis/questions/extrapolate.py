@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.analysis.runs.folder import Run
-from scaling.analysis.runs.lines import intervals
+from scaling.analysis.runs.lines import bought, intervals
 from scaling.statistics import Array, Interval
 
 LEAST = 4  # rungs that a fit needs, before one is held out
@@ -48,9 +48,9 @@ def extrapolate(runs: Sequence[Run], metric: str, factor: float = 8.0, seed: int
 
     ValueError where it has too few rungs or is not monotone beyond its intervals: no law here turns.
     """
-    points = runs[0].series(metric)
-    x = np.array([point.nfe for point in points])
-    values = intervals(runs, metric)
+    rungs = bought(runs)
+    x = np.array([runs[0].series(metric)[rung].nfe for rung in rungs])
+    values = [intervals(runs, metric)[rung] for rung in rungs]
     y = np.array([each.value for each in values])
     error = np.array([(each.high - each.low) / 3.92 for each in values])
     if len(x) < LEAST:

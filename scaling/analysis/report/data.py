@@ -16,7 +16,7 @@ from scaling.analysis.questions.extrapolate import extrapolate
 from scaling.analysis.runs.costs import AXES, cost
 from scaling.analysis.runs.folder import Run, Study
 from scaling.analysis.runs.ladders import joined
-from scaling.analysis.runs.lines import intervals
+from scaling.analysis.runs.lines import bought, intervals
 from scaling.analysis.runs.names import NO_SEARCH, Key, Names, key_of, order
 
 FEW = 2000  # conditions under which FID says more about the count than about the samples
@@ -67,7 +67,8 @@ def _groups(runs: Sequence[Run]) -> list[tuple[Key, list[Run]]]:
 def _line(runs: Sequence[Run], names: Names, key: Key) -> dict[str, Any]:
     run = runs[0]
     look = names.looks[key]
-    values = {metric: [list(each) for each in intervals(runs, metric)] for metric in run.metrics}
+    rungs = bought(runs)
+    values = {metric: [list(intervals(runs, metric)[rung]) for rung in rungs] for metric in run.metrics}
     return {
         "label": names.labels[key],
         "color": look.color,
@@ -77,16 +78,17 @@ def _line(runs: Sequence[Run], names: Names, key: Key) -> dict[str, Any]:
         "verifier": key.verifier or run.identity.verifier,
         "model": key.model,
         "baseline": key.search in NO_SEARCH,
-        "costs": {axis: costs for axis in AXES if (costs := _costs(run, axis))},
+        "costs": {axis: costs for axis in AXES if (costs := _costs(run, axis, rungs))},
         "values": values,
         "seeds": len(runs),
     }
 
 
-def _costs(run: Run, axis: str) -> list[float]:
+def _costs(run: Run, axis: str, rungs: Sequence[int]) -> list[float]:
     """The run's costs on an axis, nothing where it has none there (backwards of a search without gradients)."""
     try:
-        costs = [cost(run, point, axis) for point in run.series(run.identity.metric)]
+        points = run.series(run.identity.metric)
+        costs = [cost(run, points[rung], axis) for rung in rungs]
     except ValueError:
         return []
     return costs if any(costs) else []
@@ -162,6 +164,7 @@ def _advice(runs: Sequence[Run], metric: str) -> list[dict[str, Any]]:
                 "nfes_per_iter": best.nfes_per_iter,
                 "final_nfe": best.final_nfe,
                 "expected": best.expected.value,
+                "interval": list(best.expected[1:]),
                 "command": best.command,
             }
         )

@@ -36,6 +36,8 @@ def _rungs(run: Run, count: int, pixels: int) -> list[dict[str, Any]]:
     facts = _facts(run, count)
     rungs = []
     for rung, (nfe, paths) in enumerate(run.images.items()):
+        if rung in run.idle:  # the same images again
+            continue
         tiles = []
         for path in paths[:count]:
             condition = int(path.stem)

@@ -195,7 +195,7 @@ function drawAdvice(metric) {
   const head = ["use", "budget, NFE", "candidates", "NFE each", "final NFE", `expected ${name}`];
   const rows = data.advice[metric].map((each) => {
     const made = row("td", [each.use, short(each.budget), short(each.candidates), short(each.nfes_per_iter),
-      each.final_nfe ? short(each.final_nfe) : "none", short(each.expected)]);
+      each.final_nfe ? short(each.final_nfe) : "none", withError([each.expected, ...each.interval])]);
     made.title = each.command;
     return made;
   });

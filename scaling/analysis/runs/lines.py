@@ -42,6 +42,12 @@ def make_lines(runs: Sequence[Run], metric: str, axis: str = "nfe", names: Names
     return tuple(lines)
 
 
+def bought(runs: Sequence[Run]) -> list[int]:
+    """The rungs that bought something in any of the runs: one that bought nothing is no second point."""
+    idle = frozenset.intersection(*(run.idle for run in runs))
+    return [rung for rung in range(len(runs[0].series(runs[0].identity.metric))) if rung not in idle]
+
+
 def intervals(runs: Sequence[Run], metric: str) -> tuple[Interval, ...]:
     """A metric at every rung of one run, or of several that differ in their seed alone, with intervals."""
     if len(runs) == 1:
@@ -61,8 +67,8 @@ def _bounds(runs: Sequence[Run], metric: str, rung: int, value: float) -> tuple[
 
 def _line(runs: Sequence[Run], metric: str, axis: str, label: str, appearance: Look) -> Line:
     costs = [cost(runs[0], point, axis) for point in runs[0].series(metric)]
-    idle = frozenset.intersection(*(run.idle for run in runs))  # no second point where nothing was bought
-    order = [place for place in np.argsort(costs, kind="stable") if place not in idle]
+    kept = bought(runs)
+    order = [place for place in np.argsort(costs, kind="stable") if place in kept]
     rows = intervals(runs, metric)
     y, low, high = zip(*(rows[place] for place in order), strict=True)
     return Line(label, appearance, tuple(costs[place] for place in order), y, low, high, tuple(runs))

@@ -4,7 +4,9 @@ from folders import make_run
 from scaling.analysis.figures import versus
 from scaling.analysis.figures.curve_plot import draw_panel, new_figure, with_error
 from scaling.analysis.figures.specs import FIGURES
-from scaling.analysis.runs.folder import Run
+from scaling.analysis.questions.advise import traces
+from scaling.analysis.report.data import study_data
+from scaling.analysis.runs.folder import Run, Study
 from scaling.analysis.runs.lines import intervals, make_lines
 
 
@@ -34,6 +36,15 @@ def test_a_rung_that_buys_nothing_is_no_second_point(tmp_path):
     assert again.idle == {2}
     (line,) = make_lines([again], "fid")
     assert line.x == (20.0, 40.0)
+
+
+def test_nor_is_it_one_in_the_report_and_in_advice(tmp_path):
+    run = Run(make_run(tmp_path, ladder=(1, 2, 2), conditions=25, images=False))
+    assert run.idle == {2}
+    (drawn,) = study_data(Study(tmp_path, (run,)))["lines"]
+    assert drawn["costs"]["nfe"] == [20.0, 40.0] and len(drawn["values"]["fid"]) == 2
+    (trace,) = traces([run], "fid")
+    assert trace.cost.tolist() == [20.0, 40.0] and len(trace.points) == len(trace.intervals) == 2
 
 
 def test_axes_have_ticks_at_both_ends(tmp_path):

@@ -1,0 +1,225 @@
+"""After an edit behind the command's back: fresh numbers, or a word; and nothing anew where nothing decides."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tiny_pipelines import save
+
+from scaling.cli.run import main
+from scaling.config.build import clear_cache
+from scaling.search.random import Random
+
+COMMON = ["block_size=4", "batch_size=4", "logger=none", "progress=false", "samples=0"]
+MIXTURE = ["model=gaussian_mixture", "conditions.count=4", "budget.candidates=[1,2]"]
+Run = Callable[..., dict[str, list[float]]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Runs the command in a folder of its own as a new process would; its curve by metric."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def ran(*arguments: str, outputs: str = "out") -> dict[str, list[float]]:
+        sys.modules.pop("mine", None)
+        clear_cache()
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["scaling", *COMMON, *arguments, "study=one", f"output_dir={outputs}"])
+        main()
+        [curve] = Path(outputs, "one").glob("*/curve.csv")
+        found: dict[str, list[float]] = {}
+        with curve.open(newline="") as file:
+            for row in csv.DictReader(file):
+                found.setdefault(row["metric"], []).append(float(row["value"]))
+        return found
+
+    yield ran
+    sys.modules.pop("mine", None)
+
+
+def fresh(run: Run, before: dict[str, list[float]], *line: str) -> None:
+    """The same command gives other numbers by now, those of a place where nothing was there before."""
+    after = run(*line)
+    assert after != before
+    assert after == run(*line, outputs="elsewhere")
+
+
+def test_weights_overwritten_in_place(run: Run, tmp_path: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    from scaling.loading.weights_file import weights_path
+
+    def write(factor: float) -> None:
+        with safe_open(weights_path("fashion_s"), "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            changed = {name: value * factor if value.ndim > 1 else value for name, value in tensors.items()}
+            save_file(changed, tmp_path / "w.safetensors", file.metadata())
+
+    write(1.0)
+    line = ("model=fashion_s", "model.path=w.safetensors", "model.device=cpu", "metrics=none", "conditions.count=2")
+    line = (*line, "budget.candidates=[1]", "verifier=control", "budget.nfes_per_iter=2")
+    before = run(*line)
+    write(0.9)
+    fresh(run, before, *line)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["sd15", "sdxl", "pixart_sigma"])
+def test_another_scheduler_configuration(run: Run, tmp_path: Path, family: str) -> None:
+    save(family, tmp_path / "model")
+    line = (f"model={family}", "model.path=model", "model.height=32", "model.width=32", "model.device=cpu")
+    line = (*line, "model.guidance_scale=1", "model.prompt_cache=prompts", "conditions=one", "conditions.prompt=a cat")
+    line = (*line, "verifier=control", "metrics=none", "budget.candidates=[1]", "budget.nfes_per_iter=2")
+    before = run(*line)
+    path = tmp_path / "model" / "scheduler" / "scheduler_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "beta_end": 2 * config["beta_end"]}))
+    fresh(run, before, *line)
+
+
+SAYS_LITTLE = """
+class Judge:
+    differentiable, probe = True, None
+    def __init__(self, w=1.0):
+        self.w = w
+    def __call__(self, images, conditions, probes=None):
+        return self.w * images.flatten(1).mean(1)
+    def identity(self):
+        return {"class": "Judge"}
+"""
+
+
+def test_a_verifiers_argument_that_its_identity_leaves_out(run: Run) -> None:
+    Path("mine.py").write_text(SAYS_LITTLE)
+    line = (*MIXTURE, "verifier=control", "verifier._target_=mine.Judge")
+    one = run(*line, "+verifier.w=1.0")
+    other = run(*line, "+verifier.w=-1.0", outputs="out2")
+    assert other != one
+    again = run(*line, "+verifier.w=-1.0", "search=zero_order", outputs="out3")
+    run(*line, "+verifier.w=1.0", "search=zero_order", outputs="out4")
+    Path("out4/one").rename("out4/two")
+    assert run(*line, "+verifier.w=-1.0", "search=zero_order", outputs="out4") == again  # of another stream there
+
+
+READS = """
+class Judge:
+    differentiable, probe = True, None
+    def __call__(self, images, conditions, probes=None):
+        import torch
+        return torch.tensor([float(each.metadata["want"]) for each in conditions])
+class Sees:
+    def __call__(self, images, conditions):
+        return {"want": self.of(images, conditions)}
+    def of(self, images, conditions):
+        return Judge()(images, conditions)[:, None]
+class Want:
+    feature = "sees.want"
+    def __call__(self, values, labels):
+        return values[:, 0]
+"""
+
+
+def test_a_column_of_the_prompts_file_that_judge_and_metric_read(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(READS)
+    prompts = Path("prompts.csv")
+    prompts.write_text("prompt,want\na fox,1\na hen,2\n")
+    line = ("model=gaussian_mixture", "conditions=prompts", "conditions.path=prompts.csv", "budget.candidates=[1,2]")
+    line = (*line, "verifier=control", "verifier._target_=mine.Judge", "+metrics.extractors.sees._target_=mine.Sees")
+    line = (*line, "+metrics.per_sample.want._target_=mine.Want")
+    assert run(*line)["want"] == [1.5, 1.5]
+    prompts.write_text("prompt,want\na fox,5\na hen,2\n")
+    after = run(*line)
+    assert after["want"] == after["Judge"] == [3.5, 3.5]
+    [folder] = Path("out/one").glob("*/cost.json")
+    assert json.loads(folder.read_text())["paid"]["nfe"] == 0  # the samples are the journal's
+
+
+def test_a_file_that_is_written_anew_as_it_was(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(SAYS_LITTLE)
+    line = (*MIXTURE, "verifier=control", "verifier._target_=mine.Judge")
+    before = run(*line)
+    Path("mine.py").unlink()
+    Path("mine.py").write_text(SAYS_LITTLE)
+    assert run(*line) == before
+    assert "already finished, nothing to do" in capsys.readouterr().out
+
+
+FASHION = ("model=fashion_s", "model.device=cpu", "metrics=none", "conditions.count=2", "budget.candidates=[1]")
+FASHION = (*FASHION, "verifier=control", "budget.nfes_per_iter=2")
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_runs_of_when_guidance_under_1_meant_something_else_are_not_served(
+    run: Run, capsys: pytest.CaptureFixture[str], scale: float
+) -> None:
+    line = (*FASHION, f"model.guidance_scale={scale}")
+    before = run(*line)
+    [folder] = [path.parent for path in Path("out/one").glob("*/curve.csv")]
+    environment = json.loads((folder / "environment.json").read_text())
+    for stream in environment["identities"]["streams"].values():
+        stream["denoiser"]["guidance_scale"] = scale  # as it was called then
+    (folder / "environment.json").write_text(json.dumps(environment))
+    (folder / "inputs.json").write_text("{}")
+    (folder / "curve.csv").write_text((folder / "curve.csv").read_text().replace("2,", "3,"))
+    again = run(*line)
+    said = capsys.readouterr()
+    if scale < 1:
+        assert again == before
+        assert "denoiser.guidance_scale was 0.5, now none" in said.err
+    else:
+        assert "already finished" in said.out
+
+
+def test_a_class_of_ours_whose_answers_changed(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = (*MIXTURE, "verifier=control", "search=random")
+    run(*line)
+    monkeypatch.setattr(Random, "version", 2, raising=False)
+    run(*line)
+    said = capsys.readouterr()
+    assert "search._target_" in said.out and "search.version was None, now 2" in said.err
+    [cost] = Path("out/one").glob("*/cost.json")
+    assert json.loads(cost.read_text())["paid"]["nfe"] > 0
+    run(*line)
+    assert "already finished" in capsys.readouterr().out
+
+
+SELECTOR = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from mine import Picks, Bright
+from scaling.identity import digest_of
+print(digest_of(Picks(0.5)), digest_of(Bright(2.0)))
+"""
+PARTS = """
+class Picks:
+    def __init__(self, share):
+        self.share = share
+    def pick(self, scores):
+        return 0
+class Bright:
+    feature = "pixels.flat"
+    def __init__(self, factor):
+        self.factor = factor
+    def __call__(self, values, labels):
+        return self.factor * values.mean(1)
+"""
+
+
+def test_a_selector_and_a_metric_without_repr_are_the_same_in_every_process(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PARTS)
+    line = [sys.executable, "-c", SELECTOR, str(tmp_path)]
+    said = [subprocess.run(line, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert said[0] == said[1]
+    (tmp_path / "mine.py").write_text(PARTS.replace("self.factor *", "2 * self.factor *"))
+    assert subprocess.run(line, capture_output=True, text=True, check=True).stdout != said[0]
