@@ -24,7 +24,7 @@ def scores(verifier: str, answer: object, conditions: Sequence[Condition]) -> Te
 
 
 def features(extractor: str, answer: object, conditions: Sequence[Condition]) -> Mapping[str, Tensor]:
-    """An extractor's outputs by name, a row an image, as float32 but for bytes; a ValueError where they are no such thing."""
+    """An extractor's outputs by name, a row an image, float32 or bytes; a ValueError where they are no such thing."""
     count, said = len(conditions), ""
     if not isinstance(answer, Mapping):
         said = _kind(answer, "shape ") if not isinstance(answer, Tensor) else "Tensor"

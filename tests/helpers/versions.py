@@ -7,8 +7,9 @@ under an old version.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ SCHEDULES = (Flow(), Flow(shift=3.0), VariancePreserving.linear_betas(), replace
 DENOISERS = ("gaussian_mixture", "fashion_s", "shapes")
 CLOTHES = ("classifier", "self_supervised", "control", "oracle")
 SHAPES = ("shapes_clip", "shapes_reader", "shapes_oracle", "shapes_aesthetic", "shapes_self_supervised")
+METRICS = ("fid", "kid", "inception_score", "precision", "recall")
 PROMPTS = [Condition(prompt="a red square"), Condition(prompt="two blue rings")]
 LABELS = [Condition(class_label=0), Condition(class_label=1)]
 
@@ -44,25 +46,45 @@ class Part:
         return vars(self.kind).get("version", 1)
 
 
-def parts() -> Iterator[Part]:
+def names() -> list[str]:
     """All that are held: searches by their options, samplers, schedules, embedded denoisers, judges and metrics."""
-    for option in options("search"):
-        search = _small(built("search", option))
-        yield Part(f"search {option}", type(search), lambda search=search: _search(search))
-    for name in SAMPLERS:
-        sampler = getattr(sampling, name)()
-        yield Part(f"sampler {name}", type(sampler), lambda sampler=sampler: _sampler(sampler))
-    for place, schedule in enumerate(SCHEDULES):
-        yield Part(f"schedule {place}", type(schedule), lambda schedule=schedule: _schedule(schedule))
-    for option in DENOISERS:
-        denoiser = built("model", option)
-        yield Part(f"model {option}", type(denoiser), lambda denoiser=denoiser: _denoiser(denoiser))
-    for option in (*CLOTHES, *SHAPES):
-        verifier = built("verifier", option)
-        yield Part(f"verifier {option}", type(verifier), lambda v=verifier, o=option: _verifier(v, o in SHAPES))
-    metrics = built("metrics", "fashion")
-    for name, metric in metrics["set"].items():
-        yield Part(f"metric {name}", type(metric), lambda metric=metric: _metric(metric))
+    found = {
+        "search": options("search"),
+        "sampler": SAMPLERS,
+        "schedule": range(len(SCHEDULES)),
+        "model": DENOISERS,
+        "verifier": (*CLOTHES, *SHAPES),
+        "metric": METRICS,
+    }
+    return [f"{kind} {name}" for kind, several in found.items() for name in several]
+
+
+def part(name: str) -> Part:
+    """One of them, built."""
+    kind, _, option = name.partition(" ")
+    make: dict[str, Callable[[], Any]] = {
+        "search": lambda: _small(built("search", option)),
+        "sampler": lambda: getattr(sampling, option)(),
+        "schedule": lambda: SCHEDULES[int(option)],
+        "model": lambda: built("model", option),
+        "verifier": lambda: built("verifier", option),
+        "metric": lambda: _metrics()[option],
+    }
+    answers: dict[str, Callable[[Any], list[float]]] = {
+        "search": _search,
+        "sampler": _sampler,
+        "schedule": _schedule,
+        "model": _denoiser,
+        "verifier": lambda verifier: _verifier(verifier, option in SHAPES),
+        "metric": _metric,
+    }
+    made = make[kind]()
+    return Part(name, type(made), lambda: answers[kind](made))
+
+
+@cache
+def _metrics() -> dict[str, Any]:
+    return built("metrics", "fashion")["set"]
 
 
 def written() -> dict[str, Any]:
@@ -125,9 +147,9 @@ def _verifier(verifier: Any, shapes: bool) -> list[float]:
 
 
 def _metric(metric: Any) -> list[float]:
-    width = 10 if metric.feature.endswith("logits") else 32
+    rows = noise(200, 10) if metric.feature.endswith("logits") else metric.reference.rows()[:200] + 0.3 * noise(200, 32)
     metric.reset()
-    metric.update(noise(200, width), torch.arange(200), torch.arange(200) % 10)
+    metric.update(rows.float(), torch.arange(200), torch.arange(200) % 10)
     found = summary(torch.as_tensor(metric.compute()), torch.as_tensor(metric.replicates(20)))
     metric.reset()
     return found
@@ -137,11 +159,11 @@ def main() -> None:
     """Writes the table anew."""
     torch.set_num_threads(1)
     before, now = written(), {}
-    for part in parts():
-        old = before.get(part.name)
-        now[part.name] = {"version": part.version, "answers": part.answers()}
-        if old is not None and old["version"] == part.version and differ(old["answers"], now[part.name]["answers"]):
-            raise SystemExit(f"{part.name} answers otherwise: raise the version of {part.kind.__qualname__} first")
+    for name in names():
+        old, found = before.get(name), part(name)
+        now[name] = {"version": found.version, "answers": found.answers()}
+        if old is not None and old["version"] == found.version and differ(old["answers"], now[name]["answers"]):
+            raise SystemExit(f"{name} answers otherwise: raise the version of {found.kind.__qualname__} first")
     lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted(now.items()))
     TABLE.write_text(f"{{\n{lines}\n}}\n")
 
