@@ -88,7 +88,7 @@ def test_another_scheduler_configuration(run: Run, tmp_path: Path, family: str) 
 
 SAYS_LITTLE = """
 class Judge:
-    differentiable, probe = True, None
+    differentiable, probe_sigma = True, None
     def __init__(self, w=1.0):
         self.w = w
     def __call__(self, images, conditions, probes=None):
@@ -112,7 +112,7 @@ def test_a_verifiers_argument_that_its_identity_leaves_out(run: Run) -> None:
 
 READS = """
 class Judge:
-    differentiable, probe = True, None
+    differentiable, probe_sigma = True, None
     def __call__(self, images, conditions, probes=None):
         import torch
         return torch.tensor([float(each.metadata["want"]) for each in conditions])

@@ -33,7 +33,7 @@ class Judge:
     """Gives what is said, instead of the scores that it has."""
 
     differentiable = True
-    probe: float | None = None
+    probe_sigma: float | None = None
 
     def __init__(self, give: Callable[[Tensor], Any]) -> None:
         self.give = give

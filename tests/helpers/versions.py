@@ -141,7 +141,7 @@ def _denoiser(denoiser: Any) -> list[float]:
 
 def _verifier(verifier: Any, shapes: bool) -> list[float]:
     images = noise(2, 3, 24 if shapes else 28, 24 if shapes else 28).sigmoid()
-    probes = images.flip(3) if verifier.probe is not None else None
+    probes = images.flip(3) if verifier.probe_sigma is not None else None
     with torch.inference_mode():
         return summary(verifier(images, PROMPTS if shapes else LABELS, probes))
 
