@@ -12,6 +12,7 @@ from typing import Any
 
 from scaling.cli.ahead import already_said
 from scaling.cli.errors import one_line, report_failure
+from scaling.cli.terminal import inline_image
 from scaling.cli.workers import run_workers
 from scaling.config.build import study_of, writable
 from scaling.config.inputs import changes, inputs_of, record, recorded, revised
@@ -37,7 +38,7 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
         (folder / "error.txt").unlink(missing_ok=True)
         _execute(config, overrides, folder)
         record(folder, inputs)  # as they were before anything was built
-        _show(folder, multirun)
+        _show(folder, multirun, str(config["conditions"].get("_target_")).endswith("one.One"))
         _publish(folder, config)
     except Exception as error:  # a user's part or a library may raise anything; other jobs go on
         if config["debug"]:
@@ -68,8 +69,11 @@ def _execute(config: Mapping[str, Any], overrides: list[str], folder: Path) -> N
         execute(study, renew=True)
 
 
-def _show(folder: Path, multirun: bool) -> None:
-    """The run's table and picture; in a multirun a single rung has no picture of its own, the study's shows it."""
+def _show(folder: Path, multirun: bool, one: bool) -> None:
+    """The run's table and picture, and what to look at; `one` condition has an image rather than a curve.
+
+    In a multirun a single rung has no picture of its own, the study's shows it.
+    """
     from scaling.analysis.figures.curve_plot import draw_curves, print_table
     from scaling.analysis.runs.folder import Run
 
@@ -77,7 +81,13 @@ def _show(folder: Path, multirun: bool) -> None:
     print_table(run)
     if not multirun or len(run.series(run.identity.metric)) > 1:
         draw_curves([run], folder / "curve.png")
-    print(f"results in {os.path.relpath(folder)}", flush=True)
+    best = [paths[0] for _, paths in sorted(run.images.items()) if paths]
+    if one and best:
+        print(inline_image(best[-1].read_bytes()), end="")
+        print(f"results in {os.path.relpath(folder)}; the best image: {os.path.relpath(best[-1])}", flush=True)
+    else:
+        picture = "" if multirun else "; to look at: curve.png, and samples/ has the winners"
+        print(f"results in {os.path.relpath(folder)}{picture}", flush=True)
 
 
 def _keep_error(folder: Path, line: str) -> None:

@@ -113,14 +113,3 @@ def png(image: np.ndarray, scale: int = 1) -> bytes:
     out = BytesIO()
     Image.fromarray(pixels.repeat(scale, 0).repeat(scale, 1)).save(out, "PNG")
     return out.getvalue()
-
-
-def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Images of one size side by side with a pixel between, row by row: [3, H, W]."""
-    _, h, w = images[0].shape
-    rows = -(-len(images) // columns)
-    out = np.ones((3, rows * (h + 1) - 1, columns * (w + 1) - 1), np.float32)
-    for i, image in enumerate(images):
-        y, x = divmod(i, columns)
-        out[:, y * (h + 1) : y * (h + 1) + h, x * (w + 1) : x * (w + 1) + w] = image
-    return out

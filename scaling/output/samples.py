@@ -10,9 +10,8 @@ from scaling.engine.block_run import BlockRun
 from scaling.engine.final_samples import FinalSamples, images
 from scaling.engine.winners import Winners
 from scaling.journal.stream import write_atomically
-from scaling.output.run_folder import grid, png
-
-COLUMNS = 12
+from scaling.output.run_folder import png
+from scaling.output.sheets import sheet
 
 
 def write_samples(folder: Path, run: BlockRun, finals: FinalSamples, rungs: Sequence[Winners], count: int) -> Cost:
@@ -29,6 +28,6 @@ def write_samples(folder: Path, run: BlockRun, finals: FinalSamples, rungs: Sequ
             path = folder / "samples" / f"{winners.rung.nfe:06d}" / f"{first + place:05d}.png"
             write_atomically(path, png(image, scale))
         if first == 0:
-            sheet = grid(list(answers["images"]), min(COLUMNS, count))
-            write_atomically(folder / "samples" / f"rung-{winners.rung.nfe:06d}.png", png(sheet, scale))
+            page = sheet(list(answers["images"]), run.conditions[:count], scale)
+            write_atomically(folder / "samples" / f"rung-{winners.rung.nfe:06d}.png", page)
     return cost

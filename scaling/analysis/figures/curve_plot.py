@@ -150,24 +150,45 @@ def save(figure: Any, *paths: Path) -> None:
 
 
 def print_table(run: Run, console: Console | None = None, metrics: Sequence[str] | None = None) -> None:
-    """Prints a row per rung: candidates, NFE and the metrics (None: all) with half the width of their intervals."""
+    """Prints a row per rung: candidates, NFE and the metrics (None: all) with half the width of their intervals.
+
+    Where the terminal is too narrow the last metrics are left out and named below; no cell and no title is broken.
+    """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     shown = [metric for metric in run.metrics if metrics is None or metric in metrics]
-    table = Table(title=run.name, title_justify="left", header_style="bold")
-    for name in ("candidates", "NFE"):
-        table.add_column(name, justify="right")
+    points = run.series(run.identity.metric)
+    columns = [["candidates", *(f"{point.candidates:,.4g}" for point in points)]]
+    columns.append(["NFE", *(f"{point.nfe:,.6g}" for point in points)])
     for metric in shown:
-        table.add_column(f"{pretty(metric)} {'↓' if lower_is_better(metric) else '↑'}", justify="right")
-    for rung, first in enumerate(run.series(run.identity.metric)):
-        points = [run.series(metric)[rung] for metric in shown]
-        cells = [with_error(point.value, point.ci_low, point.ci_high) for point in points]
-        table.add_row(f"{first.candidates:,.4g}", f"{first.nfe:,.6g}", *cells)
+        cells = [with_error(point.value, point.ci_low, point.ci_high) for point in run.series(metric)[: len(points)]]
+        columns.append([f"{pretty(metric)} {'↓' if lower_is_better(metric) else '↑'}", *cells])
     console = console or Console()
     if not console.is_terminal:
         console.width = 160  # a log has no edge to wrap at
+    fitting = _fitting(columns, console.width)
+    table = Table(header_style="bold")
+    for heading, *_ in columns[:fitting]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in list(zip(*columns[:fitting], strict=True))[1:]:
+        table.add_row(*row)
+    console.print(Text(run.name, overflow="ellipsis", no_wrap=True, style="italic"))
     console.print(table)
+    if left := shown[fitting - 2 :]:
+        words = f"not shown here: {', '.join(map(pretty, left))} (scaling-study show --metrics {left[0]} ...)"
+        console.print(Text(words, overflow="ellipsis", no_wrap=True))
+
+
+def _fitting(columns: Sequence[Sequence[str]], width: int) -> int:
+    """How many columns a table of this width holds, two at least: each takes its cells and three more letters."""
+    used = 1
+    for count, cells in enumerate(columns):
+        used += max(map(len, cells)) + 3
+        if used > width and count >= 2:
+            return count
+    return len(columns)
 
 
 def with_error(value: float, low: float, high: float) -> str:

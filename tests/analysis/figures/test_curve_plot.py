@@ -7,7 +7,7 @@ from PIL import Image
 from rich.console import Console
 
 from scaling.analysis.figures.curve_plot import draw_curves, draw_panel, new_figure, print_table, with_error
-from scaling.analysis.figures.style import family, look, lower_is_better, shade
+from scaling.analysis.figures.style import family, look, lower_is_better, pretty, shade
 from scaling.analysis.runs.folder import open_run, open_study
 from scaling.analysis.runs.lines import make_lines
 
@@ -79,6 +79,21 @@ def test_the_table_has_a_row_per_rung(tmp_path):
     print_table(run, Console(file=out, width=120))
     text = out.getvalue()
     assert all(word in text for word in ("candidates", "NFE", "FID ↓", "accuracy ↑", "160", "±"))
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_a_narrow_terminal_has_fewer_columns_and_names_the_others(tmp_path, width):
+    run = open_run(make_run(tmp_path, ladder=(1, 8), conditions=60))
+    out = io.StringIO()
+    print_table(run, Console(file=out, width=width, force_terminal=True, color_system=None))
+    lines = out.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert lines[0].rstrip("…")[:20] == run.name[: min(20, width - 1)]
+    shown, left = lines[2], "".join(line for line in lines if line.startswith("not shown here"))
+    assert "…" not in shown
+    assert shown.count("↓") + shown.count("↑") >= 1
+    assert bool(left) == (width < 80)
+    assert left or all(pretty(metric) in shown for metric in run.metrics)
 
 
 def test_values_show_the_digits_they_have():

@@ -1,0 +1,54 @@
+"""Winners side by side, each with the prompt or class that it was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+
+from scaling.protocols import Condition
+
+COLUMNS = 12
+SIZE, LINE, MOST = 10, 12, 3  # pixels of a letter and of a line, lines of a caption
+LETTER = 5.4  # pixels that a letter takes on average
+
+
+def sheet(images: Sequence[np.ndarray], conditions: Sequence[Condition], scale: int = 1) -> bytes:
+    """Images [3, h, w] in [0, 1] of one size as a PNG, enlarged by whole pixels, each over its caption."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    _, h, w = images[0].shape
+    columns = min(COLUMNS, len(images))
+    captions = [caption(each, int(w * scale / LETTER)) for each in conditions]
+    width, height = w * scale + 4, h * scale + LINE * max(map(len, captions)) + 6
+    page = Image.new("RGB", (width * columns, height * -(-len(images) // columns)), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(SIZE)
+    for place, (image, lines) in enumerate(zip(images, captions, strict=True)):
+        y, x = divmod(place, columns)
+        page.paste(_pixels(image, scale), (x * width + 2, y * height + 2))
+        draw.multiline_text(
+            (x * width + 2, y * height + h * scale + 3), "\n".join(lines), fill="black", font=font, spacing=LINE - SIZE
+        )
+    out = BytesIO()
+    page.save(out, "PNG")
+    return out.getvalue()
+
+
+def caption(condition: Condition, letters: int) -> list[str]:
+    """What a condition asks for, in a few lines of so many letters; what does not fit is cut."""
+    if condition.prompt is None:
+        return [f"class {condition.class_label}"]
+    lines = wrap(condition.prompt, max(letters, 4))
+    if len(lines) <= MOST:
+        return lines
+    return [*lines[: MOST - 1], lines[MOST - 1][: max(letters, 4) - 1] + "…"]
+
+
+def _pixels(image: np.ndarray, scale: int) -> Any:
+    from PIL import Image
+
+    pixels = (image.transpose(1, 2, 0) * 255).round().clip(0, 255).astype(np.uint8)
+    return Image.fromarray(pixels.repeat(scale, 0).repeat(scale, 1))
