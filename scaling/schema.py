@@ -124,6 +124,7 @@ FILES = (
     File("config.yaml", "The whole configuration, and under `overrides` what was typed"),
     File("environment.json", "Versions, device, commit, and under `identities` what decides the results"),
     File("error.txt", "Why the run failed, where it did"),
+    File("notices.json", "What its end said, as cut prompts: each with digests of what it was said of"),
     File("curve.png", "The curve as a picture"),
     File("samples/<budget_nfe>/<condition>.png", "Winners, the same conditions at every rung"),
     File("samples/rung-<budget_nfe>.png", "A rung's winners side by side"),

@@ -19,7 +19,7 @@ from scaling.config.inputs import changes, inputs_of, record, recorded, revised
 from scaling.config.outline import outline_of
 from scaling.config.run_name import run_name
 from scaling.files import Damaged, read_json
-from scaling.notices import print_notices
+from scaling.notices import keep_notices, print_notices
 from scaling.output.whole import faults
 from scaling.stop import stopping_at_batches
 
@@ -50,6 +50,7 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
         now = multirun and (checked or not already_said())
         report_failure(f"{config['study']}/{name}: {one_line(error)}", now)
     finally:
+        keep_notices(folder)
         print_notices()
 
 

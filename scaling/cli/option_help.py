@@ -62,13 +62,13 @@ def _read(path: Path, group: str) -> tuple[list[str], list[Parameter]]:
     for line in lines:
         if (found := _LINE.fullmatch(line)) is None or found["key"] == "defaults":
             continue
-        depth, value = len(found["indent"]), (found["value"] or "").strip()
+        depth, value = len(found["indent"]), re.sub(r"&\w+", "", found["value"] or "").strip()
         while stack and stack[-1][0] >= depth:
             stack.pop()
         key = ".".join([*(name for _, name in stack), found["key"]])
         if not value:
             stack.append((depth, found["key"]))
-        elif found["key"] != "_target_":
+        elif found["key"] != "_target_" and not value.startswith("*"):  # the same part once more
             before = parameters.get(key)
             parameters[key] = Parameter(key, value, found["note"] or (before.note if before else ""))
     return about, list(parameters.values())

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from scaling.cli.errors import one_line
+from scaling.cli.quiet import quiet_libraries
 from scaling.config.build import study_of
-from scaling.notices import print_notices
+from scaling.config.run_name import run_name
+from scaling.notices import keep_notices, print_notices
 from scaling.stop import asked_to_stop, check_stop, stopping_at_batches
 
 POLL = 0.1  # seconds
@@ -102,6 +104,7 @@ def main() -> None:
     """A worker: the run's configuration comes by standard input, one line about a user's error goes to output."""
     from scaling.runner.run import execute
 
+    quiet_libraries()
     config, overrides = json.load(sys.stdin)
     with stopping_at_batches():
         try:
@@ -110,4 +113,5 @@ def main() -> None:
             print(one_line(error), flush=True)
             sys.exit(1)
         finally:
+            keep_notices(Path(config["output_dir"]) / config["study"] / run_name(config, overrides))
             print_notices()

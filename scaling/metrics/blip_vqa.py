@@ -15,6 +15,7 @@ from scaling.loading.devices import pick_device
 from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess
 from scaling.loading.hub import digest, find_folder
 from scaling.metrics.benchmark_export import category_of
+from scaling.notices import notice
 from scaling.protocols import Condition
 
 FILES = ("config.json", "model.safetensors", "tokenizer*.json")
@@ -91,6 +92,8 @@ class BlipVqa:
         return dict(self._identity)
 
     def _yes(self, seen: Float[Tensor, "1 p d"], question: str) -> Float[Tensor, ""]:
+        if len(self._tokenizer(question, verbose=False).input_ids) > MOST_TOKENS:
+            notice(f"{{n}} questions were cut: BLIP-VQA reads {MOST_TOKENS} tokens, and they have more", [question])
         tokens = self._tokenizer(question, truncation=True, max_length=MOST_TOKENS, return_tensors="pt").to(self.device)
         tokens.input_ids[:, 0] = self._begin + 1
         looked = torch.ones(seen.shape[:2], dtype=torch.long, device=self.device)

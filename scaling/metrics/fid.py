@@ -7,14 +7,13 @@ groups takes 21 of them a rung. Both have the same eigenvalues; the tests hold t
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from scaling.metrics.reference import Reference, load_reference
 from scaling.metrics.sets import GroupedMetric
+from scaling.notices import notice
 
 SAMPLES_PER_FEATURE = 20  # the customary 50,000 samples are 24 for each of Inception's 2,048 features
 
@@ -31,7 +30,7 @@ class FID(GroupedMetric):
 
     `reference` is a file (see scaling.metrics.reference) or the name of a bundled one, `width` the number of features
     that it must have. Keeps count, sum and sum of outer products per group: 8 groups d^2 bytes (0.67 GB at 2,048
-    features and 20 groups) whatever the number of samples. Warns once with fewer than 20 samples a feature.
+    features and 20 groups) whatever the number of samples. Under 20 samples a feature a notice says so.
     """
 
     parameters = (*GroupedMetric.parameters, "reference")
@@ -47,7 +46,6 @@ class FID(GroupedMetric):
         self.add_sum("count")
         self.add_sum("total", d)  # of features minus the reference's mean, for precision
         self.add_sum("second", d, d)
-        self._warned = False
 
     def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
         """Takes rows; `index` are the conditions' places in the study, `labels` are not read."""
@@ -62,7 +60,7 @@ class FID(GroupedMetric):
 
     def compute(self) -> Tensor:
         """The distance, a float64 scalar; a ValueError with fewer than two samples."""
-        self._warn()
+        self._notice()
         return self._distance(self._sums(torch.ones(self.residues, dtype=torch.float64)))
 
     def replicates(self, groups: int) -> Float[Tensor, " groups"]:
@@ -79,12 +77,10 @@ class FID(GroupedMetric):
         mean = total / count
         return frechet_distance(mean, (second - count * torch.outer(mean, mean)) / (count - 1), self.reference)
 
-    def _warn(self) -> None:
+    def _notice(self) -> None:
         count, enough = int(self.count.sum()), SAMPLES_PER_FEATURE * self.reference.width
-        if count < enough and not self._warned:
-            self._warned = True
-            warnings.warn(
+        if count < enough:
+            notice(
                 f"FID of {count} samples with {self.reference.width} features is biased upwards: take conditions.count="
-                f"{enough} or more, compare only values of equal counts, or read KID beside it",
-                stacklevel=3,
+                f"{enough} or more, compare only values of equal counts, or read KID beside it"
             )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+
+from scaling.notices import notice
 
 OURS = {  # names of the call that are not options, and what to say instead
     "prompt": "conditions", "latents": "nothing: noise is the search's", "generator": "seed", "output_type": "nothing",
@@ -83,9 +84,8 @@ class Arguments:
         """Says that guidance was asked for and is not run."""
         embedded = any(network.config.get(key) for key in ("guidance_embeds", "time_cond_proj_dim", "use_meanflow"))
         if self.guidance_scale > 1 and forwards == 1 and not embedded:
-            warnings.warn(
-                f"{self._name} makes one forward a step: model.guidance_scale={self.guidance_scale} does nothing here",
-                stacklevel=2,
+            notice(
+                f"{self._name} makes one forward a step: model.guidance_scale={self.guidance_scale} does nothing here"
             )
 
     def _guidance_name(self) -> str | None:

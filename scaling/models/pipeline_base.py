@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -20,6 +19,7 @@ from scaling.models.pipeline_arguments import Arguments
 from scaling.models.pipeline_networks import LoopNetworks
 from scaling.models.repository import Repository
 from scaling.models.scheduler_rule import replaced
+from scaling.notices import notice
 from scaling.protocols import Condition, Encoded
 
 DENOISING = ("transformer", "unet", "vae", "scheduler")  # parts that no prompt is encoded with
@@ -54,7 +54,7 @@ class PipelineBase:
         self.device = pick_device(self.device)
         repository = Repository(self.path, self.variant)
         if "safety_checker" in repository.parts:
-            warnings.warn(f"{self.path}: its safety checker is left out, which would blacken images", stacklevel=4)
+            notice(f"{self.path}: its safety checker is left out, which would blacken images")
         parts = [part for part in repository.parts if part != "safety_checker"]
         pipe = repository.pipeline(parts, dtype)
         options = dict(self.options)

@@ -18,7 +18,8 @@ from scaling.loading.devices import DTYPES
 from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.dit import guidance_gap, guidance_named, predict
-from scaling.models.encoded_prompts import Encode, EncodedPrompts, Row
+from scaling.models.encoded_prompts import EncodedPrompts, Encoder, Row
+from scaling.models.prompt_limits import cut_at
 from scaling.models.repository import Repository
 from scaling.models.vae import rows_at_once
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
@@ -245,12 +246,15 @@ class TextToImage(ABC):
         self._there.add(part)
 
     @contextmanager
-    def _text_encoders(self) -> Iterator[Encode]:
+    def _text_encoders(self) -> Iterator[Encoder]:
         """The text encoders, while they are needed."""
         self._bring(None)
         pipe = self.repository.pipeline(self.repository.text_parts, DTYPES[self.dtype]).to(self.device)
         with torch.inference_mode():
-            yield lambda prompt: self.null(pipe) if prompt is None else self.text(pipe, prompt)
+            yield Encoder(
+                lambda prompt: self.null(pipe) if prompt is None else self.text(pipe, prompt),
+                lambda prompt: cut_at(pipe, prompt, getattr(self, "max_tokens", None)),
+            )
         del pipe
         gc.collect()
         if self.device.type == "cuda":

@@ -68,7 +68,6 @@ def test_nothing_touches_the_global_random_state(make: Callable[[], SetMetric]) 
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_no_samples_is_one_clear_line(make: Callable[[], SetMetric]) -> None:
     with pytest.raises(ValueError, match="samples"):
         make().compute()

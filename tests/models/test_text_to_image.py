@@ -20,6 +20,7 @@ from scaling.models.sd3 import SD3
 from scaling.models.sd15 import SD15
 from scaling.models.sdxl import SDXL
 from scaling.models.text_to_image import TextToImage
+from scaling.notices import take_notices
 from scaling.protocols import Condition
 from scaling.sampling import Euler
 
@@ -120,6 +121,22 @@ def test_a_prompt_is_encoded_once_ever(make: Any, monkeypatch: pytest.MonkeyPatc
     assert prompts == PROMPTS
     make("flux_dev", max_tokens=12).encode(copies[:1])  # another length does
     assert prompts == [*PROMPTS, PROMPTS[0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "reads"), [("sd15", 80, 77), ("sdxl", 80, 77), ("flux_dev", 80, None), ("flux_dev", 600, 512)]
+)
+def test_a_prompt_that_no_text_encoder_reads_whole_is_noticed_every_time(
+    make: Any, name: str, words: int, reads: int | None
+) -> None:
+    take_notices()
+    conditions = [Condition(prompt="a red cat"), Condition(prompt=" ".join(["a"] * words))]
+    expected = [] if reads is None else [f"1 prompts were cut: the model reads {reads} tokens, and they have more"]
+    for _ in range(2):  # the second model finds them on disk
+        model = make(name)
+        model.prepare(conditions)
+        model.encode(conditions)
+        assert take_notices() == expected
 
 
 def test_memory_options_change_nothing(make: Any) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from scaling.cli.quiet import quiet_libraries
 from scaling.cli.study.exports import add_commands as add_exports
 from scaling.cli.study.options import add_commands as add_options
 from scaling.cli.study.runs import add_commands as add_runs
@@ -209,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 1 and one line where something is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    quiet_libraries()
     import_from_here()  # where one's own search or verifier lies
     if options.run is figure and not options.names and not options.all:
         parser.error("name a figure, e.g. scaling-study figure fig06, or give --all")
