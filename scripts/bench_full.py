@@ -20,7 +20,7 @@ from bench_tools import Grays, loaded, quiet, scratch, timed, words
 
 from scaling.conditions.class_labels import ClassLabels
 from scaling.engine.batch_size import measure, rate
-from scaling.loading.networks import pick_device
+from scaling.loading.devices import pick_device
 from scaling.models.latent_dit import LatentDiT
 from scaling.models.outline import published
 from scaling.models.sdxl import SDXL

@@ -1,6 +1,6 @@
-"""The batch shape: measured once per model and device, then kept, since results are bit-equal only at one shape.
+"""The batch size: measured once per model and device, then kept, since results are bit-equal only at one size.
 
-It is the denoiser's: where its images do not fit at once they are decoded and judged in parts (`Batches.judged`).
+It is the denoiser's: where its images do not fit at once they are decoded and scored in parts (`Rows`).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from scaling.identity import identity_of
 from scaling.journal.stream import digest, write_atomically
 from scaling.protocols import Condition, Denoiser
 
-SHAPES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-BLOCK = 64  # conditions that are alive together where nothing else is said
-TOLERANCE = 0.05  # the smallest shape within this of the best throughput is taken
-TURNS = 4
-LONG = 0.25  # seconds of a call from which on a shape must gain that much, or no larger one is tried
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+BLOCK_SIZE = 64  # conditions that are searched together where nothing else is said
+TOLERANCE = 0.05  # the smallest size within this of the best throughput is taken
+REPEATS = 4
+SLOW_CALL_SECONDS = 0.25  # seconds of a call from which on a size must gain that much, or no larger one is tried
 
 Timer = Callable[[float], float]
 
 
 @dataclass(frozen=True)
-class BatchShape:
+class MeasuredBatch:
     """A batch size, and where and when it was measured."""
 
     batch_size: int
@@ -41,29 +41,31 @@ class BatchShape:
     measured: str = "before it was noted when"
 
 
-def batch_shape(denoiser: Denoiser, condition: Condition, kept: Path, block_size: int = BLOCK) -> BatchShape:
-    """The kept shape for this model and device, or the one measured now (a few seconds).
+def measured_batch(denoiser: Denoiser, condition: Condition, kept: Path, block_size: int = BLOCK_SIZE) -> MeasuredBatch:
+    """The kept size for this model and device, or the one measured now (a few seconds).
 
     On a CPU there is one for each block size, so that a first run of small blocks does not hold later ones to small
-    batches. Where the file is damaged, which is said, the shape is that of the journal beside it.
+    batches. Where the file is damaged, which is said, the size is that of the journal beside it.
     """
     device = torch.cuda.get_device_name() if denoiser.device.type == "cuda" else denoiser.device.type
     said, most = {"denoiser": identity_of(denoiser), "device": device}, _most(denoiser, block_size)
     key, begun = digest({**said, "most": most}), None
     try:
-        shapes = read_json(kept)
+        sizes = read_json(kept)
     except Damaged as damaged:
-        shapes, begun = {}, _begun(kept.parent, said["denoiser"], block_size)
+        sizes, begun = {}, _begun(kept.parent, said["denoiser"], block_size)
         print(
-            f"{damaged}: the shape is " + ("the journal's" if begun else "measured anew"), file=sys.stderr, flush=True
+            f"{damaged}: the batch size is " + ("the journal's" if begun else "measured anew"),
+            file=sys.stderr,
+            flush=True,
         )
-    if key not in shapes and isinstance(former := shapes.get(digest(said)), int):
-        return BatchShape(min(former, most), device)
-    if key not in shapes:
+    if key not in sizes and isinstance(former := sizes.get(digest(said)), int):
+        return MeasuredBatch(min(former, most), device)
+    if key not in sizes:
         size = begun or measure(denoiser, condition, block_size=block_size)
-        shapes[key] = asdict(BatchShape(size, device, f"{datetime.now():%Y-%m-%d %H:%M}"))
-        write_atomically(kept, json.dumps(shapes, indent=1).encode())
-    return BatchShape(**shapes[key])
+        sizes[key] = asdict(MeasuredBatch(size, device, f"{datetime.now():%Y-%m-%d %H:%M}"))
+        write_atomically(kept, json.dumps(sizes, indent=1).encode())
+    return MeasuredBatch(**sizes[key])
 
 
 def _begun(journal: Path, denoiser: Any, block_size: int) -> int | None:
@@ -76,26 +78,26 @@ def _begun(journal: Path, denoiser: Any, block_size: int) -> int | None:
     return None
 
 
-def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2, block_size: int = BLOCK) -> int:
-    """Doubles the batch until memory ends, and takes the smallest shape within the tolerance of the best.
+def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2, block_size: int = BLOCK_SIZE) -> int:
+    """Doubles the batch until memory ends, and takes the smallest size within the tolerance of the best.
 
-    All shapes are timed in turns, `seconds` each in all, so that a machine whose speed drifts favors none. A network
+    All sizes are timed in turn, `seconds` each in all, so that a machine whose speed drifts favors none. A network
     that fills the device early is not asked for minutes: long calls must gain. Nothing is compiled for it.
     """
     timers: dict[int, Timer] = {}
     best, most = 0.0, _most(denoiser, block_size)
     with _uncompiled():
-        for size in (size for size in SHAPES if size <= most):
+        for size in (size for size in SIZES if size <= most):
             try:
                 timers[size] = _timer(denoiser, condition, size)
             except torch.OutOfMemoryError:
                 break
             call = timers[size](0.0)
-            if call > LONG and size / call < best * (1 + TOLERANCE):
+            if call > SLOW_CALL_SECONDS and size / call < best * (1 + TOLERANCE):
                 break
             best = max(best, size / call)
-        turns = [{size: size / timer(seconds / TURNS) for size, timer in timers.items()} for _ in range(TURNS)]
-    rates = {size: max(turn[size] for turn in turns) for size in timers}
+        repeats = [{size: size / timer(seconds / REPEATS) for size, timer in timers.items()} for _ in range(REPEATS)]
+    rates = {size: max(repeat[size] for repeat in repeats) for size in timers}
     best = max(rates.values())
     return min(size for size, rate in rates.items() if rate >= best * (1 - TOLERANCE))
 
@@ -107,7 +109,7 @@ def _uncompiled() -> AbstractContextManager[Any]:
 
 def _most(denoiser: Denoiser, block_size: int) -> int:
     """A CPU pays for empty rows as for full ones, and many searches have one row a condition of the block."""
-    return min(block_size, SHAPES[-1]) if denoiser.device.type == "cpu" else SHAPES[-1]
+    return min(block_size, SIZES[-1]) if denoiser.device.type == "cpu" else SIZES[-1]
 
 
 def rate(denoiser: Denoiser, condition: Condition, size: int, seconds: float) -> float:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +12,8 @@ from torch.utils.checkpoint import checkpoint
 from scaling.budget import Cost
 from scaling.engine import checks
 from scaling.engine.placement import at_work
-from scaling.engine.requests import Answers, Columns, EncodedBlock, Request
+from scaling.engine.requests import Answers, EncodedBlock, Request
+from scaling.engine.rows import Rows
 from scaling.identity import judge_identity
 from scaling.journal.block import Keys
 from scaling.journal.stream import digest
@@ -29,8 +27,7 @@ Judge = Callable[[Tensor, list[Condition], Tensor | None], Mapping[str, Tensor]]
 class Batches:
     """Denoises, decodes and scores candidates in batches of `batch_size`, the last one padded by repetition.
 
-    Where memory does not suffice a batch is halved for good: `denoise_batch` are the rows that go through the network
-    at a time, `decode_batch` those that are decoded and judged, since images need more.
+    Where memory does not suffice for a batch it goes in parts (`rows`).
     """
 
     def __init__(
@@ -48,7 +45,7 @@ class Batches:
         `metadata` are digests of what conditions carry beside prompts, for the names of what reads it.
         """
         self.denoiser, self.sampler = denoiser, sampler
-        self.batch_size = self.denoise_batch = self.decode_batch = batch_size
+        self.batch_size, self.rows = batch_size, Rows(batch_size)
         self.scorers, self.extractors = dict(scorers), dict(extractors)
         self.score_columns = {n: f"score/{digest(judge_identity(v, metadata))}" for n, v in self.scorers.items()}
         self.features_tag = f"features/{digest({n: judge_identity(e, metadata) for n, e in self.extractors.items()})}/"
@@ -57,26 +54,11 @@ class Batches:
             raise ValueError(f"verifiers of one run must look at one noise level, not at {sorted(probes)}")
         self.probe_sigma = next(iter(probes), probe_sigma)
         self.images_per_candidate = 1 + bool(probes)  # that are decoded for its scores
-        self._expect: Callable[[Cost], None] = lambda cost: None
-
-    @property
-    def effective_batch(self) -> int:
-        """The fewest rows that go at a time; `batch_size` where all fits into memory."""
-        return min(self.denoise_batch, self.decode_batch)
 
     @property
     def probe_column(self) -> str:
         """Where the journal keeps the predictions at the probed noise level."""
         return f"probe/{self.probe_sigma:g}"
-
-    @contextmanager
-    def telling(self, expect: Callable[[Cost], None]) -> Iterator[None]:
-        """Within it `expect` is told what every batch will cost before it is computed."""
-        self._expect = expect
-        try:
-            yield
-        finally:
-            self._expect = lambda cost: None
 
     def encode(self, conditions: Sequence[Condition], first: int = 0) -> EncodedBlock:
         """The conditions of a block, encoded; the first of them is number `first` of the study."""
@@ -86,10 +68,11 @@ class Batches:
     def solve(self, requests: Sequence[Request], block: EncodedBlock) -> Answers:
         """The answers for at most `batch_size` requests of one group: x, x0, probe, gradient, each scorer's column."""
         check_stop()
-        answers = self._in_batches(
+        answers = self.rows.in_parts(
+            "denoise",
             len(requests),
             lambda part: self._solve(requests[part], block),
-            lambda part: self._cost(requests[part], self.denoise_batch),
+            lambda part: self._cost(requests[part], self.rows.denoise_batch),
         )
         checks.answers(
             answers.columns,
@@ -131,7 +114,7 @@ class Batches:
         return self._judged(latents, keys, block, lambda images, conditions, probed: {"images": images})
 
     def _solve(self, requests: Sequence[Request], block: EncodedBlock) -> Answers:
-        padded = [requests[min(i, len(requests) - 1)] for i in range(self.denoise_batch)]
+        padded = [requests[min(i, len(requests) - 1)] for i in range(self.rows.denoise_batch)]
         x = torch.stack([request.x for request in padded]).to(self.denoiser.device)
         times = torch.stack([request.times for request in padded])
         index = [request.condition_index for request in padded]
@@ -142,7 +125,7 @@ class Batches:
             probe_sigma = self.probe_sigma if score else None
             solved = self.sampler.advance(denoise, self.denoiser.schedule, x, times, score, probe_sigma)
             checks.solved(solved.x, (len(padded), *self.denoiser.latent_shape))
-            conditions = [block.conditions[place] for place in index]
+            conditions = [block.conditions[i] for i in index]
             scores = self._scores(solved.x0, solved.probe, conditions, gradient) if score else {}
             columns = {"x": solved.x.detach(), "x0": solved.x0.detach()}
             if solved.probe is not None:
@@ -174,83 +157,41 @@ class Batches:
         device = self.denoiser.device
 
         def compute(part: slice) -> Answers:
-            index = np.minimum(np.arange(part.start, part.start + self.decode_batch), part.stop - 1)
+            index = np.minimum(np.arange(part.start, part.start + self.rows.decode_batch), part.stop - 1)
             with torch.inference_mode():
                 images, *probed = (self._decode(torch.from_numpy(array[index]).to(device)) for array in arrays)
-                conditions = [block.conditions[place] for place in keys[index, 0]]
+                conditions = [block.conditions[i] for i in keys[index, 0]]
                 answers = {
                     **judge(images, conditions, probed[0] if probed else None),
                     checks.IMAGES_FINITE: checks.finite_images(images),
                 }
                 host = {name: value.cpu().numpy()[: part.stop - part.start] for name, value in answers.items()}
-            return Answers(host, price(part))
+            return Answers(host, cost(part))
 
-        def price(part: slice) -> Cost:
+        def cost(part: slice) -> Cost:
             rows = part.stop - part.start
             return Cost(decodes=rows * len(arrays), verifier_calls=rows * calls)
 
-        answers = self._in_batches(len(latents), compute, price, "decode_batch")
-        checks.answers(
-            answers.columns, self.score_columns, lambda i: block.describe(*(int(number) for number in keys[i]))
-        )
+        answers = self.rows.in_parts("decode", len(latents), compute, cost)
+        checks.answers(answers.columns, self.score_columns, lambda i: block.describe(*keys[i].tolist()))
         return answers
-
-    def _in_batches(
-        self,
-        count: int,
-        compute: Callable[[slice], Answers],
-        price: Callable[[slice], Cost],
-        limit: Literal["denoise_batch", "decode_batch"] = "denoise_batch",
-    ) -> Answers:
-        """All of `count` rows in batches of one size, which halves for good where it does not fit into memory."""
-        cost = Cost()
-        while True:
-            rows: int = getattr(self, limit)
-            parts: list[Columns] = []
-            try:
-                for start in range(0, count, rows):
-                    part = slice(start, min(start + rows, count))
-                    self._expect(price(part))
-                    answers = compute(part)
-                    cost += answers.cost
-                    parts.append(answers.columns)
-            except torch.OutOfMemoryError:
-                if rows == 1:
-                    raise
-            else:
-                columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-                reduced = self.effective_batch if self.effective_batch < self.batch_size else None
-                return Answers(columns, cost, reduced)
-            self._halve(limit)
-
-    def _halve(self, limit: Literal["denoise_batch", "decode_batch"]) -> None:
-        first = self.effective_batch == self.batch_size
-        setattr(self, limit, getattr(self, limit) // 2)
-        torch.cuda.empty_cache()
-        if first:
-            print(
-                f"out of memory at {self.batch_size} rows: going on with {self.effective_batch}; results are the same "
-                "within rounding (tier c), not bit for bit",
-                file=sys.stderr,
-                flush=True,
-            )
 
     def _scores(
         self, x0: Tensor, probe: Tensor | None, conditions: list[Condition], gradient: bool
     ) -> Mapping[str, Tensor]:
-        """Every scorer's column; where the rows do not fit at once they are judged in parts, not denoised again.
+        """Every scorer's column; where the rows do not fit at once they are scored in parts, not denoised again.
 
         A gradient needs them all at once.
         """
 
-        def judge(part: slice) -> Answers:
+        def score(part: slice) -> Answers:
             some = None if probe is None else probe[part]
             scores = self._scored(x0[part], some, conditions[part])
             return Answers({name: value.cpu().numpy() for name, value in scores.items()})
 
         if gradient:
             return self._scored(x0, probe, conditions)
-        columns = self._in_batches(len(x0), judge, lambda part: Cost(), "decode_batch").columns
+        columns = self.rows.in_parts("decode", len(x0), score).columns
         return {name: torch.from_numpy(value) for name, value in columns.items()}
 
     def _scored(self, x0: Tensor, probe: Tensor | None, conditions: list[Condition]) -> dict[str, Tensor]:

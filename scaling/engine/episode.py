@@ -118,8 +118,9 @@ class Episode:
             assert proposal is not None, "the search ended before its winner"
             self._answered(self._keys(proposal), self._digests(proposal))
             first, times = self.candidates - len(proposal), self._leg_of(proposal).times
-            for number in candidate_ids & set(range(first, self.candidates)):
-                requests[number] = Request(self.condition_index, number, proposal.x[number - first], times)
+            for candidate_id in candidate_ids & set(range(first, self.candidates)):
+                x = proposal.x[candidate_id - first]
+                requests[candidate_id] = Request(self.condition_index, candidate_id, x, times)
         self._run.close()
         return requests
 
@@ -200,9 +201,9 @@ class Episode:
         before = self._before
         if before is None or proposal.parents is None or before.times[0] != proposal.times[0]:
             return [math.nan] * len(proposal)
-        places = proposal.parents - (self.candidates - len(proposal) - len(before))
-        inside = places >= 0  # an older parent's start is no longer at hand
-        moved = cosine(proposal.x, before.x[places.clamp(min=0)])
+        rows = proposal.parents - (self.candidates - len(proposal) - len(before))
+        inside = rows >= 0  # an older parent's start is no longer at hand
+        moved = cosine(proposal.x, before.x[rows.clamp(min=0)])
         return moved.where(inside, torch.nan).tolist()
 
     def _answer(self, proposal: Proposal) -> Scored:

@@ -167,11 +167,6 @@ def highest(folder: Path) -> int:
     return max(_numbers(folder), default=-1)
 
 
-def is_held(folder: Path) -> bool:
-    """Whether somebody has the lease or died with it."""
-    return newest(folder) not in (None, FREE)
-
-
 def newest(folder: Path) -> bytes | None:
     """What the newest lease says, None where there was none yet; b"" while it changes hands."""
     number = highest(folder)

@@ -16,24 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from scaling.loading.devices import pick_device
-from scaling.loading.labels import class_labels
-from scaling.loading.weights_file import Weights, load_weights, save_weights, weights_folder, weights_path
-
-__all__ = [
-    "NETWORKS",
-    "ConvNeXt",
-    "PatchMixer",
-    "PlainCNN",
-    "Weights",
-    "class_labels",
-    "gray",
-    "load_network",
-    "load_weights",
-    "pick_device",
-    "save_weights",
-    "weights_folder",
-    "weights_path",
-]
+from scaling.loading.weights_file import load_weights, weights_path
 
 
 def gray(images: Float[Tensor, "n c 28 28"]) -> Float[Tensor, "n 1 28 28"]:

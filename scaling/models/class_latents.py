@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.loading.networks import class_labels
+from scaling.loading.labels import class_labels
 from scaling.models.dit import guided, network_gflops, predict
 from scaling.models.vae import VAE
 from scaling.protocols import Condition, Encoded, Prediction, Schedule

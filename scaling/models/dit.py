@@ -16,8 +16,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from scaling.loading.devices import DTYPES, dtype_of
-from scaling.loading.networks import class_labels, load_weights, pick_device, weights_path
+from scaling.loading.devices import DTYPES, dtype_of, pick_device
+from scaling.loading.labels import class_labels
+from scaling.loading.weights_file import load_weights, weights_path
 from scaling.models.class_transformer import ClassTransformer
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow

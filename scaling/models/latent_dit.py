@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from scaling.loading.devices import dtype_of
+from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import digest, find_folder
-from scaling.loading.networks import pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.class_latents import ClassLatents
 from scaling.models.dit import guidance_named

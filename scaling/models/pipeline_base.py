@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.loading.devices import dtype_of
-from scaling.loading.networks import pick_device
+from scaling.loading.devices import dtype_of, pick_device
 from scaling.models.encoding_memo import EncodingMemo
 from scaling.models.open_call import OpenCall
 from scaling.models.pipeline_arguments import Arguments

@@ -14,8 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from scaling.loading.devices import DTYPES
-from scaling.loading.networks import pick_device
+from scaling.loading.devices import DTYPES, pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.dit import guidance_gap, guidance_named, predict
 from scaling.models.encoded_prompts import EncodedPrompts, Encoder, Row

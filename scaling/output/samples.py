@@ -24,8 +24,8 @@ def write_samples(folder: Path, run: BlockRun, finals: FinalSamples, rungs: Sequ
         answers = images(run, winners.keys[:count], finals.latents_column)
         cost += answers.cost
         scale = max(1, 64 // answers["images"].shape[-1])
-        for place, image in enumerate(answers["images"]):
-            path = folder / "samples" / f"{winners.rung.nfe:06d}" / f"{first + place:05d}.png"
+        for index, image in enumerate(answers["images"]):
+            path = folder / "samples" / f"{winners.rung.nfe:06d}" / f"{first + index:05d}.png"
             write_atomically(path, png(image, scale))
         if first == 0:
             page = sheet(list(answers["images"]), run.conditions[:count], scale)

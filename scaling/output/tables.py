@@ -39,25 +39,25 @@ class Values:
 def write_curve(
     folder: Path,
     parts: Sequence[Path],
-    caps: Sequence[int],
+    budgets: Sequence[int],
     labels: Mapping[str, Any],
     gflops: float,
     metrics: Mapping[str, Metric],
 ) -> None:
     """Writes curve.csv and replicates.parquet; fewer conditions than the jackknife's groups have no set metrics.
 
-    `caps` are the search NFE of every rung, `labels` what the curve calls the run's parts (`scaling.schema.LABELS`),
+    `budgets` are the search NFE of every rung, `labels` what the curve calls the run's parts (`scaling.schema.LABELS`),
     `gflops` those of one forward pass.
     """
     rows: list[dict[str, Any]] = []
     replicates: dict[str, list[Any]] = {name: [] for name in names(Replicate)}
-    for index, cap in enumerate(caps):
+    for index, budget in enumerate(budgets):
         rung = rung_values(parts, index)
         cost = {name: float(rung.rung[name].mean()) for name in ("candidates", "final_nfe", *COSTS)}
         shared = {
             **labels,
             "rung": index,
-            "budget_nfe": cap,
+            "budget_nfe": budget,
             **cost,
             "search_nfe": cost["nfe"] - cost["final_nfe"],
             "gflops": cost["forwards"] * gflops,
@@ -126,7 +126,7 @@ def feed(metric: Metric, parts: Sequence[Path], index: int) -> None:
 
 
 def write_winners(
-    folder: Path, parts: Sequence[Path], caps: Sequence[int], conditions: Conditions, block_size: int, guide: str
+    folder: Path, parts: Sequence[Path], budgets: Sequence[int], conditions: Conditions, block_size: int, guide: str
 ) -> None:
     """Writes winners.parquet: who won at every rung for every condition, and what its final sample is worth.
 
@@ -136,7 +136,7 @@ def write_winners(
 
     blocks = blocks_of(conditions, block_size)
     tables = (
-        _winners(load(source), run, number * block_size, caps, guide)
+        _winners(load(source), run, number * block_size, budgets, guide)
         for source, (number, run) in zip(parts, blocks, strict=True)
     )
     first = next(tables)
@@ -146,17 +146,17 @@ def write_winners(
 
 
 def _winners(
-    part: BlockResult, conditions: Sequence[Condition], start: int, caps: Sequence[int], guide: str
+    part: BlockResult, conditions: Sequence[Condition], start: int, budgets: Sequence[int], guide: str
 ) -> pa.Table:
     """A block's rows; its first condition is number `start` of the study."""
     import pyarrow as pa
 
-    mine = part["rung/index"] < len(caps)  # another worker may be at a later rung already
+    mine = part["rung/index"] < len(budgets)  # another worker may be at a later rung already
     slots, index, condition = (part[f"rung/{name}"][mine] for name in ("slot", "index", "condition"))
     whose = [conditions[int(i) - start] for i in condition]
     keys = {
         "rung": index,
-        "budget_nfe": np.asarray(caps)[index],
+        "budget_nfe": np.asarray(budgets)[index],
         "condition": condition,
         "class_label": pa.array([c.class_label for c in whose], pa.int64()),
         "prompt": pa.array([c.prompt for c in whose], pa.string()),

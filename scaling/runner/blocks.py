@@ -44,7 +44,7 @@ class LeasedBlock:
 
     def __enter__(self) -> LeasedBlock:
         if self.runs:
-            self._held.enter_context(self.runs[0].batches.telling(self._ledger.expect))
+            self._held.enter_context(self.runs[0].batches.rows.telling(self._ledger.expect))
         return self
 
     def __exit__(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.engine.batch_size import batch_shape
+from scaling.engine.batch_size import measured_batch
 from scaling.files import Damaged
 from scaling.journal.lease import Leases
 from scaling.output import tables
@@ -59,17 +59,17 @@ def execute(study: Study, renew: bool = False) -> Path:
 
 
 def _measured_batch(study: Study, leases: Leases) -> int:
-    """One process measures and all take its answer, since results are equal only at one shape."""
+    """One process measures and all take its answer, since results are equal only at one size."""
     journal = Path(study.output_dir) / "journal"
     with leases.wait(journal / "shapes"):
         kept = journal / "batch_shapes.json"
-        shape = batch_shape(study.denoiser, next(iter(study.conditions)), kept, study.block_size)
+        batch = measured_batch(study.denoiser, next(iter(study.conditions)), kept, study.block_size)
     if study.progress:
         print_error(
-            f"batches of {shape.batch_size} rows, as measured {shape.measured} on {shape.device}; to measure again: "
+            f"batches of {batch.batch_size} rows, as measured {batch.measured} on {batch.device}; to measure again: "
             f"rm {kept}"
         )
-    return shape.batch_size
+    return batch.batch_size
 
 
 def _run_rungs(study: ResolvedStudy, leases: Leases, is_last: bool = True) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.budget import Budget
-from scaling.engine.batch_size import BLOCK
+from scaling.engine.batch_size import BLOCK_SIZE
 from scaling.engine.ladder import ORDERS, FittedSearch, fit
 from scaling.engine.retention import Retention
 from scaling.noise import NoiseSpace
@@ -53,7 +53,7 @@ class Study:
     study: str = "study"
     run: str = "run"
     batch_size: int | None = None  # None: measured once per model and device
-    block_size: int = BLOCK
+    block_size: int = BLOCK_SIZE
     retention: str = "latents"  # of the samples of all candidates: latents, winners or scores
     probe_sigma: float | None = None  # noise level whose x0 prediction is kept with the latents, for later verifiers
     limit: float = 10e9  # bytes that latents may take; above it only those of winners are kept

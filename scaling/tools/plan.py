@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scaling.engine.batch_size import BLOCK, rate
+from scaling.engine.batch_size import BLOCK_SIZE, rate
 from scaling.engine.ladder import solves_again
 from scaling.engine.retention import BYTES, size
 from scaling.journal.stream import digest
@@ -125,7 +125,7 @@ def plan(studies: Sequence[Study]) -> Plan:
 def measured_speed(study: Study) -> float:
     """Denoiser calls a second here, at the study's batch size or a middling one."""
     first = next(iter(study.conditions))
-    return rate(study.denoiser, first, study.batch_size or BLOCK, seconds=1.0)
+    return rate(study.denoiser, first, study.batch_size or BLOCK_SIZE, seconds=1.0)
 
 
 def _add(streams: dict[str, Stream], run: ResolvedStudy) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._dynamo.utils import counters
 
 from scaling.engine import batch_size as shape
-from scaling.engine.batch_size import batch_shape, measure
+from scaling.engine.batch_size import measure, measured_batch
 from scaling.identity import identity_of
 from scaling.journal.stream import digest
 from scaling.protocols import Condition, Encoded, Prediction
@@ -110,7 +110,7 @@ def test_a_cpu_takes_no_more_rows_than_are_alive(tmp_path: Path, monkeypatch: py
     model = Clocked(lambda rows: 0.001)
     monkeypatch.setattr(shape.time, "perf_counter", lambda: model.now)
     for block_size, expected in ((256, 256), (48, 32), (1000, 256)):
-        found = batch_shape(model, Condition(), tmp_path / "kept.json", block_size)  # type: ignore[arg-type]
+        found = measured_batch(model, Condition(), tmp_path / "kept.json", block_size)  # type: ignore[arg-type]
         assert found.batch_size == expected
 
 
@@ -119,22 +119,22 @@ def test_a_first_run_of_small_blocks_holds_no_later_one_to_small_batches(
 ) -> None:
     model = Clocked(lambda rows: 0.001)
     monkeypatch.setattr(shape.time, "perf_counter", lambda: model.now)
-    sizes = [batch_shape(model, Condition(), tmp_path / "kept.json", b).batch_size for b in (4, 64, 4)]  # type: ignore[arg-type]
+    sizes = [measured_batch(model, Condition(), tmp_path / "kept.json", b).batch_size for b in (4, 64, 4)]  # type: ignore[arg-type]
     assert sizes == [4, 64, 4]
 
 
 def test_a_shape_of_before_it_was_noted_when_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, kept = Clocked(lambda rows: 0.001), tmp_path / "kept.json"
     kept.write_text(json.dumps({digest({"denoiser": identity_of(model), "device": "cpu"}): 16}))
-    assert batch_shape(model, Condition(), kept).batch_size == 16  # type: ignore[arg-type]
+    assert measured_batch(model, Condition(), kept).batch_size == 16  # type: ignore[arg-type]
     assert model.calls == 0
 
 
 def test_a_kept_shape_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Clocked(lambda rows: 0.01 * max(rows, 4))
     monkeypatch.setattr(shape.time, "perf_counter", lambda: model.now)
-    first = batch_shape(model, Condition(), tmp_path / "shapes.json")  # type: ignore[arg-type]
+    first = measured_batch(model, Condition(), tmp_path / "shapes.json")  # type: ignore[arg-type]
     calls = model.calls
-    assert batch_shape(model, Condition(), tmp_path / "shapes.json") == first  # type: ignore[arg-type]
+    assert measured_batch(model, Condition(), tmp_path / "shapes.json") == first  # type: ignore[arg-type]
     assert (first.batch_size, first.device) == (4, "cpu") and first.measured.startswith("20")
     assert model.calls == calls

@@ -117,7 +117,7 @@ def share(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[flo
     solve = Batches.solve
 
     def noted(self: Batches, requests: Sequence[Request], block: EncodedBlock) -> Answers:
-        kinds.add((self.denoise_batch, *requests[0].group_key))
+        kinds.add((self.rows.denoise_batch, *requests[0].group_key))
         assert len({request.group_key for request in requests}) == 1
         return solve(self, requests, block)
 

@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from held import is_held
 
 from scaling.journal import holder
 from scaling.journal.holder import Holder
-from scaling.journal.lease import Lease, LeaseLost, Leases, highest, is_held
+from scaling.journal.lease import Lease, LeaseLost, Leases, highest
 
 PATIENCE = 0.4
 

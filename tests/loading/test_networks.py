@@ -8,16 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.loading.networks import (
-    NETWORKS,
-    PlainCNN,
-    class_labels,
-    gray,
-    load_network,
-    load_weights,
-    save_weights,
-    weights_folder,
-)
+from scaling.loading.labels import class_labels
+from scaling.loading.networks import NETWORKS, PlainCNN, gray, load_network
+from scaling.loading.weights_file import load_weights, save_weights, weights_folder
 from scaling.metrics.evaluator import Evaluator
 from scaling.protocols import Condition
 

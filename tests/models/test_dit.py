@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scaling.loading.networks import load_weights, save_weights
+from scaling.loading.weights_file import load_weights, save_weights
 from scaling.models.dit import DiT, build, decode_range, guided, predict
 from scaling.protocols import Condition, Denoiser
 from scaling.schedules import Flow, VariancePreserving

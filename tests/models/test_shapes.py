@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scaling.loading.networks import save_weights
+from scaling.loading.weights_file import save_weights
 from scaling.models.shapes import Shapes, build
 from scaling.protocols import Condition, Denoiser
 from scaling.shapes.phrases import WIDTH, phrases

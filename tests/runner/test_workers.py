@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from held import is_held
 from leases_left import stuck
 from studies import Toward, study
 
@@ -19,7 +20,7 @@ from scaling.cli.workers import worker_environment
 from scaling.conditions.class_labels import ClassLabels
 from scaling.engine.batches import Batches
 from scaling.journal import lease, records
-from scaling.journal.lease import Lease, is_held
+from scaling.journal.lease import Lease
 from scaling.protocols import Search
 from scaling.runner.study import Study
 from scaling.search.paths import Paths

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.loading.networks import load_weights, save_weights
+from scaling.loading.weights_file import load_weights, save_weights
 from scaling.protocols import Condition, Verifier
 from scaling.shapes.grammar import CATEGORIES, draw
 from scaling.shapes.preference import preference

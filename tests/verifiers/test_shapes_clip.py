@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.loading.networks import weights_folder
+from scaling.loading.weights_file import weights_folder
 from scaling.protocols import Condition, Verifier
 from scaling.shapes.grammar import parse
 from scaling.shapes.scenes import compose, render
