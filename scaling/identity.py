@@ -61,6 +61,12 @@ def added(default: Any) -> Any:
     return field(default=default, metadata={_ADDED: True})
 
 
+def left_at_default(kind: Any, given: Mapping[str, Any]) -> frozenset[str]:
+    """Which of the given parameters a class got in a later version (`added`) and has at their default here."""
+    later = [each for each in fields(kind) if _ADDED in each.metadata] if is_dataclass(kind) else []
+    return frozenset(each.name for each in later if each.name in given and given[each.name] == each.default)
+
+
 def digest_of(part: Any) -> str:
     """16 hex digits of a part's identity."""
     return _digest(json.dumps(identity_of(part), sort_keys=True, allow_nan=False).encode())

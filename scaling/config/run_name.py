@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.config.renamed import former
+from scaling.identity import left_at_default
 from scaling.journal.stream import digest
 from scaling.output.run_folder import slug
 
@@ -60,20 +61,26 @@ def deciding(config: Config) -> dict[str, Any]:
 
 
 def _deciding(node: Any) -> Any:
-    """A copy without the parameters of which a part's class says that they decide nothing."""
+    """A copy without parameters that decide nothing by their class's word, or came later and are at their default."""
     if isinstance(node, Mapping):
-        without = execution_only(str(node["_target_"])) if "_target_" in node else frozenset()
+        target = str(node.get("_target_", ""))
+        without = execution_only(target) | left_at_default(class_of(target), node)
         return {key: _deciding(value) for key, value in node.items() if key not in without}
     return [_deciding(each) for each in node] if isinstance(node, list) else node
 
 
 def execution_only(target: str) -> frozenset[str]:
     """What a class declares as deciding no result; nothing where it cannot be imported."""
+    return frozenset(getattr(class_of(target), "execution_only", ()))
+
+
+def class_of(target: str) -> Any:
+    """The class or function of a dotted name; None where it cannot be imported."""
     module, _, name = target.rpartition(".")
     try:
-        return frozenset(getattr(getattr(import_module(module), name), "execution_only", ()))
+        return getattr(import_module(module), name)
     except Exception:  # a module of others may raise anything
-        return frozenset()
+        return None
 
 
 def _decides(key: str, config: Config, kept: Config) -> bool:

@@ -95,6 +95,13 @@ def test_a_class_says_what_decides_nothing_and_digests_stay_as_they_were() -> No
     assert execution_only("scaling.verifiers.nowhere.Judge") == execution_only("scaling") == frozenset()
 
 
+def test_a_parameter_that_came_later_leaves_the_names_of_before() -> None:
+    ((config, _),) = grid(["model=gaussian_mixture", "verifier=control", "search=smc"])
+    search = {name: value for name, value in config["search"].items() if name not in ("tempering", "funnel")}
+    assert deciding({**config, "search": search}) == deciding(config)
+    assert deciding({**config, "search": {**search, "funnel": 0.5}}) != deciding(config)
+
+
 def test_a_folder_is_called_by_what_varies_and_needs_no_quotes() -> None:
     long = "conditions.names=[" + ",".join(f"a very long class {k}" for k in range(40)) + "]"
     for count in (1, 16):
