@@ -17,7 +17,8 @@ from typing import Any
 
 from scaling.analysis.runs.folder import Run
 from scaling.cli.job import run_job
-from scaling.config.compose import CONF, grid
+from scaling.config.compose import grid
+from scaling.config.places import CONF
 from scaling.config.run_name import run_name
 
 STUDY = Path("outputs/tuning")

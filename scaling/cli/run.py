@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from scaling.config.compose import CONF
+from scaling.config.places import CONF
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

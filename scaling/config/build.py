@@ -10,7 +10,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from scaling.config.compose import CONF
+from scaling.config.places import CONF
 from scaling.config.renamed import refuse_former
 from scaling.config.run_name import Config, run_name
 from scaling.extras import missing_extra

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from scaling.config.compose import CONF
 from scaling.config.own import ENTRY_POINTS, installed, keywords_of, node_of, package_folders, part_of
+from scaling.config.places import CONF
 from scaling.extras import EXTRAS
 from scaling.source import PACKAGE
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
+from scaling.config.places import CONF
 from scaling.config.quick import shrunk, spelled
-
-HERE = Path(__file__).parents[1]  # the package
-CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel; in a clone
 
 
 def grid(overrides: Sequence[str]) -> list[tuple[dict[str, Any], list[str]]]:

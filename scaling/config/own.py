@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from scaling.config.places import CONF
+
 ENTRY_POINTS = {  # by the option's group, that of the entry points of packages
     "search": "scaling.search",
     "verifier": "scaling.verifiers",
@@ -137,8 +139,6 @@ def _metrics(part: Part) -> Node:
 def _model(part: Part) -> Node:
     """As model=custom, whose yaml says what a model of one's own starts with."""
     from omegaconf import OmegaConf
-
-    from scaling.config.compose import CONF
 
     custom: Node = OmegaConf.to_container(OmegaConf.load(CONF / "model" / "custom.yaml"))  # type: ignore[assignment]
     return {**custom, "model": {"_target_": part.target, **part.keywords}}

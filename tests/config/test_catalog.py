@@ -13,7 +13,8 @@ from folders import make_run
 
 from scaling.cli.study.command import main
 from scaling.config.catalog import ARXIV, GROUPS, ORIGINS, Option, find, options
-from scaling.config.compose import CONF, grid
+from scaling.config.compose import grid
+from scaling.config.places import CONF
 from scaling.config.references import PAPER, SOFTWARE, bibtex, table
 from scaling.extras import EXTRAS
 

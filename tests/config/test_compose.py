@@ -10,7 +10,8 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
-from scaling.config.compose import CONF, grid
+from scaling.config.compose import grid
+from scaling.config.places import CONF
 
 
 def test_a_grid_is_every_combination_in_the_order_of_a_multirun() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from scaling.cli.errors import one_line
 from scaling.config.build import build, clear_cache, labels
-from scaling.config.compose import CONF, grid
+from scaling.config.compose import grid
+from scaling.config.places import CONF
 
 PARTS = """
 import math

@@ -10,7 +10,8 @@ from configs import check, options
 from hydra.utils import instantiate
 
 from scaling.analysis.figures.specs import FIGURES, TABLES
-from scaling.config.compose import CONF, grid
+from scaling.config.compose import grid
+from scaling.config.places import CONF
 from scaling.engine.ladder import fit, rungs_of
 from scaling.noise import NoiseSpace
 from scaling.sampling import Euler

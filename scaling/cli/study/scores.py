@@ -82,7 +82,8 @@ def _built(name: str, lines: list[str]) -> Any:
     """The verifier; a ValueError where it is none that judges one finished image alone."""
     from scaling.cli.errors import one_line
     from scaling.config.build import build
-    from scaling.config.compose import CONF, grid
+    from scaling.config.compose import grid
+    from scaling.config.places import CONF
 
     try:
         ((config, _),) = grid(["model=gaussian_mixture", *lines])
