@@ -16,7 +16,7 @@ from scaling.protocols import Condition, Verifier
 class Judged:
     """An extractor whose output `score` [n, 1] is a verifier's score of each winner.
 
-    A costly judge is so asked of records only: of k candidates, those that lead at some rung (2609.40190, section 3).
+    A costly judge is so asked of records only: of k candidates, those that lead at some rung.
     """
 
     def __init__(self, *, verifier: Verifier) -> None:
