@@ -6,13 +6,13 @@ python scripts/fashion_report.py [--samples 2000] [--sizes s,m,l] [--steps 10,20
 from __future__ import annotations
 
 import argparse
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 from fashion_data import DATA, load
 from fashion_judges import accuracy
+from plain_samples import sample
 from torch import Tensor
 
 from scaling.loading.weights_file import weights_folder
@@ -21,21 +21,6 @@ from scaling.models.dit import DiT
 from scaling.protocols import Condition
 from scaling.verifiers.classifier import Classifier
 from scaling.verifiers.control import Control
-
-
-@torch.no_grad()
-def sample(model: DiT, conditions: list[Condition], steps: int, seed: int = 0, batch: int = 250) -> Tensor:
-    """Images [n,3,28,28] of the conditions by Euler steps, in batches."""
-    g, images = torch.Generator().manual_seed(seed), []
-    for begin in range(0, len(conditions), batch):
-        encoded = model.encode(conditions[begin : begin + batch])
-        n = len(encoded["class_label"])
-        x, times = torch.randn(n, *model.latent_shape, generator=g), model.schedule.grid(steps).float()
-        for t, s in pairwise(times):
-            x0, eps, _ = model(x, t.expand(n), encoded)
-            x = model.schedule.alpha(s) * x0 + model.schedule.sigma(s) * eps
-        images.append(model.decode(x))
-    return torch.cat(images)
 
 
 def frechet(features: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import shapes_data
 import torch
+from plain_samples import sample as plain_sample
 from shapes_changes import CHANGES, changed
 from torch import Tensor
 
@@ -38,23 +39,9 @@ JUDGES: dict[str, Callable[[], Verifier]] = {
     "shapes_reader": lambda: ShapesReader(device="cpu"),
     "shapes_aesthetic": lambda: ShapesAesthetic(device="cpu"),
 }
+sample = partial(plain_sample, batch=200)
 PICTURES = Path("docs/pictures")
 AUDIT, STRIPS = 200, 12  # images to audit by eye; prompts with best-of-n strips
-
-
-@torch.no_grad()
-def sample(model: Shapes, conditions: list[Condition], steps: int, seed: int = 0, batch: int = 200) -> Tensor:
-    """Images [n,3,24,24] of the conditions by Euler steps, in batches."""
-    g, images = torch.Generator().manual_seed(seed), []
-    for begin in range(0, len(conditions), batch):
-        encoded = model.encode(conditions[begin : begin + batch])
-        n = len(encoded["mask"])
-        x, times = torch.randn(n, *model.latent_shape, generator=g), model.schedule.grid(steps).float()
-        for t, s in pairwise(times):
-            x0, eps, _ = model(x, t.expand(n), encoded)
-            x = model.schedule.alpha(s) * x0 + model.schedule.sigma(s) * eps
-        images.append(model.decode(x))
-    return torch.cat(images)
 
 
 def judged(images: Tensor, conditions: list[Condition]) -> np.ndarray:

@@ -129,8 +129,8 @@ def _write_config(folder: Path, config: Mapping[str, Any], overrides: list[str])
 
     from scaling.journal.stream import write_atomically
 
-    said = {**config, "overrides": overrides}
-    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(said)).encode())
+    recorded = {**config, "overrides": overrides}
+    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(recorded)).encode())
 
 
 def _publish(folder: Path, config: Mapping[str, Any]) -> None:

@@ -36,12 +36,12 @@ def run_name(config: Config, overrides: list[str]) -> str:
 
     A folder of the study that ends in this digest holds the run already, whatever stands before it.
     """
-    kept = deciding(config)
+    decisive = deciding(config)
     lines = [line.lstrip("+") for line in overrides]
-    said = [line for line in lines if _decides(line.lstrip("~").partition("=")[0], config, kept)]
+    named = [line for line in lines if _decides(line.lstrip("~").partition("=")[0], config, decisive)]
     choices = config["choices"]
-    words = slug(said) or "-".join(choices[group] for group in ("model", "verifier", "search"))
-    return _present(Path(config["output_dir"]) / config["study"], words, digest(kept))
+    words = slug(named) or "-".join(choices[group] for group in ("model", "verifier", "search"))
+    return _present(Path(config["output_dir"]) / config["study"], words, digest(decisive))
 
 
 def _present(study: Path, words: str, ending: str) -> str:
@@ -53,11 +53,11 @@ def _present(study: Path, words: str, ending: str) -> str:
 
 def deciding(config: Config) -> dict[str, Any]:
     """The configuration without what decides no result: folders, logger, devices, memory, patience, spending."""
-    kept = {key: _deciding(value) for key, value in former(config).items() if key not in ELSEWHERE}
-    kept["model"].pop("device", None)
+    decisive = {key: _deciding(value) for key, value in former(config).items() if key not in ELSEWHERE}
+    decisive["model"].pop("device", None)
     for group in ("calibration", "quick"):
-        kept["choices"].pop(group, None)
-    return kept
+        decisive["choices"].pop(group, None)
+    return decisive
 
 
 def _deciding(node: Any) -> Any:
@@ -83,10 +83,10 @@ def class_of(target: str) -> Any:
         return None
 
 
-def _decides(key: str, config: Config, kept: Config) -> bool:
+def _decides(key: str, config: Config, decisive: Config) -> bool:
     """Whether an override belongs into a run's name: it is no experiment, and its value is not one that is left out."""
     parts = key.split(".")
-    return parts[0] not in (*ELSEWHERE, "experiment") and (not _holds(config, parts) or _holds(kept, parts))
+    return parts[0] not in (*ELSEWHERE, "experiment") and (not _holds(config, parts) or _holds(decisive, parts))
 
 
 def _holds(node: Any, parts: list[str]) -> bool:

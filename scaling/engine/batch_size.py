@@ -48,21 +48,21 @@ def measured_batch(denoiser: Denoiser, condition: Condition, kept: Path, block_s
     batches. Where the file is damaged, which is said, the size is that of the journal beside it.
     """
     device = torch.cuda.get_device_name() if denoiser.device.type == "cuda" else denoiser.device.type
-    said, most = {"denoiser": identity_of(denoiser), "device": device}, _most(denoiser, block_size)
-    key, begun = digest({**said, "most": most}), None
+    identity, most = {"denoiser": identity_of(denoiser), "device": device}, _most(denoiser, block_size)
+    key, from_journal = digest({**identity, "most": most}), None
     try:
         sizes = read_json(kept)
     except Damaged as damaged:
-        sizes, begun = {}, _begun(kept.parent, said["denoiser"], block_size)
+        sizes, from_journal = {}, _begun(kept.parent, identity["denoiser"], block_size)
         print(
-            f"{damaged}: the batch size is " + ("the journal's" if begun else "measured anew"),
+            f"{damaged}: the batch size is " + ("the journal's" if from_journal else "measured anew"),
             file=sys.stderr,
             flush=True,
         )
-    if key not in sizes and isinstance(former := sizes.get(digest(said)), int):
+    if key not in sizes and isinstance(former := sizes.get(digest(identity)), int):
         return MeasuredBatch(min(former, most), device)
     if key not in sizes:
-        size = begun or measure(denoiser, condition, block_size=block_size)
+        size = from_journal or measure(denoiser, condition, block_size=block_size)
         sizes[key] = asdict(MeasuredBatch(size, device, f"{datetime.now():%Y-%m-%d %H:%M}"))
         write_atomically(kept, json.dumps(sizes, indent=1).encode())
     return MeasuredBatch(**sizes[key])

@@ -28,8 +28,8 @@ class FinalSamples:
 
     def slots(self, keys: Keys) -> np.ndarray:
         """Where some winners stand among these, int64 [len(keys)]."""
-        places = {(int(condition), int(candidate)): slot for slot, (condition, candidate) in enumerate(self.keys)}
-        return np.array([places[int(condition), int(candidate)] for condition, candidate in keys], np.int64)
+        slot_of = {(int(condition), int(candidate)): slot for slot, (condition, candidate) in enumerate(self.keys)}
+        return np.array([slot_of[int(condition), int(candidate)] for condition, candidate in keys], np.int64)
 
 
 def final_samples(run: BlockRun, keys: Keys, final_nfe: int) -> FinalSamples:
@@ -52,8 +52,8 @@ def images(run: BlockRun, keys: Keys, column: str) -> Answers:
 def rung_costs(search: list[Cost], final_nfe: np.ndarray, forwards_per_call: int) -> list[Cost]:
     """What a rung costs alone, condition by condition: its search and its winner's final solve and decode."""
     return [
-        own + Cost(nfe=int(nfe), forwards=int(nfe) * forwards_per_call, decodes=int(nfe > 0))
-        for own, nfe in zip(search, final_nfe, strict=True)
+        cost + Cost(nfe=int(nfe), forwards=int(nfe) * forwards_per_call, decodes=int(nfe > 0))
+        for cost, nfe in zip(search, final_nfe, strict=True)
     ]
 
 

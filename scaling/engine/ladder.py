@@ -70,7 +70,7 @@ def fit(search: Search, budget: Budget, space: NoiseSpace) -> list[FittedSearch]
     by_size: dict[int, list[Rung]] = {}
     for rung in rungs:
         by_size.setdefault(_largest(search, parameter, space, rung.nfe), []).append(rung)
-    return [FittedSearch(_sized(search, parameter, size), tuple(own)) for size, own in by_size.items()]
+    return [FittedSearch(_sized(search, parameter, size), tuple(sized)) for size, sized in by_size.items()]
 
 
 def solves_again(traits: SearchTraits, nfes_per_iter: int, final_nfe: int) -> bool:

@@ -77,9 +77,11 @@ def distinct(rungs: Iterable[Winners]) -> Keys:
 def _picked(run: BlockRun, eligible: np.ndarray, selector: RankSelector) -> np.ndarray:
     columns = {name: run.table.dense(column) for name, column in run.batches.score_columns.items()}
     picked = []
-    for index, own in enumerate(eligible):
-        numbers = np.flatnonzero(own)
-        picked.append(numbers[selector.pick({name: scores[index, numbers] for name, scores in columns.items()})])
+    for index, mask in enumerate(eligible):
+        candidate_ids = np.flatnonzero(mask)
+        picked.append(
+            candidate_ids[selector.pick({name: scores[index, candidate_ids] for name, scores in columns.items()})]
+        )
     return np.array(picked)
 
 

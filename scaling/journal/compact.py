@@ -55,11 +55,11 @@ def _kept(records: Sequence[Record], wanted: Wanted) -> Iterator[dict[str, np.nd
         for number, first in zip(holders, _first([records[n] for n in holders]), strict=True):
             places, rows = records[number]["places"], records[number]["row_numbers"]
             masks[number][column] = first & (stay if isinstance(stay, bool) else stay[places, rows])  # type: ignore[index]
-    for record, own in zip(records, masks, strict=True):
-        alike: dict[bytes, list[str]] = {}
-        for column, mask in own.items():
-            alike.setdefault(mask.tobytes(), []).append(column)
-        for bits, columns in alike.items():
+    for record, column_masks in zip(records, masks, strict=True):
+        by_mask: dict[bytes, list[str]] = {}
+        for column, mask in column_masks.items():
+            by_mask.setdefault(mask.tobytes(), []).append(column)
+        for bits, columns in by_mask.items():
             entries = np.flatnonzero(np.frombuffer(bits, bool))
             if len(entries):
                 keys = {name: in_memory(record[name])[entries] for name in ("places", "row_numbers")}

@@ -94,11 +94,11 @@ def rung_values(parts: Sequence[Path], index: int) -> Values:
     values: dict[str, list[np.ndarray]] = {}
     for path in parts:
         part = load(path, [name for name in arrays_in(path) if name.startswith(("rung/", "value/"))])
-        mine = part["rung/index"] == index
-        slots = part["rung/slot"][mine]
+        at_rung = part["rung/index"] == index
+        slots = part["rung/slot"][at_rung]
         for name, column in part.items():
             if name.startswith("rung/"):
-                rung.setdefault(name.removeprefix("rung/"), []).append(column[mine])
+                rung.setdefault(name.removeprefix("rung/"), []).append(column[at_rung])
             else:
                 values.setdefault(name.removeprefix("value/"), []).append(column[slots])
     return Values(_joined(rung), _joined(values))
@@ -113,9 +113,9 @@ def feed(metric: Metric, parts: Sequence[Path], index: int) -> None:
     waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for path in parts:
         part = load(path, ["rung/index", "rung/slot", "rung/condition", "label", column])
-        mine = part["rung/index"] == index
-        slots = part["rung/slot"][mine]
-        waiting.append((part[column][slots], part["rung/condition"][mine], part["label"][slots]))
+        at_rung = part["rung/index"] == index
+        slots = part["rung/slot"][at_rung]
+        waiting.append((part[column][slots], part["rung/condition"][at_rung], part["label"][slots]))
         while sum(len(rows[0]) for rows in waiting) >= CHUNK:
             whole = [np.concatenate(columns) for columns in zip(*waiting, strict=True)]
             metric.update(*(torch.from_numpy(column[:CHUNK]) for column in whole))
@@ -151,22 +151,22 @@ def _winners(
     """A block's rows; its first condition is number `start` of the study."""
     import pyarrow as pa
 
-    mine = part["rung/index"] < len(budgets)  # another worker may be at a later rung already
-    slots, index, condition = (part[f"rung/{name}"][mine] for name in ("slot", "index", "condition"))
-    whose = [conditions[int(i) - start] for i in condition]
+    at_rung = part["rung/index"] < len(budgets)  # another worker may be at a later rung already
+    slots, index, condition = (part[f"rung/{name}"][at_rung] for name in ("slot", "index", "condition"))
+    owners = [conditions[int(i) - start] for i in condition]
     keys = {
         "rung": index,
         "budget_nfe": np.asarray(budgets)[index],
         "condition": condition,
-        "class_label": pa.array([c.class_label for c in whose], pa.int64()),
-        "prompt": pa.array([c.prompt for c in whose], pa.string()),
-        "copy": pa.array([c.copy for c in whose], pa.int64()),
-        "candidate": part["rung/candidate"][mine],
+        "class_label": pa.array([c.class_label for c in owners], pa.int64()),
+        "prompt": pa.array([c.prompt for c in owners], pa.string()),
+        "copy": pa.array([c.copy for c in owners], pa.int64()),
+        "candidate": part["rung/candidate"][at_rung],
     }
     return pa.table(
         {
             **{name: keys[name] for name in names(Winner)},
-            SEARCH + guide: part["rung/score"][mine],
+            SEARCH + guide: part["rung/score"][at_rung],
             **{n.removeprefix("value/"): part[n][slots] for n in part if n.startswith("value/")},
         }
     )

@@ -29,9 +29,9 @@ class Calibration:
             if not entry["tolerance"] > 0:
                 raise ValueError(f"calibration.metrics.{name}.tolerance={entry['tolerance']} must be above 0")
 
-    def check(self, known: Iterable[str], conditions: int) -> None:
+    def check(self, metrics: Iterable[str], conditions: int) -> None:
         """A ValueError where a metric is not among those of the study, or where there are too few conditions."""
-        names = sorted(set(known))
+        names = sorted(set(metrics))
         for name in self.metrics:
             if name not in names:
                 near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
@@ -46,12 +46,12 @@ class Calibration:
             )
 
     def expected(self, guidance_scale: float) -> dict[str, tuple[float, float]]:
-        """Value and tolerance of each metric that is known at this guidance scale."""
+        """Value and tolerance of each metric that is number at this guidance scale."""
         found: dict[str, tuple[float, float]] = {}
         for name, entry in self.metrics.items():
             value = entry["expected"]
             if isinstance(value, Mapping):
-                value = {float(scale): known for scale, known in value.items()}.get(float(guidance_scale))
+                value = {float(scale): number for scale, number in value.items()}.get(float(guidance_scale))
             if value is not None:
                 found[name] = float(value), float(entry["tolerance"])
         return found

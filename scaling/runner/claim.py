@@ -41,10 +41,10 @@ def claim(folder: Path, description: Mapping[str, Any], renew: bool) -> None:
 def recorded(folder: Path) -> dict[str, Any] | None:
     """What a folder says of its run; None where it says nothing that can be read."""
     try:
-        said = read_json(folder / "environment.json")
+        description = read_json(folder / "environment.json")
     except (OSError, Damaged):
         return None
-    return said if isinstance(said.get("identities"), dict) else None
+    return description if isinstance(description.get("identities"), dict) else None
 
 
 def recorded_batch(folder: Path) -> int | None:

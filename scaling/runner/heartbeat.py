@@ -16,13 +16,13 @@ FOLDER = ".at-work"  # one lease a process, which nobody contends for: only its 
 @contextmanager
 def at_work(run: Path, patience: float) -> Iterator[None]:
     """Within it the process counts in the run's folder; a normal end takes away what killed ones have left, too."""
-    own = run / FOLDER / secrets.token_hex(4)
+    lease = run / FOLDER / secrets.token_hex(4)
     try:
-        with Leases(patience).wait(own):
+        with Leases(patience).wait(lease):
             yield
         shutil.rmtree(run / FOLDER, ignore_errors=True)
     finally:
-        shutil.rmtree(own, ignore_errors=True)
+        shutil.rmtree(lease, ignore_errors=True)
 
 
 def counts(run: Path) -> dict[Path, bytes]:

@@ -48,8 +48,8 @@ def ledger_path(part: Path) -> Path:
 def read_ledger(part: Path) -> Account | None:
     """The account of a block's file that is not complete; None where there is no ledger."""
     try:
-        said = json.loads(ledger_path(part).read_bytes())
-        return Account(Cost(**said.pop("cost")), **said)
+        ledger = json.loads(ledger_path(part).read_bytes())
+        return Account(Cost(**ledger.pop("cost")), **ledger)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -92,13 +92,13 @@ def _remove(folder: Path, paths: Sequence[Path]) -> None:
 
 
 def _left_for(folder: Path, path: Path) -> Account:
-    said = account(folder)
-    if not said.get("paid"):
+    recorded = account(folder)
+    if not recorded.get("paid"):
         return Account()
     others = paid_for(folder)
     names = [field.name for field in dataclasses.fields(Cost)]
-    cost = Cost(**{name: max(0, said["paid"].get(name, 0) - getattr(others.cost, name)) for name in names})
-    return Account(cost, max(0.0, said.get("seconds", 0.0) - others.seconds))
+    cost = Cost(**{name: max(0, recorded["paid"].get(name, 0) - getattr(others.cost, name)) for name in names})
+    return Account(cost, max(0.0, recorded.get("seconds", 0.0) - others.seconds))
 
 
 def _sum(parts: Sequence[Path]) -> Account:

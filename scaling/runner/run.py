@@ -44,8 +44,8 @@ def execute(study: Study, renew: bool = False) -> Path:
     with leases.wait(study.folder / ".claim"):
         mend(study.folder, samples=study.samples > 0)
         identities = run_identities(study, [(stream.fitted, stream.identity) for stream in resolved.streams])
-        said = environment(study.denoiser.device, identities)
-        claim(study.folder, {**said, "caps": [rung.nfe for rung in resolved.rungs]}, renew)
+        description = environment(study.denoiser.device, identities)
+        claim(study.folder, {**description, "caps": [rung.nfe for rung in resolved.rungs]}, renew)
     if (why := retention_of(study)[1]) and study.progress:
         print_error(why)
     with at_work(study.folder, study.patience):

@@ -64,7 +64,9 @@ def _opened(
     study: ResolvedStudy, rung: int, number: int, members: list[Condition], patience: float
 ) -> Iterator[BlockRun]:
     """A block of the stream that the rung was read from, leased."""
-    fitted, stream = next(each for each in study.open_streams() if rung in [own.index for own in each[0].rungs])
+    fitted, stream = next(
+        each for each in study.open_streams() if rung in [each_rung.index for each_rung in each[0].rungs]
+    )
     encoded = study.batches.encode(members, number * study.journal.block_size)
     with Leases(patience).wait(stream.block_folder(number)) as lease:
         yield BlockRun(

@@ -70,12 +70,12 @@ def _status(run: Path, alive: bool) -> Status:
     faults, environment = _faults(run), {}
     with suppress(Damaged):
         environment = read_json(run / "environment.json")
-    said, caps = environment.get("identities", {}), environment.get("caps", [])
+    identities, budgets = environment.get("identities", {}), environment.get("caps", [])
     error = (run / "error.txt").read_text(errors="replace").strip() if (run / "error.txt").exists() else ""
     account, done = paid_for(run), is_done(run)
     state = "done" if done else "running" if alive else "failed" if error else "stopped"
-    blocks = -(-said["conditions"] // _block_size(said)) if said else 0
-    reached = [_reached(path, caps) for path in sorted((run / "blocks").glob("[0-9]*.npz"))]
+    blocks = -(-identities["conditions"] // _block_size(identities)) if identities else 0
+    reached = [_reached(path, budgets) for path in sorted((run / "blocks").glob("[0-9]*.npz"))]
     whole, share = sum(r == 1 for r in reached), sum(reached) / max(blocks, 1)
     words = "; ".join([*([] if done or alive or not error else [error]), *faults])
     return Status(run.name, state, whole, blocks, share, account.cost.nfe, account.seconds, words)
@@ -93,13 +93,13 @@ def _faults(run: Path) -> list[str]:
     return found
 
 
-def _reached(path: Path, caps: list[int]) -> float:
+def _reached(path: Path, budgets: list[int]) -> float:
     """How far up the ladder a block's file is, by NFE."""
     try:
         rungs = rungs_in(path)
     except Damaged:
         return 0.0
-    return caps[rungs - 1] / caps[-1] if caps else 1.0  # before order=budget there were none but whole ones
+    return budgets[rungs - 1] / budgets[-1] if budgets else 1.0  # before order=budget there were none but whole ones
 
 
 def _block_size(identities: dict[str, Any]) -> int:

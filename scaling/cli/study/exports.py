@@ -36,11 +36,11 @@ def read_results(options: argparse.Namespace) -> int:
     run: Path = options.run_folder
     rungs, count = _shape(run)
     read = getattr(benchmark_export, f"read_{options.layout}")
-    said = [read(_at(options, rung)) for rung in range(rungs)]
-    for rung, metrics in enumerate(said):
-        if lacking := said[0].keys() ^ metrics.keys():
+    read_of_rung = [read(_at(options, rung)) for rung in range(rungs)]
+    for rung, metrics in enumerate(read_of_rung):
+        if lacking := read_of_rung[0].keys() ^ metrics.keys():
             raise ValueError(f"rungs 0 and {rung} were not judged alike: only one of them has {', '.join(lacking)}")
-    values = {name: [_dense(metrics[name], count) for metrics in said] for name in said[0]}
+    values = {name: [_dense(metrics[name], count) for metrics in read_of_rung] for name in read_of_rung[0]}
     read_back(run, values)
     print(f"{run / 'curve.csv'} has {', '.join(values)}")
     return 0
