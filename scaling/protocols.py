@@ -258,11 +258,11 @@ class Proposal:
 class Scored:
     """The runner's answer, row by row. An open-loop search may be asked ahead and is then told nothing (None)."""
 
-    x: Float[Tensor, "n *latent"]  # at times[-1]
-    x0: Float[Tensor, "n *latent"]  # clean prediction there (= x where times[-1] is 0)
+    x: Float[Tensor, "n ..."]  # at times[-1]; this and x0 are shaped as latents, [n, 0] where they are not read
+    x0: Float[Tensor, "n ..."]  # clean prediction there (= x where times[-1] is 0)
     scores: Float[Tensor, " n"]  # higher is better; NaN where none was asked for
     ids: Int[Tensor, " n"]  # running numbers of these candidates within the condition
-    gradient: Float[Tensor, "n *latent"] | None = None
+    gradient: Float[Tensor, "n ..."] | None = None
     gap: Float[Tensor, " n"] | None = None  # of guidance (`Prediction`), summed over the steps; where it is read
 
 

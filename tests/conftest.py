@@ -9,7 +9,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import shape_checks
 import torch
 
-shape_checks.install("scaling.schedules", "scaling.search")  # before anything of the package is imported
+shape_checks.install(
+    "scaling.protocols", "scaling.noise", "scaling.schedules", "scaling.search"
+)  # before anything of the package is imported
 torch.set_num_threads(2)
 
 # A shell in the background and nohup let their children ignore these; the tests are started as from a terminal.

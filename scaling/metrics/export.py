@@ -16,7 +16,7 @@ from scaling.files import replacing
 
 
 def export_adm(
-    path: Path, batches: Iterable[tuple[Float[Tensor, "n 3 h w"], Int[Tensor, " n"]]], count: int, size: tuple[int, int]
+    path: Path, batches: Iterable[tuple[Float[Tensor, "_ 3 h w"], Int[Tensor, " _"]]], count: int, size: tuple[int, int]
 ) -> None:
     """Writes `count` images in [0, 1] of `size` (height, width) as arr_0, uint8 NHWC, and their labels as arr_1, int64.
 

@@ -93,7 +93,7 @@ def save_reference(path: Path, reference: Reference) -> None:
         np.savez(file, **arrays)
 
 
-def reference_from_batches(batches: Iterable[Float[Tensor, "n d"]], keep: int = 0, seed: int = 0) -> Reference:
+def reference_from_batches(batches: Iterable[Float[Tensor, "_ d"]], keep: int = 0, seed: int = 0) -> Reference:
     """Streams feature batches into statistics, keeping `keep` rows at random (a reservoir; all where fewer come).
 
     Memory is d^2 + keep d, whatever the number of images. Raises a ValueError with fewer than two rows.

@@ -45,7 +45,7 @@ class Classifier:
         """Class, architecture and the weights' hash."""
         return {"class": type(self).__name__, **self._identity}
 
-    def logits(self, images: Float[Tensor, "n 3 28 28"]) -> Float[Tensor, "n classes"]:
+    def logits(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes"]:
         """The network's logits."""
         return self.network(images)
 
@@ -69,7 +69,7 @@ class Oracle(Classifier):
     def __init__(self, *, path: str = "fashion_evaluator", device: str = "auto") -> None:
         super().__init__(path=path, device=device)
 
-    def logits(self, images: Float[Tensor, "n 3 28 28"]) -> Float[Tensor, "n classes"]:
+    def logits(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes"]:
         """The network's logits, its features left aside."""
         return self.network(images)[1]
 

@@ -1,7 +1,7 @@
 """Holds signatures of the package to the shapes and dtypes it gives; all else that it says is mypy's.
 
-jaxtyping's own import hook would wrap all functions, those inside functions at every call too; this one wraps only
-those that name a shape.
+jaxtyping's own import hook would wrap all functions, those inside functions at every call too, and check arguments
+twice; this one wraps only those that name a shape.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 from beartype import beartype
-from jaxtyping import AbstractArray, jaxtyped
+from jaxtyping import jaxtyped
 
 _SHAPED = re.compile(r"(Tensor|ndarray), ['\"]")
 
@@ -47,32 +47,31 @@ def install(*rooms: str) -> None:
 
 
 def check_members(owner: ModuleType | type, module: str) -> None:
-    """Wraps the functions, methods and dataclasses of a module or class whose annotations hold a shape."""
+    """Holds the functions, methods and dataclasses of a module or class to the shapes in their annotations."""
     for name, member in list(vars(owner).items()):
         if inspect.isclass(member) and member.__module__ == module and member is not owner:
             check_members(member, module)
-        function = getattr(member, "fget", None) or getattr(member, "__func__", None) or member
-        if inspect.isfunction(function) and function.__module__ == module and _resolve_shapes(function):
-            setattr(owner, name, jaxtyped(member, typechecker=_check))
-    if "__dataclass_fields__" in vars(owner) and _SHAPED.search(str(vars(owner).get("__annotations__"))):
-        jaxtyped(owner, typechecker=_check)
+        elif isinstance(member, staticmethod | classmethod) and _shapes(member.__func__):
+            setattr(owner, name, type(member)(held(member.__func__)))
+        elif isinstance(member, property) and _shapes(member.fget):
+            setattr(owner, name, property(held(member.fget)))
+        elif inspect.isfunction(member) and member.__module__ == module and _shapes(member):
+            setattr(owner, name, held(member))
 
 
-def _resolve_shapes(function: Callable[..., Any]) -> bool:
-    """Whether a function's signature holds a shape; those that do are values then, where its decorators see them."""
+def held(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, its arguments and answers held to the shapes and dtypes in its signature."""
+    all_of_them = function.__annotations__
+    function.__annotations__ = _shapes(function)
+    checked = beartype(function)
+    function.__annotations__ = checked.__annotations__ = all_of_them
+    return jaxtyped(checked, typechecker=None)
+
+
+def _shapes(function: Callable[..., Any] | None) -> dict[str, Any]:
+    """The annotations that hold a shape, no strings any more."""
+    if not inspect.isfunction(function):
+        return {}
     own = inspect.unwrap(function)
     shaped = {name: hint for name, hint in own.__annotations__.items() if _SHAPED.search(str(hint))}
-    own.__annotations__.update({name: eval(hint, own.__globals__) for name, hint in shaped.items()})
-    return bool(shaped)
-
-
-def _check(function: Callable[..., Any]) -> Callable[..., Any]:
-    hints = function.__annotations__
-    function.__annotations__ = {name: hint for name, hint in hints.items() if _holds_a_shape(hint)}
-    return beartype(function)
-
-
-def _holds_a_shape(hint: Any) -> bool:
-    if isinstance(hint, type) and issubclass(hint, AbstractArray):
-        return True
-    return any(_holds_a_shape(part) for part in get_args(hint))
+    return {name: eval(hint, own.__globals__) for name, hint in shaped.items() if isinstance(hint, str)}
