@@ -98,7 +98,7 @@ class Account:
     peak_memory_mb: Annotated[float, About("MB", "the most memory that a process of it took on the host")]
     peak_device_memory_mb: Annotated[float, About("MB", "the most memory that a process of it took on its GPUs")]
     conditions: Annotated[int, About("conditions", "how many the study has")]
-    tier: Annotated[str, About("", "b: bit-equal to any other run of this batch shape; c: within rounding")]
+    bitwise: Annotated[bool, About("", "bit-equal to any other run of this batch size; else within rounding")]
 
 
 SCORES = {"<metric>": About("the metric's", "of the final sample; NaN where it does not apply")}

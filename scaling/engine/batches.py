@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from scaling.budget import Cost
 from scaling.engine import checks
-from scaling.engine.placement import at_work
+from scaling.engine.placement import on_device
 from scaling.engine.requests import Answers, EncodedBlock, Request
 from scaling.engine.rows import Rows
 from scaling.identity import judge_identity
@@ -102,7 +102,7 @@ class Batches:
         def judge(images: Tensor, conditions: list[Condition], probed: Tensor | None) -> Mapping[str, Tensor]:
             out: dict[str, Tensor] = {}
             for name, extractor in self.extractors.items():
-                with at_work(extractor, self.denoiser):
+                with on_device(extractor, self.denoiser):
                     outputs = checks.features(name, extractor(images, conditions), conditions)
                     out |= {f"{name}.{output}": value for output, value in outputs.items()}
             return out
@@ -204,7 +204,7 @@ class Batches:
         return checks.images(self.denoiser.decode(x0), len(x0))
 
     def _score(self, name: str, images: Tensor, conditions: list[Condition], probes: Tensor | None) -> Tensor:
-        with at_work(self.scorers[name], self.denoiser):
+        with on_device(self.scorers[name], self.denoiser):
             return checks.scores(name, self.scorers[name](images, conditions, probes), conditions)
 
     def _denoise(self, encoded: Encoded, gradient: bool) -> Callable[[Tensor, Tensor], Prediction]:

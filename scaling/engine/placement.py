@@ -17,7 +17,7 @@ DEPTH = 4  # how far below a part its networks are looked for: a verifier, its e
 
 
 @contextmanager
-def at_work(part: Any, denoiser: Denoiser) -> Iterator[None]:
+def on_device(part: Any, denoiser: Denoiser) -> Iterator[None]:
     """Within it the networks of a judge have the device of a model with `offload` to themselves.
 
     A model that moves its own network and decoder (`offload` other than "none") has `release()`, which takes both off

@@ -88,7 +88,7 @@ class Rows:
         if is_first:
             print(
                 f"out of memory at {self.batch_size} rows: going on with {self.effective_batch}; results are the same "
-                "within rounding (tier c), not bit for bit",
+                "within rounding, not bit for bit",
                 file=sys.stderr,
                 flush=True,
             )

@@ -14,7 +14,7 @@ FOLDER = ".at-work"  # one lease a process, which nobody contends for: only its 
 
 
 @contextmanager
-def at_work(run: Path, patience: float) -> Iterator[None]:
+def heartbeat(run: Path, patience: float) -> Iterator[None]:
     """Within it the process counts in the run's folder; a normal end takes away what killed ones have left, too."""
     lease = run / FOLDER / secrets.token_hex(4)
     try:

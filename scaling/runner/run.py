@@ -17,7 +17,7 @@ from scaling.protocols import SetSelector
 from scaling.runner.blocks import reduced, run_blocks
 from scaling.runner.claim import claim, recorded_batch
 from scaling.runner.gate import check_gate, gate_of
-from scaling.runner.heartbeat import at_work
+from scaling.runner.heartbeat import heartbeat
 from scaling.runner.identities import run_identities
 from scaling.runner.mend import discard, mend, paid_for
 from scaling.runner.progress import Waiting, print_error
@@ -48,7 +48,7 @@ def execute(study: Study, renew: bool = False) -> Path:
         claim(study.folder, {**description, "caps": [rung.nfe for rung in resolved.rungs]}, renew)
     if (why := retention_of(study)[1]) and study.progress:
         print_error(why)
-    with at_work(study.folder, study.patience):
+    with heartbeat(study.folder, study.patience):
         count = len(resolved.rungs)
         if study.order == "conditions":
             _run_rungs(resolved, leases)
@@ -114,6 +114,6 @@ def _finish(study: ResolvedStudy, parts: list[Path], is_last: bool) -> None:
         "peak_memory_mb": paid.memory_mb,
         "peak_device_memory_mb": paid.device_mb,
         "conditions": len(study.conditions),
-        "tier": "c" if reduced(study, parts) else "b",  # c: equal within rounding, some batches were smaller
+        "bitwise": not reduced(study, parts),  # else equal within rounding, since some batches were smaller
     }
     write_json(folder / "cost.json", cost)

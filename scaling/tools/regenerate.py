@@ -30,14 +30,15 @@ def regenerate(study: Study, run: Path, condition: int, candidate: int | None = 
     candidate_id = winner if candidate is None else candidate
     number = condition // study.block_size
     members = next(members for n, members in blocks_of(study.conditions, study.block_size) if n == number)
-    with _opened(_resolved(study, run), index, number, members, study.patience) as opened:
+    resolved = _resolved(study, run)
+    with _opened(resolved, index, number, members, study.patience) as opened:
         key = np.array([[condition % study.block_size, candidate_id]])
         if not opened.table.has("spent", key).all() or opened.table.get("t", key)[0] > 0:
             raise ValueError(
                 f"candidate {candidate_id} of condition {condition} is no finished candidate of "
                 f"this run; it has {opened.table.rows} within {opened.fitted.nfe} NFE"
             )
-        image = next(_images(opened, key, study.budget.final))
+        image = next(_images(opened, key, resolved.outcome.final_nfe))
     return png(image, max(1, 64 // image.shape[-1]))
 
 
@@ -50,7 +51,7 @@ def rung_images(study: Study, run: Path, rung: int) -> Iterator[tuple[int, np.nd
         first = number * study.block_size
         with _opened(resolved, rung, number, members, study.patience) as opened:
             keys = np.array([[index, candidate_ids[rung, first + index]] for index in range(len(members))])
-            yield from enumerate(_images(opened, keys, study.budget.final), start=first)
+            yield from enumerate(_images(opened, keys, resolved.outcome.final_nfe), start=first)
 
 
 def _resolved(study: Study, run: Path) -> ResolvedStudy:
@@ -64,9 +65,8 @@ def _opened(
     study: ResolvedStudy, rung: int, number: int, members: list[Condition], patience: float
 ) -> Iterator[BlockRun]:
     """A block of the stream that the rung was read from, leased."""
-    fitted, stream = next(
-        each for each in study.open_streams() if rung in [each_rung.index for each_rung in each[0].rungs]
-    )
+    streams = study.open_streams()
+    fitted, stream = next(each for each in streams if rung in {answered.index for answered in each[0].rungs})
     encoded = study.batches.encode(members, number * study.journal.block_size)
     with Leases(patience).wait(stream.block_folder(number)) as lease:
         yield BlockRun(

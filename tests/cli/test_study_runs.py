@@ -17,7 +17,7 @@ from scaling.analysis.runs.folder import open_study
 from scaling.cli.study.command import main
 from scaling.config.run_name import run_name
 from scaling.journal.lease import Leases
-from scaling.runner.heartbeat import at_work
+from scaling.runner.heartbeat import heartbeat
 
 MIXTURE = ["model=gaussian_mixture", "conditions.count=10", "block_size=4", "batch_size=8", "logger=none"]
 
@@ -76,7 +76,7 @@ def test_status_tells_done_running_stopped_and_failed(
     (runs[2] / "error.txt").write_text("the disk was full\n")
     capsys.readouterr()
     before = set(threading.enumerate())  # other tests' libraries keep some of their own
-    with at_work(runs[1], 0.2):
+    with heartbeat(runs[1], 0.2):
         text = said(capsys, "status", tmp_path / "default", "--look", 0.5)
     states = [line.split()[0] for line in text.splitlines() if "blocks" in line]
     assert states == ["done", "running", "failed", "stopped"]
@@ -96,7 +96,7 @@ def test_a_stopped_run_is_not_running_because_another_is_at_its_stream(
         (run / "cost.json").unlink()
     block = next((tmp_path / "journal").glob("*/block-00000"))
     capsys.readouterr()
-    with Leases(0.2).wait(block), at_work(runs[0], 0.2):
+    with Leases(0.2).wait(block), heartbeat(runs[0], 0.2):
         text = said(capsys, "status", tmp_path / "default", "--look", 0.5)
     assert [line.split()[0] for line in text.splitlines() if "blocks" in line] == ["running", "stopped"]
 

@@ -115,11 +115,11 @@ def test_out_of_memory_halves_the_batch_and_says_so_once(tmp_path: Path, capsys:
     said = capsys.readouterr().err
     assert said.count("out of memory") == 1
     costs = [json.loads((f / "cost.json").read_text()) for f in (whole, folder)]
-    assert [cost["tier"] for cost in costs] == ["b", "c"]
+    assert [cost["bitwise"] for cost in costs] == [True, False]
     assert [cost["paid"]["nfe"] for cost in costs] == [20 * 8 * 4] * 2
     assert curve(folder) == curve(whole)  # the mixture rounds alike at every batch
     later = scaling.run(study(tmp_path / "heavy", run="later", verifier=Toward(0.1), denoiser=Heavy(20)))
-    assert json.loads((later / "cost.json").read_text())["tier"] == "c"  # it reads what the smaller batches made
+    assert not json.loads((later / "cost.json").read_text())["bitwise"]  # it reads what the smaller batches made
 
 
 class HeavyImages(Heavy):
@@ -144,7 +144,7 @@ def test_images_that_do_not_fit_are_judged_in_parts_and_nothing_is_denoised_agai
     folder = scaling.run(study(tmp_path / "heavy", denoiser=HeavyImages(5), names={"model": "gaussianmixture"}))
     assert capsys.readouterr().err.count("out of memory") == 1  # halved twice
     costs = [json.loads((f / "cost.json").read_text()) for f in (whole, folder)]
-    assert [cost["tier"] for cost in costs] == ["b", "c"]
+    assert [cost["bitwise"] for cost in costs] == [True, False]
     assert [cost["paid"] for cost in costs] == [costs[0]["paid"]] * 2
     assert HeavyImages.calls == costs[0]["paid"]["forwards"]  # at the whole shape, each row once
     assert curve(folder) == curve(whole)
