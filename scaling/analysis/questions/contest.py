@@ -59,8 +59,12 @@ def entries(runs: Sequence[Run], metric: str = "accuracy") -> list[Entry]:
 
 
 def cells_of(found: Sequence[Entry]) -> list[Cell]:
-    """All cells, judges in the order in which they were run, budgets rising."""
-    judges = dict.fromkeys(judge for entry in found for judge, _ in entry.values)
+    """All cells, judges by the accuracy that they lead to (the weakest first), budgets rising."""
+    led: dict[str, list[float]] = {}
+    for entry in found:
+        for (judge, _), values in entry.values.items():
+            led.setdefault(judge, []).append(float(values.mean()))
+    judges = sorted(led, key=lambda judge: np.mean(led[judge]))
     budgets = sorted({budget for entry in found for _, budget in entry.values})
     return [(judge, budget) for judge in judges for budget in budgets if any(e.has([(judge, budget)]) for e in found)]
 
