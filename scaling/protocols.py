@@ -21,6 +21,7 @@ SETTINGS: Mapping[str, tuple[type, str]] = {  # what a condition may set for its
     "seed": (int, "a whole number"),
     "guidance_scale": (float, "a number"),
 }
+IMAGE_AXES = ("channels", "height", "width")  # of a sample, behind its row; a video's would have "frames" before them
 Settings = tuple[tuple[str, str | int | float], ...]  # pairs of a name of `SETTINGS` and its value, in their order
 
 
@@ -99,7 +100,8 @@ class Denoiser(Protocol):
 
     One that encodes with networks of their own may have `prepare(conditions)`: it is told of all of them beforehand.
     One whose `encode` heeds a condition's `negative_prompt` or `guidance_scale` says so in `settings: frozenset[str]`
-    (default none); conditions that set what it does not heed are refused.
+    (default none); conditions that set what it does not heed are refused. The axes of what `decode` gives are in
+    `sample_axes: tuple[str, ...]` (default `IMAGE_AXES`).
     """
 
     schedule: Schedule
@@ -175,7 +177,10 @@ class PerSample(Protocol):
 
 
 class Verifier(Protocol):
-    """Judges samples one by one, during the search; higher is better."""
+    """Judges samples one by one, during the search; higher is better.
+
+    One that takes other samples than images names their axes in `sample_axes: tuple[str, ...]` (default `IMAGE_AXES`).
+    """
 
     differentiable: bool  # whether the score has a gradient to the images
     probe_sigma: float | None  # the noise level whose x0 prediction it wants to see beside the final sample

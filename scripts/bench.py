@@ -20,6 +20,7 @@ PARTS = {
     "batches": "bench_batches",
     "overhead": "bench_overhead",
     "loop": "bench_loop",
+    "open_call": "bench_open_call",
     "growth": "bench_growth",
     "journal": "bench_journal",
     "sharing": "bench_grid",

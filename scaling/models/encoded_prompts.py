@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +20,20 @@ from scaling.notices import notice
 Row = dict[str, Tensor]  # one prompt as the network takes it, without the batch axis
 
 
+@dataclass(frozen=True)
+class Negative:
+    """What guidance leads away from; None is the family's own."""
+
+    prompt: str | None
+
+
+Asked = str | Negative
+
+
 class Encoder(NamedTuple):
     """A model's text encoders at work."""
 
-    row: Callable[[str | None], Row]  # None is the prompt of no condition, which guidance leads away from
+    row: Callable[[Asked], Row]
     cut: Callable[[str], int | None]  # how many tokens the model reads of a prompt that has more
 
 
@@ -33,20 +44,22 @@ class EncodedPrompts:
         name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
         self.folder = (cache_folder() / "prompts" if folder is None else Path(folder)) / name
 
-    def rows(self, prompts: Sequence[str | None], encoder: Callable[[], AbstractContextManager[Encoder]]) -> list[Row]:
+    def rows(self, prompts: Sequence[Asked], encoder: Callable[[], AbstractContextManager[Encoder]]) -> list[Row]:
         """The prompts' rows in order; the encoder is only entered where one is missing, and then once for all."""
         missing = [prompt for prompt in dict.fromkeys(prompts) if not self._file(prompt).is_file()]
         if missing:
             with encoder() as encode:
                 for prompt in missing:
-                    self._write(prompt, encode.row(prompt), None if prompt is None else encode.cut(prompt))
+                    self._write(prompt, encode.row(prompt), encode.cut(prompt) if isinstance(prompt, str) else None)
         return [self._read(prompt) for prompt in prompts]
 
-    def _file(self, prompt: str | None) -> Path:
-        name = "none" if prompt is None else hashlib.sha256(prompt.encode()).hexdigest()[:32]
+    def _file(self, prompt: Asked) -> Path:
+        text = prompt.prompt if isinstance(prompt, Negative) else prompt
+        kind = "negative-" if isinstance(prompt, Negative) else ""
+        name = "none" if text is None else kind + hashlib.sha256(text.encode()).hexdigest()[:32]
         return self.folder / f"{name}.safetensors"
 
-    def _read(self, prompt: str | None) -> Row:
+    def _read(self, prompt: Asked) -> Row:
         """A row; that its prompt was cut is noticed whenever it was encoded."""
         from safetensors import SafetensorError, safe_open
 
@@ -59,12 +72,18 @@ class EncodedPrompts:
         except (SafetensorError, OSError) as error:
             raise ValueError(f"cannot read the encoded prompt {path} ({error}); remove it to encode it again") from None
 
-    def _write(self, prompt: str | None, row: Row, cut: int | None) -> None:
+    def _write(self, prompt: Asked, row: Row, cut: int | None) -> None:
         from safetensors.torch import save_file
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".partial")
-        os.close(handle)
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in row.items()}
-        save_file(tensors, temporary, {} if cut is None else {"cut": str(cut)})
-        Path(temporary).replace(self._file(prompt))
+        said = {} if cut is None else {"cut": str(cut)}
+        write_whole(self._file(prompt), lambda part: save_file(tensors, part, said))
+
+
+def write_whole(path: Path, write: Callable[[str], object]) -> None:
+    """Has a file written beside its place and then put there: readers see the old one or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    os.close(handle)
+    write(part)
+    Path(part).replace(path)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import inspect
 import json
-import os
-import tempfile
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,41 +16,66 @@ import torch
 from torch import Tensor, nn
 
 from scaling.loading.devices import move
-from scaling.loading.hub import cache_folder
-from scaling.models.row_trees import alike, grown, growth, to_cpu, to_device
+from scaling.models.encoded_prompts import write_whole
+from scaling.models.row_trees import alike, grown, growth, plain, to_cpu, to_device
 
-METHODS = ("encode_prompt", "generate_prior_tokens", "rewire_prompt")  # of pipelines, where they have them
+# of pipelines, where they have them: what turns prompts into what the networks take
+METHODS = ("encode_prompt", "generate_prior_tokens", "rewire_prompt", "_enhance_prompt_with_pe", "prior_pipe")
 
 
 class EncodingMemo:
-    """Takes the place of a pipeline's encoding methods, and keeps the text encoders off the device between them."""
+    """Takes the place of a pipeline's encoding methods, for which alone its text encoders are on the device.
 
-    def __init__(self, pipe: Any, device: torch.device, folder: str | Path | None, identity: Mapping[str, Any]) -> None:
-        """Files lie in a folder of their own for each `identity` (None: under the cache)."""
+    What draws at random (a language model that rewrites prompts) draws the same for each prompt.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        device: torch.device,
+        folder: Path,
+        identity: Mapping[str, Any],
+        load: Callable[[str], nn.Module],
+    ) -> None:
+        """Files lie in a folder of their own for each `identity`; `load` reads a text encoder that was freed."""
         name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-        self.folder = (cache_folder() / "prompts" if folder is None else Path(folder)) / name
-        self.device, self.encoded = device, 0
-        self._encoders = [part for name, part in pipe.components.items() if _encodes(name, part)]
-        self._staying = False
+        self.folder = folder / name
+        self.device, self.encoded, self.loaded = device, 0, 0
+        self._load, self._staying = load, False
+        self._encoders = {name: part for name, part in pipe.components.items() if encodes(name, part)}
         self._growths: dict[str, Any] = {}
-        for method in METHODS:
-            if hasattr(type(pipe), method):
-                setattr(pipe, method, self._kept(method, getattr(pipe, method)))
+        self._others: dict[str, Any] = {}  # what is of types that a file should not hold, by its key
+        methods = [method for method in METHODS if hasattr(pipe, method)]
+        for method in methods:
+            setattr(pipe, method, self._kept(method, getattr(pipe, method)))
+        if not methods:  # it encodes in its call: they stay
+            self._bring()
+            self._encoders = {}
 
     @contextmanager
     def encoders(self) -> Iterator[None]:
-        """The text encoders are on the device, whether or not they are needed."""
-        self._bring(self.device)
+        """The text encoders stay on the device from the first prompt that is encoded here, and are freed in the end."""
         self._staying = True
         try:
             yield
         finally:
             self._staying = False
-            self._bring(torch.device("cpu"))
+            self._move(torch.device("meta"))
+            gc.collect()
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
 
-    def _bring(self, device: torch.device) -> None:
-        for encoder in self._encoders:
-            move(encoder, device)
+    def _bring(self) -> None:
+        for name, network in self._encoders.items():
+            if any(weight.is_meta for weight in network.parameters()):
+                fresh = self._load(name)  # whoever holds the network keeps it: what it is made of is replaced
+                vars(network).update({key: value for key, value in vars(fresh).items() if key != "forward"})
+                self.loaded += 1
+        self._move(self.device)
+
+    def _move(self, device: torch.device) -> None:
+        for network in self._encoders.values():
+            move(network, device)
 
     def _kept(self, method: str, encode: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(encode)
@@ -67,12 +92,17 @@ class EncodingMemo:
         return kept
 
     def _growth(self, method: str, encode: Callable[..., Any], alone: Mapping[str, Any], bound: Any) -> Any:
-        """How the encoded prompt grows with its rows, found once by encoding one twice beside itself."""
-        key = f"{method}/{sorted(name for name, value in bound.items() if value is not None)}"
+        """How the encoded prompt grows with its rows, found once, ever, by encoding one twice beside itself."""
+        names = sorted(name for name, value in bound.items() if value is not None)
+        key = hashlib.sha256(f"{method}/{names}".encode()).hexdigest()[:32]
+        path = self.folder / f"{key}.json"
         if key not in self._growths:
-            one, two = self._read(method, encode, alone), self._encode(encode, _rows(alone, 2))
-            how = growth(one, two)
-            self._growths[key] = how if how is not None and alike(grown(one, how, 2), two, 0.02) else None
+            if not path.is_file():
+                one, two = self._read(method, encode, alone), self._encode(encode, _rows(alone, 2))
+                how = growth(one, two)
+                how = how if how is not None and alike(grown(one, how, 2), two, 0.02) else None
+                write_whole(path, lambda file: Path(file).write_text(json.dumps(how)))
+            self._growths[key] = json.loads(path.read_text())
         return self._growths[key]
 
     def _read(self, method: str, encode: Callable[..., Any], bound: Mapping[str, Any]) -> Any:
@@ -80,29 +110,36 @@ class EncodingMemo:
         if key is None:
             return self._encode(encode, bound)
         path = self.folder / f"{key}.pt"
+        if key in self._others:
+            return self._others[key]
         if not path.is_file():
-            self._write(path, self._encode(encode, bound))
+            tree = self._encode(encode, bound)
+            if not plain(tree):
+                return self._others.setdefault(key, tree)
+            write_whole(path, lambda file: torch.save(tree, file))
         try:
             return torch.load(path, weights_only=True)
-        except (OSError, RuntimeError, EOFError) as error:
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise ValueError(f"cannot read the encoded prompt {path} ({error}); remove it to encode it again") from None
 
     def _encode(self, encode: Callable[..., Any], bound: Mapping[str, Any]) -> Any:
         self.encoded += 1
-        if self._staying:
-            return to_cpu(encode(**bound))
-        with self.encoders(), torch.no_grad():
-            return to_cpu(encode(**bound))
+        self._bring()
+        states = [(value, value.get_state()) for value in bound.values() if isinstance(value, torch.Generator)]
+        cuda = [torch.cuda.current_device()] if self.device.type == "cuda" else []
+        try:
+            with torch.no_grad(), torch.random.fork_rng(cuda):
+                torch.manual_seed(0)
+                return to_cpu(encode(**bound))
+        finally:
+            for generator, state in states:  # what is read from disk draws nothing
+                generator.set_state(state)
+            if not self._staying:
+                self._move(torch.device("cpu"))
 
-    def _write(self, path: Path, tree: Any) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".partial")
-        os.close(handle)
-        torch.save(tree, temporary)
-        Path(temporary).replace(path)
 
-
-def _encodes(name: str, part: Any) -> bool:
+def encodes(name: str, part: Any) -> bool:
+    """Whether a pipeline's part is a text encoder."""
     return isinstance(part, nn.Module) and name.startswith(("text_encoder", "vision_language_encoder"))
 
 

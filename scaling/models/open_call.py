@@ -12,7 +12,6 @@ import functools
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from torch import Tensor
 from scaling.models.pipeline_networks import LoopNetworks
 
 PATIENCE = 10.0  # seconds that a call is given to end when it is closed
+ANSWER = 3600.0  # seconds that a call is given from one step to the next
 
 NextTime = Callable[["Tensor"], Tensor | None]  # from the real timesteps to the next of the loop; None ends it
 Step = Callable[[Tensor, Tensor], Tensor]  # (guided output, sample) -> the next sample
@@ -28,6 +28,12 @@ Step = Callable[[Tensor, Tensor], Tensor]  # (guided output, sample) -> the next
 
 class _Closed(BaseException):
     """Thrown inside the pipeline, so that no `except Exception` of its own keeps it."""
+
+
+class _Stepped(tuple[Any, Any]):
+    """What a step gives, in both of the forms that pipelines read."""
+
+    prev_sample = pred_original_sample = denoised = property(lambda self: self[0])
 
 
 class _Times:
@@ -81,9 +87,7 @@ def opened_scheduler(scheduler: Any, next_time: NextTime, step_with: Step) -> An
         @functools.wraps(base.step)
         def step(self, model_output: Any, timestep: Any, sample: Any, *args: Any, **options: Any) -> Any:
             x = step_with(model_output, sample)
-            if options.get("return_dict", True):
-                return SimpleNamespace(prev_sample=x, pred_original_sample=x, denoised=x)
-            return x, x
+            return _Stepped((x, x))
 
     Opened.__name__ = base.__name__
     opened = copy.deepcopy(scheduler)
@@ -93,11 +97,25 @@ def opened_scheduler(scheduler: Any, next_time: NextTime, step_with: Step) -> An
     return opened
 
 
+def set_scheduler(pipe: Any, scheduler: Any) -> None:
+    """Gives a pipeline another scheduler, and the pipelines within it (of two stages) that went by the same."""
+    for part in _within(pipe).values():
+        part.scheduler = scheduler
+    pipe.scheduler = scheduler
+
+
 def shell(pipe: Any, scheduler: Any) -> Any:
     """The same networks under a scheduler of its own: the loop of an open call reads the pipeline's at every step."""
     own = copy.copy(pipe)
+    for name, part in _within(pipe).items():
+        setattr(own, name, shell(part, scheduler))
     own.scheduler = scheduler
     return own
+
+
+def _within(pipe: Any) -> dict[str, Any]:
+    scheduler, parts = pipe.scheduler, vars(pipe).items()
+    return {name: part for name, part in parts if name != "scheduler" and getattr(part, "scheduler", 0) is scheduler}
 
 
 def grid_of(pipe: Any, arguments: Mapping[str, Any]) -> tuple[Any, Tensor]:
@@ -105,20 +123,35 @@ def grid_of(pipe: Any, arguments: Mapping[str, Any]) -> tuple[Any, Tensor]:
 
     Raises a ValueError with the pipeline's name for whatever the call raises.
     """
-    seen: list[Tensor] = []
+    seen: queue.Queue[Tensor | BaseException] = queue.Queue()
 
     def leave(real: Tensor) -> None:
-        seen.append(real)
+        seen.put(real)
         raise _Closed
 
+    def call() -> None:
+        torch.set_grad_enabled(False)
+        try:
+            _called(shell(pipe, scheduler), arguments)
+            seen.put(ValueError("it went through no timesteps of its scheduler"))
+        except _Closed:
+            pass
+        except BaseException as error:
+            seen.put(error)
+
     scheduler = opened_scheduler(pipe.scheduler, leave, lambda output, sample: sample)
+    threading.Thread(target=call, daemon=True).start()
+    found = _awaited(seen, pipe)
+    if isinstance(found, BaseException):
+        raise said(pipe, found) from found
+    return scheduler, found.detach().cpu()
+
+
+def _awaited(answers: queue.Queue[Any], pipe: Any) -> Any:
     try:
-        _called(shell(pipe, scheduler), arguments)
-    except _Closed:
-        return scheduler, seen[0].detach().cpu()
-    except Exception as error:
-        raise said(pipe, error) from error
-    raise ValueError(f"{type(pipe).__name__} went through no timesteps of its scheduler")
+        return answers.get(timeout=ANSWER)
+    except queue.Empty:
+        raise ValueError(f"{type(pipe).__name__} has come to no step in {ANSWER:g} seconds") from None
 
 
 def said(pipe: Any, error: BaseException) -> BaseException:
@@ -141,7 +174,7 @@ class OpenCall:
         self._outbox: queue.Queue[tuple[str, Any, Any]] = queue.Queue()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._time: Tensor | None = None
-        self._begun = False
+        self._begun, self._stepped = False, True
         self.evaluations = 0
 
     def begin(self) -> tuple[Tensor, Tensor]:
@@ -170,7 +203,7 @@ class OpenCall:
             self._thread.join(PATIENCE)
 
     def _answer(self, last: bool = False) -> tuple[str, Any, Any]:
-        kind, first, second = self._outbox.get()
+        kind, first, second = _awaited(self._outbox, self._pipe)
         if kind == "error":
             raise said(self._pipe, first) from first
         if (kind == "done") != last:
@@ -193,12 +226,16 @@ class OpenCall:
     def _next_time(self, real: Tensor) -> Tensor | None:
         if not self._begun:
             self._begun, self._time = True, real[0]
+        elif not self._stepped:
+            raise ValueError("its loop goes on without a step of its scheduler")
+        self._stepped = False
         if self._time is not None:
             self._networks.enter()
         return self._time
 
     def _step(self, output: Tensor, sample: Tensor) -> Tensor:
         self._networks.leave()
+        self._stepped = True
         self._outbox.put(("step", output, sample))
         item = self._inbox.get()
         if item is None:

@@ -5,20 +5,25 @@ Latents are in the layout that the pipeline's own loop has (packed tokens, where
 
 from __future__ import annotations
 
+import hashlib
+import json
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.models import pipeline_check
-from scaling.models.open_call import OpenCall, grid_of
-from scaling.models.pipeline_base import PROBE, PipelineBase
-from scaling.models.scheduler_rule import DENSE, SchedulerRule, first_order, rule_of
+from scaling.models.open_call import OpenCall, grid_of, set_scheduler
+from scaling.models.pipeline_arguments import Asked
+from scaling.models.pipeline_base import PROBE, PipelineBase, plain_config
+from scaling.models.pipeline_check import check
+from scaling.models.pipeline_facts import Facts, facts_file, read_facts, write_facts
+from scaling.models.scheduler_rule import SchedulerRule
+from scaling.models.schedulers import DENSE, first_order, rule_of
 from scaling.models.vae import rows_at_once
 from scaling.protocols import Condition, Encoded, Prediction
 
@@ -41,7 +46,7 @@ class Pipeline(PipelineBase):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.pipe.scheduler = first_order(self.pipe.scheduler)
+        set_scheduler(self.pipe, first_order(self.pipe.scheduler))
         self._open: OrderedDict[tuple[int, int], OpenCall] = OrderedDict()
         limit = self.pipe.scheduler.config.get("original_inference_steps")  # of LCM and TCD
         self._declared = min(DENSE, limit or DENSE, int(self.pipe.scheduler.config.get("num_train_timesteps") or DENSE))
@@ -50,18 +55,41 @@ class Pipeline(PipelineBase):
         arguments, device = self.arguments, self.device  # no reference to this model, which would keep it alive
         self.schedule = PipelineSchedule(self.pipe, lambda n: arguments(PROBE, 1, n, device), self._declared)
         self.rule = self.schedule.rule
-        self._rows = self._remember()
         self._identity |= {"steps": "open call", "solver": type(self.pipe.scheduler).__name__}
         weakref.finalize(self, _close, self._open)
-        if self.check:
-            self._rows = min(self._rows, pipeline_check.check(self, PROBE) or self._rows)
-            _close(self._open)
+        path = facts_file(self._cache, {**self._identity, "device": self.device.type, "check": self.check})
+        facts = read_facts(path, self.device)
+        if facts is None:
+            self._find_out()
+            write_facts(path, self._facts)
+        else:
+            self._recall(facts)
+
+    def _find_out(self) -> None:
+        rows, seen = self._remember(), self.networks
+        self._facts = Facts(
+            self._latents, sorted(seen.names), self.forwards_per_call, self._gflops, seen.memory, rows, 1, [1, 1]
+        )  # fmt: skip
+        with torch.no_grad():
+            size = list(self._decoded(self._latents.float().clone())[0].shape[-2:])
+        self._facts = replace(self._facts, size=size)
+        together, decoded = check(self, PROBE) if self.check else (True, True)
+        self._facts = replace(self._facts, rows=rows if together else 1, decoded=None if decoded else 1)
+        _close(self._open)
+
+    def _recall(self, facts: Facts) -> None:
+        self._facts, self._latents, self.latent_shape = facts, facts.latents, tuple(facts.latents.shape[1:])
+        self.forwards_per_call, self._gflops = facts.forwards_per_call, facts.gflops
+        self.networks.names, self.networks.memory = set(facts.names), facts.memory
+        self._learn()
 
     def prepare(self, conditions: Sequence[Condition]) -> None:
-        """Encodes all prompts of a study beforehand, so that the text encoders visit the device once."""
+        """Encodes all prompts of a study beforehand: the text encoders are loaded at most once, and then freed."""
+        self.encode(conditions)
         with self.memo.encoders():
-            for prompt in dict.fromkeys(str(c.prompt) for c in conditions if c.prompt is not None):
-                grid_of(self.pipe, self._call(prompt, 1, self._declared))
+            for number, asked in enumerate(self._prompts.values()):
+                for rows in (1, 2) if number == 0 and self._facts.rows > 1 else (1,):
+                    grid_of(self.pipe, self._call(asked, rows, self._declared))
 
     def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
         """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
@@ -69,16 +97,21 @@ class Pipeline(PipelineBase):
             raise ValueError("model=pipeline is asked at a time a row: whole solves are WholePipeline's")
         x = x.to(self.device, torch.float32)
         groups = self._groups(list(zip(encoded["prompt"].tolist(), t.tolist(), strict=True)))
-        parts = [(key, rows[i : i + self._rows]) for key, rows in groups for i in range(0, len(rows), self._rows)]
+        most = self._facts.rows
+        parts = [(key, rows[i : i + most]) for key, rows in groups for i in range(0, len(rows), most)]
         answers = [self._ask(prompt, x[rows], time) for (prompt, time), rows in parts]
         order = torch.tensor([row for _, rows in parts for row in rows], device=x.device).argsort()
         return Prediction(*(torch.cat(values)[order] for values in zip(*(a[:2] for a in answers), strict=True)))
 
     def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
         """Images in [0, 1], float32, as the pipeline decodes them; no network of its loop runs."""
-        return torch.cat([self._decoded(part) for part in x0.to(self.device, torch.float32).split(self._at_once)])
+        rows = min(
+            rows_at_once(self.chunk, *self._facts.size), self._facts.decoded or self._facts.rows, self._facts.rows
+        )
+        parts = x0.to(self.device, torch.float32).split(rows)
+        return torch.cat([self._decoded(part) for part in parts])
 
-    def own_call(self, prompt: str, steps: int) -> dict[str, Any]:
+    def own_call(self, prompt: Asked, steps: int) -> dict[str, Any]:
         """The arguments of the pipeline's own call for one row."""
         return self._call(prompt, 1, steps)
 
@@ -86,7 +119,7 @@ class Pipeline(PipelineBase):
         """What that call begins with."""
         return self._latents.float() / self.rule.last_scale * self.rule.first_scale
 
-    def _call(self, prompt: str, rows: int, steps: int) -> dict[str, Any]:
+    def _call(self, prompt: Asked, rows: int, steps: int) -> dict[str, Any]:
         return self.arguments(prompt, rows, steps, self.device)
 
     def _ask(self, prompt: int, x: Tensor, t: float) -> Prediction:
@@ -118,23 +151,14 @@ class Pipeline(PipelineBase):
             self._open.popitem(last=False)[1].close()
         return call
 
-    def _begun(self, prompt: str, rows: int) -> OpenCall:
+    def _begun(self, prompt: Asked, rows: int) -> OpenCall:
         call = OpenCall(self.pipe, self._call(prompt, rows, self._declared), self.networks)
         with self.networks.answering(rows):
             call.begin()
         return call
 
     def _decoded(self, x0: Tensor) -> Tensor:
-        parts = [self._begun(PROBE, len(part)).finish(part * self.rule.last_scale) for part in x0.split(self._rows)]
-        return torch.cat([self.images(part) for part in parts])
-
-    @property
-    def _at_once(self) -> int:
-        """Rows that are decoded at a time."""
-        if not hasattr(self, "_size"):
-            with torch.no_grad():
-                self._size = self._decoded(self._latents.float().clone())[0].shape[-2:]
-        return rows_at_once(self.chunk, *self._size)
+        return self.images(self._begun(PROBE, len(x0)).finish(x0 * self.rule.last_scale))
 
     def _remember(self) -> int:
         """Hears one row and two rows of a first step; returns how many rows a call may have."""
@@ -161,6 +185,12 @@ class PipelineSchedule:
         self.rule: SchedulerRule = rule_of(*grid_of(pipe, call(declared)))
         self.first_scale = self.rule.first_scale
         self._grids: dict[int, Tensor] = {}
+
+    def __repr__(self) -> str:
+        """By content, since runs are named by it, in every process."""
+        config = json.dumps(plain_config(self._pipe.scheduler.config), sort_keys=True, default=str)
+        digest = hashlib.sha256(config.encode()).hexdigest()[:32]
+        return f"PipelineSchedule({type(self._pipe.scheduler).__name__}, {digest})"
 
     def alpha(self, t: Tensor) -> Tensor:
         """The rule's signal coefficient at times t."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from scaling.notices import notice
+from scaling.protocols import Condition
 
 OURS = {  # names of the call that are not options, and what to say instead
     "prompt": "conditions", "latents": "nothing: noise is the search's", "generator": "seed", "output_type": "nothing",
@@ -18,8 +20,17 @@ OURS = {  # names of the call that are not options, and what to say instead
     "true_cfg_scale": "model.guidance_scale", "negative_prompt": "model.negative_prompt", "return_dict": "nothing",
     "num_images_per_prompt": "conditions.copies",
 }  # fmt: skip
-GUIDANCE = ("guidance_scale", "true_cfg_scale", "distilled_guidance_scale")
+GUIDANCE = ("guidance_scale", "true_cfg_scale", "distilled_guidance_scale", "decoder_guidance_scale")
 _NULL_OF_TRUE_GUIDANCE = " "  # what Qwen-Image's authors lead away from
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the call is asked for: a prompt, and what its condition sets for itself alone (None: as the model)."""
+
+    prompt: str
+    negative_prompt: str | None = None
+    guidance_scale: float | None = None
 
 
 class Arguments:
@@ -34,10 +45,14 @@ class Arguments:
         negative_prompt: str | None,
         options: Mapping[str, Any],
     ) -> None:
-        self._name = type(pipe).__name__
+        self._name, self.embedded = type(pipe).__name__, False
         self.takes = inspect.signature(type(pipe).__call__).parameters
         if lacking := {"prompt", "num_inference_steps", "output_type"} - set(self.takes):
             raise ValueError(f"{self._name} takes no {', '.join(sorted(lacking))}: it is no text-to-image pipeline")
+        if "num_frames" in self.takes:
+            raise ValueError(
+                f"{self._name} makes videos: a sample here has the axes channels, height, width, no frames"
+            )
         self._check(options)
         self.call: dict[str, Any] = {}
         self._prompts = {}
@@ -57,40 +72,65 @@ class Arguments:
         if negative_prompt is not None:
             self._need("negative_prompt", "model.negative_prompt")
             self._prompts["negative_prompt"] = negative_prompt
+        if "use_kv_cache" in self.takes:
+            self.call["use_kv_cache"] = False  # filled at a first step, which an open call may not make
         self.call |= options
 
     def identity(self) -> dict[str, Any]:
         """What of the call decides its answers, as plain json."""
         return {**self.call, **self._prompts}
 
+    @property
+    def settings(self) -> frozenset[str]:
+        """What a condition may set for itself."""
+        guided = {"guidance_scale"} if self.guidance_name else set()
+        return frozenset(guided | ({"negative_prompt"} & set(self.takes)))
+
+    def asked(self, condition: Condition) -> Asked:
+        """What a condition asks for; a ValueError where it has no prompt, or a guidance of other forwards."""
+        if condition.prompt is None:
+            raise ValueError(f"condition {condition.class_label}: a text-to-image model needs a prompt")
+        own: dict[str, Any] = {name: value for name, value in condition.settings if name in self.settings}
+        scale = own.get("guidance_scale", self.guidance_scale)
+        if not self.embedded and (scale > 1) != (self.guidance_scale > 1):
+            raise ValueError(
+                f"condition {condition.prompt!r} sets guidance_scale={scale:g}, which makes other forwards than "
+                f"model.guidance_scale={self.guidance_scale:g}: both above 1 or both at most 1 are needed"
+            )
+        return Asked(condition.prompt, **own)
+
     def __call__(
-        self, prompt: str, rows: int, steps: int, device: torch.device, output_type: str = "pt"
+        self, asked: Asked, rows: int, steps: int, device: torch.device, output_type: str = "pt"
     ) -> dict[str, Any]:
         """The call for so many rows of one prompt."""
+        own = {} if asked.negative_prompt is None else {"negative_prompt": asked.negative_prompt}
         call = {
-            "prompt": [prompt] * rows,
-            **{name: [text] * rows for name, text in self._prompts.items()},
+            "prompt": [asked.prompt] * rows,
+            **{name: [text] * rows for name, text in (self._prompts | own).items()},
             "num_inference_steps": steps,
             "output_type": output_type,
             **self.call,
         }
+        if asked.guidance_scale is not None and self.guidance_name:
+            call[self.guidance_name] = asked.guidance_scale
         if "generator" in self.takes:
             call["generator"] = torch.Generator(device).manual_seed(0)
         if "intermediate_timesteps" in self.takes and steps != 2:
             call.setdefault("intermediate_timesteps", None)  # SANA-Sprint's default is for two steps alone
         return call
 
-    def warn(self, forwards: int, network: Any) -> None:
-        """Says that guidance was asked for and is not run."""
-        embedded = any(network.config.get(key) for key in ("guidance_embeds", "time_cond_proj_dim", "use_meanflow"))
-        if self.guidance_scale > 1 and forwards == 1 and not embedded:
+    def learn(self, forwards: int, network: Any) -> None:
+        """Takes in how many forwards a step makes; says where guidance was asked for and is not run."""
+        keys = ("guidance_embeds", "time_cond_proj_dim", "use_meanflow")
+        self.embedded = forwards == 1 and any(network.config.get(key) for key in keys)
+        if self.guidance_scale > 1 and forwards == 1 and not self.embedded:
             notice(
                 f"{self._name} makes one forward a step: model.guidance_scale={self.guidance_scale} does nothing here"
             )
 
     def _guidance_name(self) -> str | None:
         takes = [name for name in GUIDANCE if name in self.takes]
-        if "true_cfg_scale" in takes and self.takes["guidance_scale"].default is None:
+        if takes[:2] == ["guidance_scale", "true_cfg_scale"] and self.takes["guidance_scale"].default is None:
             return "true_cfg_scale"  # Qwen-Image; FLUX's own is embedded
         return takes[0] if takes else None
 

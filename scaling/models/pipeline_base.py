@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -12,17 +14,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.loading.devices import dtype_of, pick_device
-from scaling.models.encoding_memo import EncodingMemo
-from scaling.models.open_call import OpenCall
-from scaling.models.pipeline_arguments import Arguments
+from scaling.loading.hub import cache_folder
+from scaling.models.encoding_memo import EncodingMemo, encodes
+from scaling.models.open_call import OpenCall, set_scheduler
+from scaling.models.pipeline_arguments import Arguments, Asked
 from scaling.models.pipeline_networks import LoopNetworks
 from scaling.models.repository import Repository
-from scaling.models.scheduler_rule import replaced
+from scaling.models.schedulers import replaced
 from scaling.notices import notice
 from scaling.protocols import Condition, Encoded
 
 DENOISING = ("transformer", "unet", "vae", "scheduler")  # parts that no prompt is encoded with
-PROBE = "a photo"  # the prompt of what is asked before any search
+PROBE = Asked("a photo")  # the prompt of what is asked before any search
 
 
 @dataclass(kw_only=True, eq=False)
@@ -55,13 +58,14 @@ class PipelineBase:
         if "safety_checker" in repository.parts:
             notice(f"{self.path}: its safety checker is left out, which would blacken images")
         parts = [part for part in repository.parts if part != "safety_checker"]
-        pipe = repository.pipeline(parts, dtype)
+        encoders = [part for part in parts if part.startswith(("text_encoder", "vision_language_encoder"))]
+        pipe = repository.pipeline(parts, dtype, encoders)
         options = dict(self.options)
         self.arguments = Arguments(pipe, self.guidance_scale, self.height, self.width, self.negative_prompt, options)
         self.guidance_scale = self.arguments.guidance_scale
         if getattr(pipe, "scheduler", None) is None:
             raise ValueError(f"{type(pipe).__name__} has no scheduler of its own: its call cannot be kept open")
-        pipe.scheduler = replaced(pipe.scheduler, self.scheduler, dict(self.scheduler_options))
+        set_scheduler(pipe, replaced(pipe.scheduler, self.scheduler, dict(self.scheduler_options)))
         pipe.set_progress_bar_config(disable=True)
         self.pipe = _with_device(pipe, self.device)
         self.networks = LoopNetworks(pipe.components)
@@ -70,27 +74,25 @@ class PipelineBase:
             "text": repository.digest(*(part for part in parts if part not in DENOISING)),
             "dtype": self.dtype,
         }
-        self.memo = EncodingMemo(self.pipe, self.device, self.prompt_cache, text)
-        self._prompts: dict[int, str] = {}
+        self._cache = Path(self.prompt_cache or cache_folder() / "prompts").expanduser()
+        load = functools.partial(repository.load, dtype=dtype)  # holds no model, which ends its calls
+        self.memo = EncodingMemo(self.pipe, self.device, self._cache, text, load)
+        self.settings = self.arguments.settings
+        self._prompts: dict[int, Asked] = {}
         self._identity = {
             "class": type(self).__name__,
             "pipeline": type(pipe).__name__,
             "weights": repository.digest(*parts),
-            "scheduler": {"class": type(pipe.scheduler).__name__, **_plain(pipe.scheduler.config)},
+            "scheduler": {"class": type(pipe.scheduler).__name__, **plain_config(pipe.scheduler.config)},
             "call": self.arguments.identity(),
             "dtype": self.dtype,
         }
 
     def encode(self, conditions: Sequence[Condition]) -> Encoded:
         """Numbers of the prompts: the pipeline encodes them itself, once."""
-        known = {prompt: number for number, prompt in self._prompts.items()}
-        numbers = []
-        for condition in conditions:
-            if condition.prompt is None:
-                raise ValueError(f"condition {condition.class_label}: a text-to-image model needs a prompt")
-            number = known.setdefault(str(condition.prompt), len(known))
-            self._prompts[number] = str(condition.prompt)
-            numbers.append(number)
+        known = {asked: number for number, asked in self._prompts.items()}
+        numbers = [known.setdefault(self.arguments.asked(condition), len(known)) for condition in conditions]
+        self._prompts = {number: asked for asked, number in known.items()}
         return {"prompt": torch.tensor(numbers)}
 
     def gflops(self) -> float:
@@ -108,10 +110,10 @@ class PipelineBase:
 
     def images(self, result: Any) -> Float[Tensor, "n 3 h w"]:
         """The images in a pipeline's result, in [0, 1]."""
-        images = result.images if hasattr(result, "images") else result.image
+        images = next((getattr(result, name) for name in ("images", "image") if hasattr(result, name)), None)
         if not isinstance(images, Tensor):
             raise ValueError(f"{type(self.pipe).__name__} gives {type(images).__name__} for output_type=pt")
-        return images.float().clamp(0, 1)
+        return images[:, :3].float().clamp(0, 1)  # Qwen-Image 2.1 gives an opacity beside
 
     def _probe(self) -> list[Any]:
         """Runs one step of one row: what its networks are, answer and cost, and the shape of its latents."""
@@ -126,9 +128,13 @@ class PipelineBase:
         self.networks.flops = None
         if len(self._latents) != 1:
             raise ValueError(f"{type(self.pipe).__name__} has {len(self._latents)} rows in its loop for an image")
-        if self.networks.names:
-            self.arguments.warn(self.networks.rows, getattr(self.pipe, sorted(self.networks.names)[0]))
+        self._learn()
         return outputs
+
+    def _learn(self) -> None:
+        """What is known of the networks only once they were asked."""
+        if self.networks.names:
+            self.arguments.learn(self.forwards_per_call, getattr(self.pipe, sorted(self.networks.names)[0]))
 
     @staticmethod
     def _groups(keys: Sequence[Any]) -> list[tuple[Any, list[int]]]:
@@ -142,7 +148,7 @@ class PipelineBase:
 def _with_device(pipe: Any, device: torch.device) -> Any:
     """The pipeline on a device, all but its text encoders, which visit it; so it is told where it computes."""
     for name, part in pipe.components.items():
-        if isinstance(part, torch.nn.Module) and not name.startswith(("text_encoder", "vision_language_encoder")):
+        if isinstance(part, torch.nn.Module) and not encodes(name, part):
             torch.nn.Module.to(part, device)
     base = type(pipe)
     known = property(lambda self: device)
@@ -150,7 +156,7 @@ def _with_device(pipe: Any, device: torch.device) -> Any:
     return pipe
 
 
-def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as plain json, without what names a version."""
     values = {name: value for name, value in config.items() if not name.startswith("_")}
     return {name: str(v) if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from scaling.models.open_call import said
+from scaling.models.pipeline_arguments import Asked
 from scaling.models.pipeline_networks import LoopNetworks
-from scaling.models.scheduler_rule import DRAWS, SchedulerRule
+from scaling.models.scheduler_rule import SchedulerRule
+from scaling.models.schedulers import DRAWS
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.sampling import Euler
 
@@ -49,7 +51,7 @@ class Checked(Protocol):
         """The images in the result of the pipeline's own call, in [0, 1]."""
         ...
 
-    def own_call(self, prompt: str, steps: int) -> dict[str, Any]:
+    def own_call(self, prompt: Asked, steps: int) -> dict[str, Any]:
         """The arguments of the pipeline's own call of one row."""
         ...
 
@@ -59,19 +61,20 @@ class Checked(Protocol):
 
 
 @torch.no_grad()
-def check(model: Checked, prompt: str) -> int | None:
-    """Holds a model against its pipeline's own call, itself a while later, and a row against the row in company.
+def check(model: Checked, prompt: Asked) -> tuple[bool, bool]:
+    """Holds a model against its pipeline's own call, itself a while later, and rows against rows in company.
 
-    Returns how many rows of a prompt may go together (None: any number). A ValueError names what else does not hold,
-    with the figure.
+    Returns whether rows of a prompt may go together, and whether they may be decoded together. A ValueError names what
+    else does not hold, with the figure.
     """
     steps = 1 if type(model.pipe.scheduler).__name__ in DRAWS else STEPS
     expected, forwards = _own(model, prompt, steps)
-    encoded, x = model.encode([Condition(prompt=prompt)]), model.own_noise()
+    encoded, x = model.encode([Condition(prompt=prompt.prompt)]), model.own_noise()
     times = model.schedule.grid(steps)[None]
     first = model(x, times[:, 0].float(), encoded)
     denoise = lambda x, t: model(x, t.cpu(), encoded)  # noqa: E731
-    images = model.decode(Euler().advance(denoise, model.schedule, x, times, True).x)
+    solved = Euler().advance(denoise, model.schedule, x, times, True).x
+    images = model.decode(solved)
     name, limit, repeated = type(model.pipe).__name__, TOLERANCE[model.dtype], REPEATED[model.dtype]
     advice = "take model=whole_pipeline, which solves in the pipeline's own loop"
     again = _difference(model(x, times[:, 0].float(), encoded), first)
@@ -85,17 +88,26 @@ def check(model: Checked, prompt: str) -> int | None:
             f"{name} made {forwards} forwards in {steps} steps, where {steps * model.forwards_per_call} were expected: "
             f"{advice}"
         )
-    both = {key: value.repeat(2) for key, value in encoded.items()}
-    company = model(torch.cat((x, -x)), times[:, 0].float().repeat(2), both)
-    return None if _difference(Prediction(company.x0[:1], company.eps[:1]), first) <= repeated else 1
+    both, noises = {key: value.repeat(2) for key, value in encoded.items()}, torch.cat((x, -x))
+    time = times[:, 0].float()
+    company = model(noises, time.repeat(2), both)
+    alone = [first, model(-x, time, encoded)]
+    together = all(
+        _difference(Prediction(company.x0[i : i + 1], company.eps[i : i + 1]), each) <= repeated
+        for i, each in enumerate(alone)
+    )
+    pair = model.decode(torch.cat((solved, company.x0[1:])))[:1]
+    return together, float((pair - images).abs().max()) <= repeated
 
 
-def _own(model: Checked, prompt: str, steps: int) -> tuple[Tensor, int]:
+def _own(model: Checked, prompt: Asked, steps: int) -> tuple[Tensor, int]:
     """The images of the pipeline's own call and the forwards that it made."""
     scheduler, before = model.pipe.scheduler, model.networks.rows
     clips = scheduler.config.get("clip_sample") or scheduler.config.get("thresholding")
-    if clips and type(scheduler).__name__ == "DDIMScheduler":
-        scheduler.step = functools.partial(scheduler.step, use_clipped_model_output=True)  # as DDPM's own posterior
+    if (
+        type(scheduler).__name__ == "DDIMScheduler"
+    ):  # DDPM's own step drops a learned variance, and follows what it clips
+        scheduler.step = functools.partial(_as_ddpm, scheduler.step, use_clipped_model_output=bool(clips))
     try:
         with model.networks.whole_call():
             images = model.images(model.pipe(**model.own_call(prompt, steps)))
@@ -104,6 +116,10 @@ def _own(model: Checked, prompt: str, steps: int) -> tuple[Tensor, int]:
     finally:
         scheduler.__dict__.pop("step", None)
     return images, model.networks.rows - before
+
+
+def _as_ddpm(step: Any, output: Tensor, time: Any, sample: Tensor, *args: Any, **options: Any) -> Any:
+    return step(output[:, : sample.shape[1]], time, sample, *args, **options)
 
 
 def _difference(one: Prediction, two: Prediction) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from scaling.models.row_trees import Growth, grown, growth
+from scaling.models.row_trees import grown, growth
 
 
 class LoopNetworks:
@@ -26,7 +26,7 @@ class LoopNetworks:
         self._in_loop = False
         self._known: frozenset[str] | None = None
         self._heard: list[Any] | None = None
-        self._memory: list[tuple[Any, Growth | None]] = []
+        self.memory: list[list[Any]] = []  # answers, and their growths
         self._answers: Iterator[Any] | None = None
         for name, part in components.items():
             if isinstance(part, nn.Module):
@@ -66,13 +66,13 @@ class LoopNetworks:
         Returns whether answers for other numbers of rows follow from them.
         """
         growths = [None] * len(one) if two is None else [growth(a, b) for a, b in zip(one, two, strict=True)]
-        self._memory = list(zip(one, growths, strict=True))
+        self.memory = [[answer, how] for answer, how in zip(one, growths, strict=True)]
         return two is None or None not in growths
 
     @contextmanager
     def answering(self, rows: int) -> Iterator[None]:
         """No network runs: each answers with what it answered before, for so many rows."""
-        answers = [one if how is None else grown(one, how, rows) for one, how in self._memory]
+        answers = [one if how is None else grown(one, how, rows) for one, how in self.memory]
         self._answers = iter(answers)
         try:
             yield

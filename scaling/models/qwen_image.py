@@ -52,12 +52,12 @@ class QwenImage(TextToImage):
         return {"prompt": F.pad(embeds[0], (0, 0, 0, lacking)), "mask": mask}
 
     @override
-    def null(self, pipe: Any) -> Row:
-        return self.text(pipe, " ")
+    def null(self, pipe: Any, prompt: str | None) -> Row:
+        return self.text(pipe, " " if prompt is None else prompt)
 
-    def guide(self, conditioned: Tensor, null: Tensor) -> Tensor:
+    def guide(self, conditioned: Tensor, null: Tensor, scale: Tensor | float) -> Tensor:
         """Guided, with the norm of each token's conditioned prediction."""
-        guided = pack(super().guide(conditioned, null))
+        guided = pack(super().guide(conditioned, null, scale))
         norm = pack(conditioned).norm(dim=-1, keepdim=True) / guided.norm(dim=-1, keepdim=True)
         return unpack(guided * norm, *conditioned.shape[-2:])
 

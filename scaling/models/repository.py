@@ -14,6 +14,11 @@ from torch import nn
 
 from scaling.loading.hub import digest, find_file, find_folder
 
+ELSEWHERE = {  # classes that diffusers no longer finds by what its own files say of them
+    "PaellaVQModel": "diffusers.pipelines.deprecated.wuerstchen.modeling_paella_vq_model",
+    "T5GemmaEncoder": "transformers.models.t5gemma.modeling_t5gemma",
+}
+
 
 @dataclass(frozen=True)
 class Repository:
@@ -49,36 +54,61 @@ class Repository:
 
     def load(self, part: str, dtype: torch.dtype, path: str | None = None) -> nn.Module:
         """One network, frozen, in eval mode, on the CPU; `path` takes the weights from another repository."""
-        import diffusers
-
         folder = find_folder(path or self.path, self._files(part))
-        kind = getattr(diffusers, self._parts[part][1])
+        variant = self.variant if self._has_variant(part, path) else None
         with torch.inference_mode(False):  # its parameters may meet autograd later
-            network: nn.Module = kind.from_pretrained(
-                folder, subfolder=part, dtype=dtype, variant=self.variant, local_files_only=True
+            network: nn.Module = _class(*self._parts[part]).from_pretrained(
+                folder, subfolder=part, dtype=dtype, variant=variant, local_files_only=True
             )
         return network.eval().requires_grad_(False)
 
     def build(self, part: str) -> nn.Module:
         """One network as its configuration says, without weights, on torch's default device."""
-        import diffusers
-
-        network: nn.Module = getattr(diffusers, self._parts[part][1]).from_config(self.config(part))
+        kind: Any = _class(*self._parts[part])
+        if hasattr(kind, "from_config"):
+            built: nn.Module = kind.from_config(self.config(part))
+            return built
+        folder = find_folder(self.path, [f"{part}/config.json"])
+        network: nn.Module = kind(kind.config_class.from_pretrained(folder, subfolder=part, local_files_only=True))
         return network
 
-    def pipeline(self, parts: Sequence[str] | None, dtype: torch.dtype) -> Any:
-        """diffusers' own pipeline with some of its parts (None: all), the others left out."""
+    def pipeline(self, parts: Sequence[str] | None, dtype: torch.dtype, unloaded: Sequence[str] = ()) -> Any:
+        """diffusers' own pipeline with some of its parts (None: all), the others left out.
+
+        Those of `unloaded` are without weights, on the meta device, where they can be built so.
+        """
         import diffusers
 
         wanted = tuple(self._parts) if parts is None else parts
-        patterns = [pattern for part in wanted for pattern in self._files(part)]
+        given = {part: network for part in unloaded if (network := self._unloaded(part, dtype)) is not None}
+        odd = [part for part in wanted if part not in given and self._parts[part][1] in ELSEWHERE]
+        given |= {part: self.load(part, dtype) for part in odd}
+        for library, name in (self._parts[part] for part in odd):  # diffusers asks for the class of what is given
+            if library == "diffusers":
+                setattr(diffusers, name, _class(library, name))
+        patterns = [pattern for part in wanted if part not in given for pattern in self._files(part)]
         folder = find_folder(self.path, ["model_index.json", *patterns])
         absent = {name: None for name, value in self.index.items() if _is_part(value) and name not in wanted}
-        kind = getattr(diffusers, self.index["_class_name"])
-        with torch.inference_mode(False):
-            return kind.from_pretrained(
-                folder, dtype=dtype, variant=self.variant, local_files_only=True, **absent
-            )  # fmt: skip
+        kind = getattr(diffusers, self.index["_class_name"], None)
+        if kind is None:
+            raise ValueError(f"{self.path}: diffusers {diffusers.__version__} has no {self.index['_class_name']}")
+        try:
+            with torch.inference_mode(False):
+                return kind.from_pretrained(
+                    folder, dtype=dtype, variant=self.variant, local_files_only=True, **absent, **given
+                )
+        except (ImportError, AttributeError, TypeError, KeyError, OSError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            text = " ".join(str(error).split())[:300]
+            raise ValueError(f"{self.path} cannot be loaded by diffusers: {type(error).__name__}: {text}") from error
+
+    def _unloaded(self, part: str, dtype: torch.dtype) -> nn.Module | None:
+        try:
+            with torch.device("meta"):
+                return self.build(part).to(dtype).eval().requires_grad_(False)
+        except Exception:  # whatever a constructor does that needs data
+            return None
 
     def digest(self, *parts: str, path: str | None = None) -> str:
         """Hash of the files of some parts."""
@@ -90,15 +120,34 @@ class Repository:
         return {name: value for name, value in self.index.items() if _is_part(value) and value[0] is not None}
 
     def _files(self, part: str) -> tuple[str, ...]:
-        """Globs of a part's files; weights are safetensors, whole or in shards, of this variant alone."""
+        """Globs of a part's files; weights are safetensors, whole or in shards, of this variant where it is there."""
         if part not in self._parts:
             raise ValueError(f"{self.path} has no {part}; it has {', '.join(self._parts)}")
         library, kind = self._parts[part]
         if not _is_network(library, kind):
             return (f"{part}/*",)
-        stem = "diffusion_pytorch_model" if library == "diffusers" else "model"
-        variant = f".{self.variant}" if self.variant else ""
-        return f"{part}/config.json", f"{part}/{stem}{variant}[.-][s0]*"
+        whole = f"{part}/{_stem(library, kind)}[.-][s0]*"
+        return f"{part}/config.json", self._weights(part) if self._has_variant(part) else whole
+
+    def _weights(self, part: str) -> str:
+        """The glob of a part's weights of this variant and of their index, in safetensors alone."""
+        return f"{part}/{_stem(*self._parts[part])}.*{self.variant}*so[nr]*"
+
+    def _has_variant(self, part: str, path: str | None = None) -> bool:
+        """Whether this variant is there; as in diffusers, a repository may have it of some of its parts alone."""
+        if not self.variant:
+            return False
+        known: dict[Any, bool] = self.__dict__.setdefault("_variants", {})
+        if (part, path) not in known:
+            try:
+                known[part, path] = bool(find_folder(path or self.path, [self._weights(part)]))
+            except ValueError:
+                known[part, path] = False
+        return known[part, path]
+
+
+def _stem(library: str, kind: str) -> str:
+    return "diffusion_pytorch_model" if hasattr(_class(library, kind), "from_config") else "model"
 
 
 def _is_part(value: Any) -> bool:
@@ -107,7 +156,13 @@ def _is_part(value: Any) -> bool:
 
 def _is_network(library: str, kind: str) -> bool:
     """Whether a part has weights; what has none (tokenizers, processors, schedulers, guiders) is a folder of files."""
+    return isinstance(found := _class(library, kind), type) and issubclass(found, nn.Module)
+
+
+def _class(library: str, kind: str) -> Any:
+    """The class of a part, by what model_index.json says of it; None where there is none."""
     import diffusers
 
-    module = getattr(diffusers.pipelines, library, None) or importlib.import_module(library)
-    return isinstance(found := getattr(module, kind, None), type) and issubclass(found, nn.Module)
+    if kind in ELSEWHERE:
+        return getattr(importlib.import_module(ELSEWHERE[kind]), kind)
+    return getattr(getattr(diffusers.pipelines, library, None) or importlib.import_module(library), kind, None)

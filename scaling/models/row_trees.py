@@ -88,6 +88,15 @@ def alike(one: Any, two: Any, tolerance: float = 1e-3) -> bool:
     return bool(one == two)
 
 
+def plain(tree: Any) -> bool:
+    """Whether a tree is of built-in types and tensors, which a file may hold."""
+    if type(tree) is dict:
+        return all(plain(value) for value in tree.values())
+    if type(tree) in (list, tuple):
+        return all(plain(value) for value in tree)
+    return tree is None or type(tree) in (Tensor, str, int, float, bool)
+
+
 def to_cpu(tree: Any) -> Any:
     """A copy of a tree, its tensors detached and on the CPU."""
     return mapped(tree, lambda value: value.detach().to("cpu", copy=True))

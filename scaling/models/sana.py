@@ -40,8 +40,8 @@ class Sana(TextToImage):
         return self._row(pipe, prompt, self._instruction(pipe) if self.instruction else None)
 
     @override
-    def null(self, pipe: Any) -> Row:
-        return self._row(pipe, "", None)
+    def null(self, pipe: Any, prompt: str | None) -> Row:
+        return self._row(pipe, prompt or "", None)
 
     @override
     def forward(self, network: Any, x: Tensor, t: Tensor, encoded: Encoded) -> Float[Tensor, "n c h w"]:

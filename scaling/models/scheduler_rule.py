@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,57 +18,6 @@ from typing_extensions import override
 
 from scaling.protocols import Prediction
 from scaling.schedules import VariancePreserving
-
-DENSE = 1000  # steps of the grid that pairs of time and sigma are read from
-
-_DDIM, _EULER, _MULTISTEP = "DDIMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler"
-_FLOW, _EDM = "FlowMatchEulerDiscreteScheduler", "EDMEulerScheduler"
-_FIRST_ORDER = {
-    **{name: name for name in (_DDIM, _EULER, _FLOW, _EDM, "CogVideoXDDIMScheduler", "SCMScheduler", "LCMScheduler")},
-    **dict.fromkeys(("DDIMParallelScheduler", "DDPMScheduler", "DDPMParallelScheduler", "PNDMScheduler"), _DDIM),
-    **dict.fromkeys(("EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "LMSDiscreteScheduler"), _EULER),
-    **dict.fromkeys(("KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler"), _EULER),
-    **dict.fromkeys((_MULTISTEP, "DPMSolverSinglestepScheduler", "UniPCMultistepScheduler"), _MULTISTEP),
-    "DEISMultistepScheduler": _MULTISTEP,
-    "FlowMatchHeunDiscreteScheduler": _FLOW,
-    "EDMDPMSolverMultistepScheduler": _EDM,
-    "CogVideoXDPMScheduler": "CogVideoXDDIMScheduler",
-    "TCDScheduler": "TCDScheduler",
-}
-DRAWS = ("SCMScheduler", "LCMScheduler", "TCDScheduler")  # their own step draws noise
-
-
-def first_order(scheduler: Any) -> Any:
-    """The deterministic first-order scheduler with the same table and spacing: the searches' samplers do the stepping.
-
-    Raises a ValueError that names a class which is not known.
-    """
-    import diffusers
-
-    kind = type(scheduler).__name__
-    if kind not in _FIRST_ORDER:
-        raise ValueError(
-            f"model.scheduler: {kind} is not known here; known are {', '.join(sorted(_FIRST_ORDER))} (model.scheduler "
-            f"replaces it, and scaling.models.whole_solve.WholePipeline takes any)"
-        )
-    target, changes = _FIRST_ORDER[kind], dict[str, Any]()
-    if target == kind != _MULTISTEP:
-        return scheduler
-    if target == _DDIM:
-        if kind == "PNDMScheduler" or "clip_sample" not in scheduler.config:
-            changes["clip_sample"] = False  # DDIM's own default is to clip
-        if kind != "PNDMScheduler":
-            changes["set_alpha_to_one"] = True  # DDPM ends clean, whatever its file says
-    if target == _MULTISTEP:
-        changes = {"solver_order": 1, "algorithm_type": "dpmsolver++", "euler_at_final": False}
-    return _changed(scheduler, getattr(diffusers, target), changes)
-
-
-def _changed(scheduler: Any, kind: Any, changes: Mapping[str, Any]) -> Any:
-    """A scheduler of that class with this one's configuration; what diffusers takes for defaults stays so."""
-    config = {**scheduler.config, **changes}
-    config["_use_default_values"] = [k for k in config.get("_use_default_values", ()) if k not in changes]
-    return kind.from_config(config)
 
 
 class SchedulerRule(ABC):
@@ -170,7 +118,10 @@ class TableRule(SchedulerRule):
             final = table[0] if config.get("final_sigmas_type") == "sigma_min" else 1.0
         self._schedule = VariancePreserving(table, final)
         self._rounds = self._integers and any(config.get(f"use_{k}_sigmas") for k in ("karras", "exponential", "beta"))
-        if type(scheduler).__name__ == _EULER and config.get("timestep_spacing") in ("linspace", "trailing"):
+        if type(scheduler).__name__ == "EulerDiscreteScheduler" and config.get("timestep_spacing") in (
+            "linspace",
+            "trailing",
+        ):
             self.first_scale = float(self.sigma(torch.tensor(1.0, dtype=torch.float64)))  # sigma alone, without data
 
     @override
@@ -262,6 +213,33 @@ class EDMRule(TableRule):
         return Prediction(x0, (x - alpha * x0) / sigma)
 
 
+class CosineRule(TableRule):
+    """Wuerstchen's continuous cosine (Pernias et al. 2306.00637), predicting the noise; its own times are these."""
+
+    def __init__(self, scheduler: Any, own: Tensor) -> None:
+        self._scheduler, self._config, self._kind, self._clips = scheduler, scheduler.config, "epsilon", False
+
+    @override
+    def alpha(self, t: Tensor) -> Tensor:
+        return self._bar(t).sqrt()
+
+    @override
+    def sigma(self, t: Tensor) -> Tensor:
+        return torch.where(t > 0, (1 - self._bar(t)).sqrt(), 0)  # its last step adds no noise
+
+    @override
+    def own_time(self, t: float) -> Tensor:
+        return torch.tensor(t, dtype=torch.float32)
+
+    @override
+    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, "steps+1"]:
+        return torch.cat((own.double().cpu(), torch.zeros(1)))
+
+    def _bar(self, t: Tensor) -> Tensor:
+        bar: Tensor = self._scheduler._alpha_cumprod(t.double(), t.device)
+        return bar
+
+
 class TrigRule(SchedulerRule):
     """TrigFlow (Lu & Song 2410.11081): x = cos(angle) x0 + sin(angle) eps, velocity predicted; t is 2 angle / pi."""
 
@@ -294,25 +272,3 @@ class TrigRule(SchedulerRule):
         alpha, sigma = math.cos(t * math.pi / 2), math.sin(t * math.pi / 2)
         velocity = output / self.last_scale
         return Prediction(alpha * x - sigma * velocity, sigma * x + alpha * velocity)
-
-
-def rule_of(scheduler: Any, own: Tensor) -> SchedulerRule:
-    """The rule of a `first_order` scheduler whose timesteps are set to a dense grid, of which `own` are the times."""
-    kind = type(scheduler).__name__
-    if kind == "SCMScheduler":
-        return TrigRule(scheduler, own)
-    if kind == _EDM:
-        return EDMRule(scheduler, own)
-    if not hasattr(scheduler, "alphas_cumprod") or scheduler.config.get("use_flow_sigmas"):
-        return FlowRule(scheduler, own)
-    return TableRule(scheduler, own)
-
-
-def replaced(scheduler: Any, name: str | None, changes: Mapping[str, Any]) -> Any:
-    """The scheduler, as another class of diffusers (None: its own) and with some of its options changed."""
-    import diffusers
-
-    kind = type(scheduler) if name is None else getattr(diffusers, name, None)
-    if kind is None or not kind.__name__.endswith("Scheduler"):
-        raise ValueError(f"model.scheduler={name}: a scheduler of diffusers is needed, as DDIMScheduler")
-    return scheduler if name is None and not changes else _changed(scheduler, kind, changes)

@@ -30,10 +30,10 @@ class SDXL(NoisePredictor):
         embeds, _, pooled, _ = pipe.encode_prompt(prompt, device=self.device, do_classifier_free_guidance=False)
         return {"prompt": embeds[0], "pooled": pooled[0]}
 
-    def null(self, pipe: Any) -> Row:
+    def null(self, pipe: Any, prompt: str | None) -> Row:
         """Zeros where the repository says so (the base model was trained with them), else the empty prompt."""
-        row = self.text(pipe, "")
-        zeros = self.repository.index.get("force_zeros_for_empty_prompt", True)
+        row = self.text(pipe, prompt or "")
+        zeros = prompt is None and self.repository.index.get("force_zeros_for_empty_prompt", True)
         return {name: torch.zeros_like(value) if zeros else value for name, value in row.items()}
 
     @override

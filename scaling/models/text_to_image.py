@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from scaling.loading.devices import DTYPES, pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.dit import guidance_gap, guidance_named, predict
-from scaling.models.encoded_prompts import EncodedPrompts, Encoder, Row
+from scaling.models.encoded_prompts import Asked, EncodedPrompts, Encoder, Negative, Row
 from scaling.models.prompt_limits import cut_at
 from scaling.models.repository import Repository
 from scaling.models.vae import rows_at_once
@@ -26,6 +26,7 @@ from scaling.protocols import Condition, Encoded, Prediction, Schedule
 Offload = Literal["none", "model", "layers"]
 _DECIDE_NOTHING = ("path", "network_path", "variant", "chunk", "offload", "prompt_cache", "device")
 _NULL = "null."  # before the name of what guidance leads away from
+_SCALE = "guidance_scale"  # of each row, where one of them sets its own
 
 
 @dataclass(kw_only=True, eq=False)
@@ -104,17 +105,17 @@ class TextToImage(ABC):
     def forward(self, network: Any, x: Tensor, t: Tensor, encoded: Encoded) -> Float[Tensor, "n *latent"]:
         """One pass of the network, in the layout of the latents."""
 
-    def null(self, pipe: Any) -> Row:
-        """What guidance leads away from."""
-        return self.text(pipe, "")
+    def null(self, pipe: Any, prompt: str | None) -> Row:
+        """What guidance leads away from: the family's own (None), or a negative prompt."""
+        return self.text(pipe, prompt or "")
 
     def guides(self) -> bool:
         """Whether guidance is run, with a second forward: at 1 and below diffusers runs none."""
         return self.guidance_scale > 1
 
-    def guide(self, conditioned: Tensor, null: Tensor) -> Tensor:
+    def guide(self, conditioned: Tensor, null: Tensor, scale: Tensor | float) -> Tensor:
         """null + scale (conditioned - null) (Ho & Salimans 2207.12598)."""
-        return null + self.guidance_scale * (conditioned - null)
+        return null + scale * (conditioned - null)
 
     def channels(self) -> int:
         """Channels of a latent."""
@@ -132,20 +133,28 @@ class TextToImage(ABC):
 
     # The denoiser.
 
+    @property
+    def settings(self) -> frozenset[str]:
+        """What a condition may set for itself: nothing where guidance is not run."""
+        return frozenset({"negative_prompt", "guidance_scale"} if self.forwards_per_call == 2 else ())
+
     def prepare(self, conditions: Sequence[Condition]) -> None:
         """Encodes all prompts of a study beforehand, so that the text encoders are loaded once and then freed."""
-        self._prompts.rows(self._wanted(conditions), self._text_encoders)
+        prompts, negatives = self._wanted(conditions)
+        self._prompts.rows([*prompts, *negatives], self._text_encoders)
 
     def encode(self, conditions: Sequence[Condition]) -> Encoded:
         """The encoded prompts, one row a condition; a ValueError names a condition that has none."""
-        wanted = self._wanted(conditions)
-        distinct = list(dict.fromkeys(wanted))
+        prompts, negatives = self._wanted(conditions)
+        distinct: list[Asked] = list(dict.fromkeys((*prompts, *negatives)))
         rows = dict(zip(distinct, self._prompts.rows(distinct, self._text_encoders), strict=True))
-        prompts = wanted[: len(conditions)]
         encoded = self.batch([rows[prompt] for prompt in prompts])
-        if self.forwards_per_call == 2:
-            null = self.batch([rows[None]])
-            encoded |= {_NULL + name: value.expand(len(prompts), *value.shape[1:]) for name, value in null.items()}
+        if negatives:
+            null = self.batch([rows[negative] for negative in negatives])
+            encoded |= {_NULL + name: value for name, value in null.items()}
+        scales = [dict(condition.settings).get("guidance_scale") for condition in conditions]
+        if any(scale is not None for scale in scales):
+            encoded[_SCALE] = torch.tensor([self.guidance_scale if scale is None else scale for scale in scales])
         return {name: value.to(self.device) for name, value in encoded.items()}
 
     def batch(self, rows: Sequence[Row]) -> dict[str, Tensor]:
@@ -224,13 +233,14 @@ class TextToImage(ABC):
 
     def _guided(self, network: nn.Module, x: Tensor, t: Tensor, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
         """The output, and how far guidance moved it where it is run."""
-        conditioned = {name: value for name, value in encoded.items() if not name.startswith(_NULL)}
+        conditioned = {name: value for name, value in encoded.items() if not name.startswith((_NULL, _SCALE))}
         if self.forwards_per_call == 1:
             return self.forward(network, x, t, conditioned).float(), None
         both = {name: torch.cat((value, encoded[_NULL + name])) for name, value in conditioned.items()}
         output = self.forward(network, torch.cat((x, x)), torch.cat((t, t)), both).float()
+        scale = encoded[_SCALE].view(-1, *[1] * (x.ndim - 1)) if _SCALE in encoded else self.guidance_scale
         one, other = output.chunk(2)
-        return self.guide(one, other), guidance_gap(one, other, t, self.schedule, self.prediction)
+        return self.guide(one, other, scale), guidance_gap(one, other, t, self.schedule, self.prediction)
 
     def _bring(self, part: str | None) -> None:
         """Puts a network on the device; where they take turns, the other one off it first."""
@@ -251,7 +261,7 @@ class TextToImage(ABC):
         pipe = self.repository.pipeline(self.repository.text_parts, DTYPES[self.dtype]).to(self.device)
         with torch.inference_mode():
             yield Encoder(
-                lambda prompt: self.null(pipe) if prompt is None else self.text(pipe, prompt),
+                lambda asked: self.null(pipe, asked.prompt) if isinstance(asked, Negative) else self.text(pipe, asked),
                 lambda prompt: cut_at(pipe, prompt, getattr(self, "max_tokens", None)),
             )
         del pipe
@@ -259,12 +269,21 @@ class TextToImage(ABC):
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _wanted(self, conditions: Sequence[Condition]) -> list[str | None]:
-        """Prompts in order, and None at the end where guidance is run."""
+    def _wanted(self, conditions: Sequence[Condition]) -> tuple[list[str], list[Negative]]:
+        """Prompts, and what each is led away from where guidance is run, in order."""
+        prompts, negatives = [], []
         for condition in conditions:
+            own: dict[str, Any] = dict(condition.settings)
             if condition.prompt is None:
                 raise ValueError(f"condition {condition.class_label}: a text-to-image model needs a prompt")
-        return [condition.prompt for condition in conditions] + [None] * (self.forwards_per_call == 2)
+            if own.get("guidance_scale", 2) <= 1:
+                raise ValueError(
+                    f"condition {condition.prompt!r} sets guidance_scale={own['guidance_scale']:g}: where "
+                    f"model.guidance_scale={self.guidance_scale:g} is run, above 1 is needed"
+                )
+            prompts.append(condition.prompt)
+            negatives.append(Negative(own.get("negative_prompt")))
+        return prompts, negatives if self.forwards_per_call == 2 else []
 
     def _options(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DECIDE_NOTHING}

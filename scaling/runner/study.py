@@ -13,6 +13,7 @@ from scaling.engine.ladder import ORDERS, FittedSearch, fit
 from scaling.engine.retention import Retention
 from scaling.noise import NoiseSpace
 from scaling.protocols import (
+    IMAGE_AXES,
     Condition,
     Conditions,
     Denoiser,
@@ -83,6 +84,7 @@ class Study:
                 raise ValueError(f"{name}={value} must be at least 1")
         self.budget.check(self.sampler)
         self._check_needs()
+        self._check_axes()
         self._check_settings()
         if self.calibration is not None:
             judges = [*self.metrics, *self.per_sample, *self.scored]
@@ -122,6 +124,16 @@ class Study:
                 f"search={search} makes its own stochastic steps of one evaluation each: it needs the Euler sampler, "
                 f"not {type(self.sampler).__name__}"
             )
+
+    def _check_axes(self) -> None:
+        """A ValueError where a judge takes other samples than the model makes: images are no videos."""
+        made = getattr(self.denoiser, "sample_axes", IMAGE_AXES)
+        for name, judge in self.scored.items():
+            if made != (taken := getattr(judge, "sample_axes", IMAGE_AXES)):
+                raise ValueError(
+                    f"model={self.name('model')} makes samples with the axes {', '.join(made)}, and verifier={name} "
+                    f"takes {', '.join(taken)}"
+                )
 
     def _check_settings(self) -> None:
         """A ValueError where a condition sets what the model does not heed."""

@@ -230,6 +230,28 @@ def test_no_guidance_is_none_as_in_diffusers(make: Any) -> None:
     assert torch.equal(none(x, t, none.encode(CONDITIONS[:1])).eps, one(x, t, one.encode(CONDITIONS[:1])).eps)
 
 
+@pytest.mark.parametrize("name", ["sd15", "qwen_image"])
+def test_a_condition_has_its_own_guidance_and_negative_prompt(name: str, make: Any) -> None:
+    x, t = torch.randn(3, *make(name).latent_shape, generator=torch.Generator().manual_seed(2)), torch.full((3,), 0.5)
+    own = [(), (("guidance_scale", 5.0),), (("negative_prompt", PROMPTS[1]),)]
+    conditions = [Condition(prompt=PROMPTS[0], settings=settings) for settings in own]
+    model = make(name, guidance_scale=3.0)
+    assert model.settings == {"guidance_scale", "negative_prompt"}
+    assert make(name, guidance_scale=1.0).settings == frozenset()
+    plain, strong, led = model(x, t, model.encode(conditions)).eps
+    torch.testing.assert_close(plain, model(x, t, model.encode(conditions[:1] * 3)).eps[0], atol=1e-6, rtol=0)
+    other = make(name, guidance_scale=5.0)
+    torch.testing.assert_close(strong, other(x, t, other.encode(conditions[:1] * 3)).eps[1], atol=1e-5, rtol=0)
+    swapped = [Condition(prompt=PROMPTS[1])] * 3  # 3 a - 2 b with both prompts in the other's place
+    unguided = make(name, guidance_scale=1.0)
+    if name == "sd15":
+        both = [unguided(x, t, unguided.encode(c)).eps[2] for c in ([Condition(prompt=PROMPTS[0])] * 3, swapped)]
+        torch.testing.assert_close(led, 3 * both[0] - 2 * both[1], atol=1e-4, rtol=0)
+    assert not torch.allclose(led, plain)
+    with pytest.raises(ValueError, match="sets guidance_scale=1: where model.guidance_scale=3 is run, above 1"):
+        model.encode([Condition(prompt="a", settings=(("guidance_scale", 1.0),))])
+
+
 def test_sd3_goes_without_t5(folders: dict[str, Path], tmp_path: Path) -> None:
     from diffusers import StableDiffusion3Pipeline
 

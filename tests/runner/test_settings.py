@@ -33,3 +33,13 @@ def test_a_seed_picks_other_noises_of_its_row_alone(tmp_path: Path) -> None:
     ]
     assert not np.array_equal(draws[0][0], draws[1][0])
     assert np.array_equal(draws[0][1], draws[1][1])
+
+
+def test_a_judge_is_given_the_samples_that_it_takes(tmp_path: Path) -> None:
+    filmed, judge = studies.mixture(), studies.Toward()
+    filmed.sample_axes = ("frames", "channels", "height", "width")
+    wanted = "makes samples with the axes frames, channels, height, width, and verifier=toward takes channels, height"
+    with pytest.raises(ValueError, match=wanted):
+        studies.study(tmp_path, denoiser=filmed, verifier=judge)
+    judge.sample_axes = filmed.sample_axes
+    studies.study(tmp_path, denoiser=filmed, verifier=judge)
