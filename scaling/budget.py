@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import Any
 
+from scaling import checks
 from scaling.sampling import Sampler
 
 
@@ -42,6 +44,7 @@ class Budget:
     candidates: Sequence[int] | int | None = None
 
     def __post_init__(self) -> None:
+        checks.whole_from(1, **{"budget.nfes_per_iter": self.nfes_per_iter, "budget.final_nfe": self.final})
         if (self.nfe is None) == (self.candidates is None):
             given = "both" if self.nfe is not None else "neither"
             raise ValueError(f"a budget needs one of budget.nfe and budget.candidates, not {given}")
@@ -79,7 +82,8 @@ class Budget:
 
     @staticmethod
     def _ladder(value: Sequence[int] | int | None) -> tuple[int, ...]:
-        values = (value,) if isinstance(value, int) else tuple(value or ())
+        several = isinstance(value, Sequence) and not isinstance(value, str)
+        values: tuple[Any, ...] = tuple(value or ()) if several else (value,)  # type: ignore[arg-type]
         for rung in values:
             if isinstance(rung, bool) or not isinstance(rung, int):
                 raise ValueError(f"a budget's rungs are whole numbers, not {rung!r}")

@@ -48,8 +48,11 @@ def one_of(choices: Sequence[str], **values: Any) -> None:
 def text(**values: Any) -> None:
     """A ValueError where a value is no text, with how to type one that a command line takes for something else."""
     for name, value in values.items():
+        if value is None:
+            raise ValueError(f"{name} is null, and a text is needed")
         if not isinstance(value, str):
-            shown = value if isinstance(value, int | float) and not isinstance(value, bool) else "..."
+            shown = value if isinstance(value, int) else "..."  # of others it is not known how they were typed
+            shown = str(shown).lower() if isinstance(value, bool) else shown
             raise ValueError(
                 f"{name}={value!r} was read as {type(value).__name__}, and a text is needed: quote it, as "
                 f"{name}='\"{shown}\"'"

@@ -18,15 +18,26 @@ def looked_at(jobs: Sequence[Job], plan: bool = False) -> tuple[list[Any], dict[
     With `plan` models are built where no outline of them is known, so that their cost can be told.
     """
     from scaling.config.outline import outline_of
-    from scaling.config.run_name import run_name
 
     studies, faults = [], {}
     for config, overrides in jobs:
         try:
             studies.append(outline_of(config, overrides, build_model=plan))
         except Exception as error:  # a user's part may raise anything
-            faults[f"{config['study']}/{run_name(config, overrides)}"] = one_line(error)
+            faults[_called(config, overrides)] = one_line(error)
     return studies, faults
+
+
+def _called(config: Mapping[str, Any], overrides: list[str]) -> str:
+    """The study and folder of a job; what was typed for one whose settings name none."""
+    from scaling.config.run_name import run_name
+    from scaling.config.settings import check_settings
+
+    try:
+        check_settings(config)
+        return f"{config['study']}/{run_name(config, overrides)}"
+    except ValueError:
+        return " ".join(overrides)
 
 
 def words(faults: Mapping[str, str], jobs: int) -> list[str]:

@@ -35,6 +35,9 @@ class Summary(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Draws the study's runs in one picture."""
-        from scaling.cli.job import draw_study
+        from scaling.cli.job import draw_study, say_where
 
-        draw_study(Path(config.output_dir) / config.study)
+        study = Path(config.output_dir) / config.study
+        draw_study(study)
+        if config.logger.wandb and study.is_dir():
+            say_where(study)

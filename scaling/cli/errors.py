@@ -29,7 +29,11 @@ def one_line(error: BaseException, conf: Path | None = None) -> str:
     missing = getattr(error, "missing_cfg_file", None)
     if missing and options is not None:
         group, _, name = str(missing).rpartition("/")
-        return f"{group}={name} is not there; {_nearest(name, options)}"
+        local = ""
+        if group.startswith("model/"):  # a path
+            group, name = "model", str(missing).removeprefix("model/")
+            local = f"; a folder of your own is model=pipeline model.path={name}"
+        return f"{group}={name} is not there{local}; {_nearest(name, options)}"
     if found := re.search(r"Could not override '([^']+)'", text):
         if found[1] in _GONE:
             return f"{found[1]} is gone: {_GONE[found[1]]}"
@@ -37,6 +41,13 @@ def one_line(error: BaseException, conf: Path | None = None) -> str:
             return f"{found[1]} is called {new} by now"
         near = _nearest(found[1], _siblings(found[1], _keys(conf)))
         return f"{found[1]} is no key of the configuration; to add it: +{found[1]}=...; {near}"
+    if found := re.match(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\. ", text):
+        return (
+            f"{found[1]}={found[2]} has a comma: quoted twice it is one text, {_quoted(found[1], found[2])}; "
+            "with -m it is several values"
+        )
+    if found := re.match(r"Error parsing override '(.*?)' missing EQUAL", text):
+        return f"{found[1]!r} sets nothing: key=value or group=option is needed, and quotes around what has spaces"
     if cause is not None and not isinstance(error, ValueError):
         text = f"{text} ({' '.join(str(cause).split())})"
     if (typed := getattr(error, "override", None)) and "=" in str(typed):  # Hydra's lexer does not take it as it is

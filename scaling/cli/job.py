@@ -6,7 +6,6 @@ import os
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from scaling.config.build import study_of, writable
 from scaling.config.inputs import changes, inputs_of, record, recorded, revised
 from scaling.config.outline import outline_of
 from scaling.config.run_name import run_name
+from scaling.config.settings import check_settings
 from scaling.files import Damaged, read_json
 from scaling.notices import keep_notices, print_notices
 from scaling.output.whole import faults
@@ -26,7 +26,12 @@ from scaling.stop import stopping_at_batches
 
 def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> None:
     """Runs one combination, or says that it is finished; a user's error is reported, not raised."""
-    name = run_name(config, overrides)
+    try:
+        check_settings(config)
+        name = run_name(config, overrides)
+    except ValueError as error:  # it has no folder
+        report_failure(one_line(error), now=multirun and not already_said())
+        return
     folder = Path(config["output_dir"]) / config["study"] / name
     checked = False
     try:
@@ -40,6 +45,8 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
         record(folder, inputs)  # as they were before anything was built
         _show(folder, multirun, str(config["conditions"].get("_target_")).endswith("one.One"))
         _publish(folder, config)
+        if config["logger"]["wandb"] and not multirun:
+            say_where(folder.parent)
     except Exception as error:  # a user's part or a library may raise anything; other jobs go on
         if config["debug"]:
             traceback.print_exc()
@@ -144,7 +151,6 @@ def _publish(folder: Path, config: Mapping[str, Any]) -> None:
 
     from scaling.analysis.publisher import publish_later, publish_now
 
-    _say_where(folder.parent)
     launcher = HydraConfig.get().launcher._target_ if HydraConfig.initialized() else "BasicLauncher"
     if launcher.endswith("BasicLauncher") and "SLURM_JOB_ID" not in os.environ:
         publish_later(folder, Path(config["output_dir"]))
@@ -152,14 +158,15 @@ def _publish(folder: Path, config: Mapping[str, Any]) -> None:
         publish_now(folder)
 
 
-@cache
-def _say_where(study: Path) -> None:
-    """Once a command, where runs went that nobody can see online."""
+def say_where(study: Path) -> None:
+    """At the end of a command, where runs went that nobody can see online, and what to type."""
     from scaling.analysis.publish import without_key
 
     if without_key():
-        sync = f"wandb login, then scaling-study sync {os.path.relpath(study)}"
-        print(f"no key for Weights & Biases, so runs are kept offline; to send them: {sync}", flush=True)
+        count = len(list(study.glob("*/curve.csv")))
+        runs = f"{count} runs are" if count != 1 else "the run is"
+        path = os.path.relpath(study)
+        print(f"no key for wandb: {runs} kept offline in {path}; to send: wandb login, scaling-study sync {path}")
 
 
 def draw_study(folder: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from scaling.config.places import CONF
 from scaling.config.renamed import refuse_former
 from scaling.config.run_name import Config, run_name
+from scaling.config.settings import check_settings
 from scaling.extras import missing_extra
 from scaling.protocols import RankSelector, SetSelector, Verifier
 
@@ -50,6 +51,7 @@ def study_of(config: Config, overrides: list[str], parts: Parts | None = None) -
     from scaling.runner.study import Study
 
     refuse_former(config)
+    check_settings(config)
     parts = parts or Parts(config)
     budget, sampler = build("budget", config["budget"]), build("sampler", config["sampler"])
     budget.check(sampler)

@@ -144,6 +144,15 @@ def _unmatched(folder: Path, files: Sequence[str]) -> list[str]:
     return [pattern for pattern in files if not any(folder.glob(pattern))]
 
 
+def _beside(hub: HubId) -> str:
+    """What a local folder of the owner's name holds: a path that was misspelt reads like a hub id."""
+    folder, _, _ = hub.repo.partition("/")
+    if not Path(folder).is_dir():
+        return ""
+    inside = sorted(path.name for path in Path(folder).iterdir() if not path.name.startswith("."))
+    return f" (the folder {folder} has {', '.join(inside[:8]) or 'nothing'})"
+
+
 def _cached_or_fetched(hub: HubId, files: Sequence[str], get: Callable[[bool], str]) -> Path:
     from huggingface_hub import constants
     from huggingface_hub.errors import (
@@ -154,14 +163,14 @@ def _cached_or_fetched(hub: HubId, files: Sequence[str], get: Callable[[bool], s
         RevisionNotFoundError,
     )
 
-    what, command = f"{hub.repo} ({', '.join(files)})", hub.command(files)
+    what, command, beside = f"{hub.repo} ({', '.join(files)})", hub.command(files), _beside(hub)
     try:
         return Path(get(True))
     except EntryNotFoundError:  # not in the cache, or not all of it
         pass
     if constants.HF_HUB_OFFLINE:
         raise ValueError(
-            f"{what} is no local path and not in the hub's cache, and HF_HUB_OFFLINE is set; get it with: {command}"
+            f"{what} is no local path{beside} and not in the hub's cache, and HF_HUB_OFFLINE is set; get it: {command}"
         )
     try:
         return Path(get(False))
@@ -169,10 +178,12 @@ def _cached_or_fetched(hub: HubId, files: Sequence[str], get: Callable[[bool], s
         page = f"https://huggingface.co/{'datasets/' * (hub.kind == 'dataset')}{hub.repo}"
         raise ValueError(f"{hub.repo} is gated: accept its terms at {page}, then: hf auth login && {command}") from None
     except LocalEntryNotFoundError:
-        raise ValueError(f"{what} is not in the hub's cache and the hub is out of reach; get it: {command}") from None
+        raise ValueError(
+            f"{what} is no local path{beside}, not in the hub's cache, and the hub is out of reach; get it: {command}"
+        ) from None
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"{what} is neither local nor on the hub ({reason}); try: {command}") from None
+        raise ValueError(f"{what} is neither local{beside} nor on the hub ({reason}); try: {command}") from None
     except OSError as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"{what} cannot be fetched from the hub ({reason}); try: {command}") from None
