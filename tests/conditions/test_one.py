@@ -28,7 +28,7 @@ def test_copies_have_their_own_noises():
         ({"class_label": 1, "copies": "abc"}, "conditions.copies='abc'"),
         ({"prompt": 1984}, """conditions.prompt=1984 was read as int, .* as conditions.prompt='"1984"'"""),
         ({"prompt": 1000.0}, "conditions.prompt=1000.0 was read as float, and a text is needed"),
-        ({"prompt": True}, """conditions.prompt=True was read as bool, .* as conditions.prompt='"..."'"""),
+        ({"prompt": True}, """conditions.prompt=True was read as bool, .* as conditions.prompt='"true"'"""),
         ({"prompt": ["a fox"]}, r"conditions.prompt=\['a fox'\] was read as list, and a text is needed"),
         ({"prompt": " "}, "conditions.prompt=' ' is empty"),
     ],
