@@ -7,8 +7,8 @@ from typing import Any
 
 RENAMED = {
     "journal": {"keep": "retention", "probe": "probe_sigma"},
-    "verifier": {"probe": "probe_sigma"},
-    "scorers": {"probe": "probe_sigma"},
+    "verifier": {"probe": "probe_sigma", "reads": "feature"},
+    "scorers": {"probe": "probe_sigma", "reads": "feature"},
     "metrics": {"reads": "feature"},
 }
 

@@ -14,7 +14,7 @@ from scaling.loading.checkpoints import load_transformers
 from scaling.loading.devices import pick_device
 from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess
 from scaling.loading.hub import digest, find_folder
-from scaling.metrics.benchmark_export import category_of
+from scaling.metrics.benchmark_folders import category_of
 from scaling.notices import notice
 from scaling.protocols import Condition
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from scaling.files import replacing
 
 
-def export(folder: Path, archive: Path) -> Path:
+def archive(folder: Path, out: Path) -> Path:
     """Writes a .tar.gz of a study or run; a ValueError where there is none."""
     if not any(folder.glob("curve.csv")) and not any(folder.glob("*/curve.csv")):
         raise ValueError(f"{folder} holds no finished run; give a study's or a run's folder")
     _check_links(folder, ())
-    with replacing(archive) as part, tarfile.open(part, "w:gz", dereference=True) as out:
-        out.add(folder, folder.resolve().name, filter=_shared)
-    return archive
+    with replacing(out) as part, tarfile.open(part, "w:gz", dereference=True) as tar:
+        tar.add(folder, folder.resolve().name, filter=_shared)
+    return out
 
 
 def _check_links(folder: Path, above: tuple[Path, ...]) -> None:

@@ -34,6 +34,8 @@ def test_a_recorded_configuration_is_read_and_named_as_before() -> None:
     assert recorded["metrics"]["set"]["fid"]["reads"] == "evaluator.features"
     assert current(recorded) == config
     assert run_name(recorded, said) == run_name(config, said)
+    ((selected, _),) = grid(["model=fashion_s", "verifier=fid_oracle_fashion"])
+    assert former(selected)["verifier"]["reads"] == selected["verifier"]["feature"] == "evaluator.features"
 
 
 def test_parameters_of_others_are_called_as_they_like() -> None:

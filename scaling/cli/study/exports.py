@@ -30,12 +30,12 @@ def export_images(options: argparse.Namespace) -> int:
 
 def read_results(options: argparse.Namespace) -> int:
     """Reads what evaluators left in an export's folders of every rung into the run's curve.csv and winners.parquet."""
-    from scaling.metrics import benchmark_export
+    from scaling.metrics import benchmark_folders
     from scaling.tools.read_results import read_back
 
     run: Path = options.run_folder
     rungs, count = _shape(run)
-    read = getattr(benchmark_export, f"read_{options.layout}")
+    read = getattr(benchmark_folders, f"read_{options.layout}")
     read_of_rung = [read(_at(options, rung)) for rung in range(rungs)]
     for rung, metrics in enumerate(read_of_rung):
         if lacking := read_of_rung[0].keys() ^ metrics.keys():
@@ -60,21 +60,21 @@ def add_commands(add: Add) -> None:
 def _export(study: Any, run: Path, layout: str, rung: int, out: Path) -> Path:
     import torch
 
-    from scaling.metrics import benchmark_export
+    from scaling.metrics import benchmark_folders
     from scaling.tools.regenerate import rung_images
 
     conditions = list(study.conditions)
     images = ((place, torch.from_numpy(image)) for place, image in rung_images(study, run, rung))
     if layout == "adm":
         return _export_adm(out.with_suffix(".npz"), conditions, images)
-    getattr(benchmark_export, f"export_{layout}")(out, conditions, images)
+    getattr(benchmark_folders, f"export_{layout}")(out, conditions, images)
     return out
 
 
 def _export_adm(path: Path, conditions: list[Any], images: Iterator[tuple[int, Any]]) -> Path:
     import torch
 
-    from scaling.metrics.export import export_adm
+    from scaling.metrics.adm_npz import export_adm
 
     first = next(images)
     labels = [-1 if each.class_label is None else each.class_label for each in conditions]

@@ -59,9 +59,9 @@ def prune(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Packs a study or a run into one archive to share."""
-    from scaling.tools.archive import export as pack
+    from scaling.tools.archive import archive
 
-    print(pack(options.folder, options.out or Path(f"{options.folder.resolve().name}.tar.gz")))
+    print(archive(options.folder, options.out or Path(f"{options.folder.resolve().name}.tar.gz")))
     return 0
 
 

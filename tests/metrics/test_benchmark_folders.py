@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from scaling.metrics.benchmark_export import (
+from scaling.metrics.benchmark_folders import (
     export_folder,
     export_geneval,
     export_t2i_compbench,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.metrics.export import export_adm
+from scaling.metrics.adm_npz import export_adm
 
 
 def batches(images: torch.Tensor, labels: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
