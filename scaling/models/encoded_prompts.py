@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from scaling.files import replacing
 from scaling.loading.hub import cache_folder
 from scaling.notices import notice
 
@@ -77,13 +76,5 @@ class EncodedPrompts:
 
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in row.items()}
         said = {} if cut is None else {"cut": str(cut)}
-        write_whole(self._file(prompt), lambda part: save_file(tensors, part, said))
-
-
-def write_whole(path: Path, write: Callable[[str], object]) -> None:
-    """Has a file written beside its place and then put there: readers see the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
-    write(part)
-    Path(part).replace(path)
+        with replacing(self._file(prompt)) as part:
+            save_file(tensors, part, said)

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scaling.files import replacing
 from scaling.loading.devices import move
-from scaling.models.encoded_prompts import write_whole
 from scaling.models.row_trees import alike, grown, growth, plain, to_cpu, to_device
 
 # of pipelines, where they have them: what turns prompts into what the networks take
@@ -101,7 +101,8 @@ class EncodingMemo:
                 one, two = self._read(method, encode, alone), self._encode(encode, _rows(alone, 2))
                 how = growth(one, two)
                 how = how if how is not None and alike(grown(one, how, 2), two, 0.02) else None
-                write_whole(path, lambda file: Path(file).write_text(json.dumps(how)))
+                with replacing(path) as part:
+                    part.write_text(json.dumps(how))
             self._growths[key] = json.loads(path.read_text())
         return self._growths[key]
 
@@ -116,7 +117,8 @@ class EncodingMemo:
             tree = self._encode(encode, bound)
             if not plain(tree):
                 return self._others.setdefault(key, tree)
-            write_whole(path, lambda file: torch.save(tree, file))
+            with replacing(path) as part:
+                torch.save(tree, part)
         try:
             return torch.load(path, weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scaling.models.encoded_prompts import write_whole
+from scaling.files import replacing
 from scaling.models.row_trees import plain, to_cpu
 
 
@@ -52,4 +52,5 @@ def read_facts(path: Path, device: torch.device) -> Facts | None:
 def write_facts(path: Path, facts: Facts) -> None:
     """Nothing is kept where an answer is of a type that a file should not hold."""
     if plain(facts.memory):
-        write_whole(path, lambda part: torch.save(to_cpu(vars(facts)), part))
+        with replacing(path) as part:
+            torch.save(to_cpu(vars(facts)), part)

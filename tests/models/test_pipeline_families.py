@@ -23,7 +23,7 @@ from scaling.protocols import Condition
 PROMPTS = ["a red cat on the green table", "two small dogs"]
 QUICK = ("z_image", "pixart_alpha", "sana_sprint", "playground_v25")  # one of each kind of rule
 SEARCHES = ("random", "smc", "paths", "dfs", "svdd", "zero_order", "halving", "first_order")
-LARGE = ("hidream", "joyimage_edit")  # of a megapixel at least: no searches, which take minutes
+LARGE = ("hidream", "joyimage_edit", "kandinsky5")  # of a megapixel at least: no searches, which take minutes
 
 
 def families(without: tuple[str, ...] = ()) -> list[Any]:
