@@ -49,7 +49,7 @@ figure: $(VENV)/installed ## draw one: make figure FIG=fig06
 	$(BIN)/scaling-study figure $(FIG)
 
 docs: $(VENV)/installed-dev ## build the documentation into build/site
-	@$(BIN)/pip install --quiet 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.26'
+	@$(BIN)/pip install --quiet --editable '.[docs]'
 	$(BIN)/mkdocs build --strict
 
 bench: $(VENV)/installed ## speed as ratios, measured here

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pages import PAGES, steps
 
-PAGES = Path(__file__).parents[1] / "docs" / "howto"
-BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 MODULES = {"scaling": ["-m", "scaling"], "scaling-study": ["-m", "scaling.cli.study.command"], "python": []}
 MODULES["pip"] = ["-m", "pip"]
 SITE = ("--target", "site", "--no-deps", "--no-build-isolation")  # where a page's package goes, instead of here
-
-
-def steps(page: Path) -> list[tuple[str, str]]:
-    """The page's files and commands in order: (file name, text) or ("", command line)."""
-    found: list[tuple[str, str]] = []
-    for language, title, text in BLOCK.findall(page.read_text()):
-        if title:
-            found.append((title, text))
-        elif language == "sh":
-            found += [("", line) for line in text.splitlines()]
-    return found
 
 
 @pytest.mark.slow

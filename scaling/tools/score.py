@@ -79,7 +79,8 @@ def score(
             found = _judged(verifier, batch, must=not done.computed, fail=lambda line: _fail(done, line, tell))
             known |= found
             done.computed += len(found)
-            table.write_now_and_then()
+            if table.write_now_and_then():
+                tell(f"{name}: {sum(key in known for key in wanted)} of {len(wanted)} images scored")
     table.write()
     return done
 
@@ -184,9 +185,12 @@ class _Table:
         self._rows = [(image, keys[image.path]) for image in images if image.path in keys]
         self._written = time.monotonic()
 
-    def write_now_and_then(self) -> None:
-        if time.monotonic() - self._written > EVERY:
+    def write_now_and_then(self) -> bool:
+        """Whether it was time to write it, and it was written."""
+        due = time.monotonic() - self._written > EVERY
+        if due:
             self.write()
+        return due
 
     def write(self) -> None:
         import pyarrow as pa

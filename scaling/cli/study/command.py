@@ -146,7 +146,8 @@ def _pool_report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def arguments_of() -> argparse.ArgumentParser:
+    """What the command takes, by sub-command."""
     parser = argparse.ArgumentParser(prog="scaling-study", description=__doc__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -208,7 +209,7 @@ def _report_options(command: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 1 and one line where something is wrong."""
-    parser = _parser()
+    parser = arguments_of()
     options = parser.parse_args(arguments)
     quiet_libraries()
     import_from_here()  # where one's own search or verifier lies
