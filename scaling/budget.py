@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any
 
 from scaling import checks
 from scaling.sampling import Sampler
 
+UNITS = ("nfe", "candidates", "gflops", "seconds")  # of which a budget's ladder is in one
+
 
 @dataclass(frozen=True)
 class Cost:
     """What was computed; `nfe` counts guidance once, `forwards` as run (recomputed ones included).
 
-    Of a condition it is what its search would cost alone; of a process it has padding in it, and the rows.
+    Of a condition it is what its search would cost alone; of a process it has padding in it, the rows, and the seconds
+    that each part of the work took, which are measured and compare with nothing.
     """
 
     nfe: int = 0
@@ -25,33 +28,91 @@ class Cost:
     verifier_calls: int = 0
     padded_rows: int = 0  # that filled a batch up
     rows: int = 0  # that were denoised, without padding
+    solve_seconds: float = field(default=0.0, compare=False)
+    decode_seconds: float = field(default=0.0, compare=False)
+    verify_seconds: float = field(default=0.0, compare=False)
+    encode_seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was counted, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.compare}
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """What was measured, by the part of the work: solve, decode, verify, encode."""
+        return {f.name.removesuffix("_seconds"): getattr(self, f.name) for f in fields(self) if not f.compare}
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 @dataclass(frozen=True)
+class Prices:
+    """What each thing that is counted costs, in one unit: GFLOPs or seconds."""
+
+    forward: float  # of one row of the search's network; a backward pass counts as two
+    decode: float = 0.0  # of one image
+    verify: float = 0.0  # of one image by the guiding verifier
+    encode: float = 0.0  # of one condition
+    final_forward: float | None = None  # where winners are solved again by another network than the search's
+    final_per_call: int = 1  # forwards of one NFE of that second solve
+    per_call: int = 1  # forwards of one NFE of the search
+    images: int = 1  # that are decoded for a score
+
+    def search(self, nfe: int, backwards: int, scored: int) -> float:
+        """What a search costs a condition that has made so many calls and has had so many candidates scored."""
+        solve = (nfe + 2 * backwards) * self.per_call * self.forward
+        return solve + scored * (self.images * self.decode + self.verify) + self.encode
+
+    def by_part(self, counts: Mapping[str, float]) -> dict[str, float]:
+        """What a condition costs, by the part of the work.
+
+        `counts` are those of a `Cost`, and `resolved_nfe`: the NFE by the network that solves winners again.
+        """
+        solve = counts["forwards"] * self.forward
+        if self.final_forward is not None:
+            solve += counts["resolved_nfe"] * self.final_per_call * (self.final_forward - self.forward)
+        return {
+            "solve": solve,
+            "backward": 2 * counts["backwards"] * self.forward,
+            "decode": counts["decodes"] * self.decode,
+            "verify": counts["verifier_calls"] * self.verify,
+            "encode": self.encode,
+        }
+
+
+@dataclass(frozen=True)
 class Budget:
     """A ladder of rungs in search NFE per condition; the final solve of the winner comes on top.
 
-    Give either `nfe` or `candidates` (whole solves of `nfes_per_iter`). `final_nfe` is the winner's second solve; equal
-    to `nfes_per_iter` it costs nothing. ValueErrors name the offending rung before any model is loaded.
+    Give one of `nfe`, `candidates` (whole solves of `nfes_per_iter`), `gflops` and `seconds`; the last two are of a
+    condition's whole search, its decoding, judging and encoding included, by counted or measured prices. `final_nfe` is
+    the winner's second solve; equal to `nfes_per_iter` it costs nothing. `final_from` is the time (1 noise, 0 clean)
+    from which that solve goes on with the state that the search's own solve of the winner had there, instead of its
+    noise. ValueErrors name the offending rung before any model is loaded.
     """
 
     nfes_per_iter: int
     final_nfe: int | None = None
     nfe: Sequence[int] | int | None = None
     candidates: Sequence[int] | int | None = None
+    final_from: float | None = None
+    gflops: Sequence[float] | float | None = None
+    seconds: Sequence[float] | float | None = None
 
     def __post_init__(self) -> None:
         checks.whole_from(1, **{"budget.nfes_per_iter": self.nfes_per_iter, "budget.final_nfe": self.final})
-        if (self.nfe is None) == (self.candidates is None):
-            given = "both" if self.nfe is not None else "neither"
-            raise ValueError(f"a budget needs one of budget.nfe and budget.candidates, not {given}")
-        name = "candidates" if self.nfe is None else "nfe"
-        ladder = self._ladder(self.candidates if self.nfe is None else self.nfe)
-        least = 1 if self.nfe is None else self.nfes_per_iter
-        if not ladder or ladder[0] < least:
+        if self.final_from is not None and not 0 < self.final_from < 1:
+            raise ValueError(f"budget.final_from={self.final_from} must lie between 0 and 1; 1 is noise, 0 clean")
+        given = [name for name in UNITS if getattr(self, name) is not None]
+        if len(given) != 1:
+            which = " and ".join(given) or "none"
+            raise ValueError(f"a budget needs one of budget.{', budget.'.join(UNITS)}, not {which}")
+        (name,) = given
+        ladder = self.caps
+        least = {"candidates": 1, "nfe": self.nfes_per_iter}.get(name, 0)
+        if not ladder or ladder[0] < least or ladder[0] <= 0:
             raise ValueError(
                 f"budget.{name}={list(ladder)} starts under one candidate; the least is {least}"
                 + (f" (nfes_per_iter={self.nfes_per_iter})" if name == "nfe" else "")
@@ -61,11 +122,27 @@ class Budget:
                 raise ValueError(f"budget.{name}={list(ladder)} must rise, but {high} follows {low}")
 
     @property
+    def unit(self) -> str:
+        """What the ladder counts: candidates, nfe, gflops or seconds."""
+        return next(name for name in UNITS if getattr(self, name) is not None)
+
+    @property
+    def caps(self) -> tuple[float, ...]:
+        """The rungs as given, rising."""
+        value: Any = getattr(self, self.unit)
+        several = isinstance(value, Sequence) and not isinstance(value, str)
+        values: tuple[Any, ...] = tuple(value) if several else (value,)
+        whole = self.unit in ("candidates", "nfe")
+        for rung in values:
+            if isinstance(rung, bool) or not isinstance(rung, int if whole else int | float):
+                raise ValueError(f"a budget's rungs are {'whole ' * whole}numbers, not {rung!r}")
+        return values
+
+    @property
     def rungs(self) -> tuple[int, ...]:
-        """Search NFE per condition, rising."""
-        if self.nfe is not None:
-            return self._ladder(self.nfe)
-        return tuple(c * self.nfes_per_iter for c in self._ladder(self.candidates))
+        """Search NFE per condition, rising; of a ladder that needs no prices."""
+        assert self.unit in ("candidates", "nfe"), "a ladder in GFLOPs or seconds is fitted by prices"
+        return tuple(int(cap) * (self.nfes_per_iter if self.unit == "candidates" else 1) for cap in self.caps)
 
     @property
     def final(self) -> int:
@@ -79,12 +156,3 @@ class Budget:
                 sampler.steps(nfe)
             except ValueError as error:
                 raise ValueError(f"budget.{name}: {error}") from None
-
-    @staticmethod
-    def _ladder(value: Sequence[int] | int | None) -> tuple[int, ...]:
-        several = isinstance(value, Sequence) and not isinstance(value, str)
-        values: tuple[Any, ...] = tuple(value or ()) if several else (value,)  # type: ignore[arg-type]
-        for rung in values:
-            if isinstance(rung, bool) or not isinstance(rung, int):
-                raise ValueError(f"a budget's rungs are whole numbers, not {rung!r}")
-        return values

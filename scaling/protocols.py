@@ -101,7 +101,8 @@ class Denoiser(Protocol):
     One that encodes with networks of their own may have `prepare(conditions)`: it is told of all of them beforehand.
     One whose `encode` heeds a condition's `negative_prompt` or `guidance_scale` says so in `settings: frozenset[str]`
     (default none); conditions that set what it does not heed are refused. The axes of what `decode` gives are in
-    `sample_axes: tuple[str, ...]` (default `IMAGE_AXES`).
+    `sample_axes: tuple[str, ...]` (default `IMAGE_AXES`). One that remembers what earlier steps of a solve computed has
+    `begin_solve()`, `gflops_along(nfe)` for the mean over such a solve, and a `cache` not empty.
     """
 
     schedule: Schedule
@@ -142,6 +143,12 @@ class Denoiser(Protocol):
     def identity(self) -> Mapping[str, Any]:
         """All that decides the answers (architecture, hash of the weights, dtype, guidance), as plain json."""
         ...
+
+
+def begin_solve(denoiser: Denoiser) -> None:
+    """Tells a denoiser that remembers the steps of a solve that a new one begins."""
+    if begin := getattr(denoiser, "begin_solve", None):
+        begin()
 
 
 class Metric(Protocol):

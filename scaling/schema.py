@@ -22,6 +22,7 @@ class About(NamedTuple):
     meaning: str
     role: str = ""
     former: str = ""  # the column's name in folders that were written before it had this one
+    later: bool = False  # whether folders were written before there was such a column: it is NaN there
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Point:
     decodes: Annotated[float, About("images", "latents decoded to be scored or shown", "cost")]
     verifier_calls: Annotated[float, About("images", "images that the guiding verifier scored", "cost")]
     gflops: Annotated[float, About("GFLOPs", "of the forward passes; a multiply-add counts 2", "cost")]
+    decode_gflops: Annotated[float, About("GFLOPs", "of decoding", "cost", later=True)]
+    verify_gflops: Annotated[float, About("GFLOPs", "of the guiding verifier's networks", "cost", later=True)]
+    encode_gflops: Annotated[float, About("GFLOPs", "of encoding the condition, once", "cost", later=True)]
+    total_gflops: Annotated[float, About("GFLOPs", "of all that; a backward pass counts as 2", "cost", later=True)]
     metric: Annotated[str, About("", "what was measured of the winners' final samples")]
     value: Annotated[float, About("the metric's", "the metric over the conditions")]
     ci_low: Annotated[float, About("the metric's", "lower end of the 95 % interval; empty where there is none")]
@@ -95,8 +100,15 @@ class Account:
     rungs: Annotated[int, About("rungs", "how many the curve has")]
     seconds: Annotated[float, About("s", "wall time, of all workers together")]
     paid: Annotated[dict[str, int], About("", "NFE, passes, decodes, scored images and rows, padding included")]
+    seconds_by_part: Annotated[
+        dict[str, float], About("s", "of `seconds`: solve, decode, verify, encode; the rest is in no part")
+    ]
     peak_memory_mb: Annotated[float, About("MB", "the most memory that a process of it took on the host")]
     peak_device_memory_mb: Annotated[float, About("MB", "the most memory that a process of it took on its GPUs")]
+    draft: Annotated[
+        dict[str, float] | None,
+        About("", "of winners solved again: rank correlation of draft and final scores; null without a second solve"),
+    ]
     conditions: Annotated[int, About("conditions", "how many the study has")]
     bitwise: Annotated[bool, About("", "bit-equal to any other run of this batch size; else within rounding")]
 

@@ -22,7 +22,7 @@ def looked_at(jobs: Sequence[Job], plan: bool = False) -> tuple[list[Any], dict[
     studies, faults = [], {}
     for config, overrides in jobs:
         try:
-            studies.append(outline_of(config, overrides, build_model=plan))
+            studies.append(_study(config, overrides) if plan else outline_of(config, overrides, build_model=False))
         except Exception as error:  # a user's part may raise anything
             faults[_called(config, overrides)] = one_line(error)
     return studies, faults
@@ -38,6 +38,16 @@ def _called(config: Mapping[str, Any], overrides: list[str]) -> str:
         return f"{config['study']}/{run_name(config, overrides)}"
     except ValueError:
         return " ".join(overrides)
+
+
+def _study(config: Mapping[str, Any], overrides: list[str]) -> Any:
+    """What a plan adds up: an outline, or the study itself where its ladder is priced by its parts."""
+    from scaling.config.build import study_of
+    from scaling.config.outline import outline_of
+
+    if config["budget"].get("seconds"):
+        raise ValueError("budget.seconds is priced where it runs; plan the same with budget.gflops or budget.nfe")
+    return study_of(config, overrides) if config["budget"].get("gflops") else outline_of(config, overrides)
 
 
 def words(faults: Mapping[str, str], jobs: int) -> list[str]:

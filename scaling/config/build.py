@@ -10,6 +10,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from scaling.config.draft import draft_node, without_draft
 from scaling.config.places import CONF
 from scaling.config.renamed import refuse_former
 from scaling.config.run_name import Config, run_name
@@ -26,9 +27,9 @@ class Parts:
     def __init__(self, config: Config) -> None:
         self._off_device = shares_device(config)
 
-    def model(self, node: Config) -> Any:
-        """The denoiser of a node."""
-        return build("model", node)
+    def model(self, node: Config, where: str = "model") -> Any:
+        """The denoiser of a node; `where` is its key."""
+        return build(where, node)
 
     def verifier(self, where: str, node: Config) -> Any:
         """The verifier or selector of a node; `where` is its key."""
@@ -65,13 +66,15 @@ def study_of(config: Config, overrides: list[str], parts: Parts | None = None) -
         for kind in ("set", "per_sample", "extractors")
     }
     verifier, scorers, selector, names = _verifiers(config, parts)
+    draft = draft_node(config["model"])
     return Study(
-        denoiser=parts.model(config["model"]),
+        denoiser=parts.model(without_draft(config["model"])),
         conditions=conditions,
         verifier=verifier,
         search=search,
         budget=budget,
         sampler=sampler,
+        draft=None if draft is None else parts.model(draft, "model.draft"),
         scorers=scorers,
         selector=selector,
         extractors=metrics["extractors"],

@@ -9,6 +9,9 @@ from typing import Any
 from scaling.config.places import CONF
 from scaling.config.quick import shrunk, spelled
 
+PRICED = ("gflops", "seconds")  # units of a budget that take the place of the ladder of its option
+LATER = {"model": ("draft",), "budget": ("final_from", *PRICED)}  # null decides nothing: runs keep their earlier names
+
 
 def grid(overrides: Sequence[str]) -> list[tuple[dict[str, Any], list[str]]]:
     """Every combination as (configuration, its overrides), as `scaling -m` would run them."""
@@ -83,4 +86,8 @@ def _with(base: tuple[Any, dict[str, str]], values: Sequence[Any]) -> dict[str, 
     for value in values:  # all jobs give all of them, so that none is left from the job before
         OmegaConf.update(config, value.key_or_group, value.value(), merge=False)
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore
+    if any(plain["budget"].get(name) for name in PRICED):
+        plain["budget"] |= {"candidates": None, "nfe": None}
+    for group, names in LATER.items():
+        plain[group] = {key: value for key, value in plain[group].items() if key not in names or value is not None}
     return plain | {"choices": dict(choices)}

@@ -30,11 +30,11 @@ class Outlines(Parts):
         self._build_model = build_model
 
     @override
-    def model(self, node: Config) -> Any:
-        kind = located("model", node["_target_"])
+    def model(self, node: Config, where: str = "model") -> Any:
+        kind = located(where, node["_target_"])
         if hasattr(kind, "outline"):
             return kind.outline(node)
-        return build("model", node) if self._build_model else Unbuilt()
+        return build(where, node) if self._build_model else Unbuilt()
 
     @override
     def verifier(self, where: str, node: Config) -> Any:

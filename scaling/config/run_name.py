@@ -54,7 +54,9 @@ def _present(study: Path, words: str, ending: str) -> str:
 def deciding(config: Config) -> dict[str, Any]:
     """The configuration without what decides no result: folders, logger, devices, memory, patience, spending."""
     decisive = {key: _deciding(value) for key, value in former(config).items() if key not in ELSEWHERE}
-    decisive["model"].pop("device", None)
+    for node in (decisive["model"], decisive["model"].get("draft")):
+        if isinstance(node, dict):
+            node.pop("device", None)
     for group in ("calibration", "quick"):
         decisive["choices"].pop(group, None)
     return decisive

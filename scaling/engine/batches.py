@@ -14,10 +14,11 @@ from scaling.engine import checks
 from scaling.engine.placement import on_device
 from scaling.engine.requests import Answers, EncodedBlock, Request
 from scaling.engine.rows import Rows
+from scaling.engine.stopwatch import Stopwatch
 from scaling.identity import judge_identity
 from scaling.journal.block import Keys
 from scaling.journal.stream import digest
-from scaling.protocols import Condition, Denoiser, Encoded, Features, Prediction, Verifier
+from scaling.protocols import Condition, Denoiser, Encoded, Features, Prediction, Verifier, begin_solve
 from scaling.sampling import Sampler
 from scaling.stop import check_stop
 
@@ -39,10 +40,13 @@ class Batches:
         batch_size: int,
         probe_sigma: float | None = None,
         metadata: tuple[str, str] = ("", ""),
+        prepared: float = 0.0,
     ) -> None:
         """`probe_sigma` is a noise level whose x0 prediction is given back although no scorer here looks at it.
 
-        `metadata` are digests of what conditions carry beside prompts, for the names of what reads it.
+        `metadata` are digests of what conditions carry beside prompts, for the names of what reads it. `prepared` are
+        the seconds in which the conditions of all blocks were encoded beforehand; the first block has them in its
+        account.
         """
         self.denoiser, self.sampler = denoiser, sampler
         self.batch_size, self.rows = batch_size, Rows(batch_size)
@@ -54,6 +58,7 @@ class Batches:
             raise ValueError(f"verifiers of one run must look at one noise level, not at {sorted(probes)}")
         self.probe_sigma = next(iter(probes), probe_sigma)
         self.images_per_candidate = 1 + bool(probes)  # that are decoded for its scores
+        self._watch, self._prepared = Stopwatch(denoiser.device), prepared
 
     @property
     def probe_column(self) -> str:
@@ -62,8 +67,10 @@ class Batches:
 
     def encode(self, conditions: Sequence[Condition], first: int = 0) -> EncodedBlock:
         """The conditions of a block, encoded; the first of them is number `first` of the study."""
-        with torch.inference_mode():
-            return EncodedBlock(conditions, self.denoiser.encode(conditions), first)
+        with torch.inference_mode(), self._watch.part("encode"):
+            tensors = self.denoiser.encode(conditions)
+        seconds, self._prepared = self._prepared + self._watch.read().encode_seconds, 0.0
+        return EncodedBlock(conditions, tensors, first, seconds)
 
     def solve(self, requests: Sequence[Request], block: EncodedBlock) -> Answers:
         """The answers for at most `batch_size` requests of one group: x, x0, probe, gradient, each scorer's column."""
@@ -123,7 +130,9 @@ class Batches:
             x.requires_grad_(gradient)
             denoise = self._denoise(block.rows(index), gradient)
             probe_sigma = self.probe_sigma if score else None
-            solved = self.sampler.advance(denoise, self.denoiser.schedule, x, times, score, probe_sigma)
+            begin_solve(self.denoiser)
+            with self._watch.part("solve"):
+                solved = self.sampler.advance(denoise, self.denoiser.schedule, x, times, score, probe_sigma)
             checks.solved(solved.x, (len(padded), *self.denoiser.latent_shape))
             conditions = [block.conditions[i] for i in index]
             scores = self._scores(solved.x0, solved.probe, conditions, gradient) if score else {}
@@ -133,9 +142,10 @@ class Batches:
             if solved.gap is not None:
                 columns["gap"] = solved.gap.detach()
             if gradient:
-                columns["gradient"] = self._gradient(scores, x)
+                with self._watch.part("solve"):
+                    columns["gradient"] = self._gradient(scores, x)
         host = {name: value.detach().cpu().numpy()[: len(requests)] for name, value in {**columns, **scores}.items()}
-        return Answers(host, self._cost(requests, len(padded)))
+        return Answers(host, self._cost(requests, len(padded)) + self._watch.read())
 
     def _gradient(self, scores: Mapping[str, Tensor], x: Tensor) -> Tensor:
         guide, column = next(iter(self.score_columns.items()))
@@ -166,7 +176,7 @@ class Batches:
                     checks.IMAGES_FINITE: checks.finite_images(images),
                 }
                 host = {name: value.cpu().numpy()[: part.stop - part.start] for name, value in answers.items()}
-            return Answers(host, cost(part))
+            return Answers(host, cost(part) + self._watch.read())
 
         def cost(part: slice) -> Cost:
             rows = part.stop - part.start
@@ -201,10 +211,11 @@ class Batches:
         return {**scores, checks.IMAGES_FINITE: checks.finite_images(images)}
 
     def _decode(self, x0: Tensor) -> Tensor:
-        return checks.images(self.denoiser.decode(x0), len(x0))
+        with self._watch.part("decode"):
+            return checks.images(self.denoiser.decode(x0), len(x0))
 
     def _score(self, name: str, images: Tensor, conditions: list[Condition], probes: Tensor | None) -> Tensor:
-        with on_device(self.scorers[name], self.denoiser):
+        with self._watch.part("verify"), on_device(self.scorers[name], self.denoiser):
             return checks.scores(name, self.scorers[name](images, conditions, probes), conditions)
 
     def _denoise(self, encoded: Encoded, gradient: bool) -> Callable[[Tensor, Tensor], Prediction]:

@@ -17,6 +17,16 @@ from scaling.protocols import Condition, SearchTraits
 
 
 @dataclass(frozen=True)
+class SecondSolve:
+    """How winners are solved again where the search's own network made drafts, or where its state is gone on from."""
+
+    batches: Batches  # of the network that makes the final samples
+    encoded: EncodedBlock
+    start: float | None = None  # the time from which it goes on with the draft's state; None: from the noise
+    name: str = ""  # of its samples in the journal
+
+
+@dataclass(frozen=True)
 class BlockRun:
     """Knows neither folders nor leases: `table` is where answers are read and written."""
 
@@ -27,6 +37,12 @@ class BlockRun:
     encoded: EncodedBlock
     guide: str  # name of the verifier that guides
     retention: Retention
+    second: SecondSolve | None = None  # None: the search's network makes the final samples, from the noise
+
+    @property
+    def final(self) -> SecondSolve:
+        """What makes and judges the final samples."""
+        return self.second or SecondSolve(self.batches, self.encoded)
 
     @property
     def conditions(self) -> Sequence[Condition]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from scaling.engine import checks
 from scaling.engine.requests import Charge, Request
+from scaling.engine.row_nfe import row_nfe
 from scaling.journal.block import Block, Keys
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, Scored, Search, SearchTraits
@@ -60,11 +61,6 @@ class Leg:
     def has(self, proposal: Proposal) -> bool:
         """Whether a proposal takes this very leg: the same grid, scored and differentiated alike."""
         return proposal.times is self.grid and proposal.score == self.score and proposal.gradient == self.gradient
-
-
-def row_nfe(space: NoiseSpace, proposal: Proposal) -> int:
-    """What one row of a proposal costs: twice its calls where a gradient computes them again."""
-    return space.nfe(proposal.times, proposal.score) * (2 if proposal.gradient else 1)
 
 
 class Episode:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from typing import Any
 
-from scaling.budget import Budget
+from scaling.budget import Budget, Prices
+from scaling.engine.made_up import Asked, asked
 from scaling.noise import NoiseSpace
 from scaling.protocols import Search, SearchTraits
 
@@ -45,12 +48,15 @@ class FittedSearch:
         return FittedSearch(self.search, tuple(rung for rung in self.rungs if rung.index < rungs))
 
 
-def fit(search: Search, budget: Budget, space: NoiseSpace) -> list[FittedSearch]:
+def fit(search: Search, budget: Budget, space: NoiseSpace, prices: Prices | None = None) -> list[FittedSearch]:
     """An anytime search serves every rung from one stream; a sized one is fitted to each.
 
-    Rungs that are too low for it have no point on its curve; a ValueError where all are.
+    `prices` are those of a ladder in GFLOPs or seconds, whose rungs are what a search may spend that long: exact where
+    what it asks for follows no scores. Rungs that are too low for it have no point on its curve, nor those that buy no
+    more than the one before; a ValueError where all are.
     """
-    nfes, traits = budget.rungs, SearchTraits.of(search)
+    traits = SearchTraits.of(search)
+    nfes = budget.rungs if prices is None else _affordable(search, budget, space, prices)
     if not traits.resolve_winner and budget.final != budget.nfes_per_iter:
         nfes = tuple(nfe + budget.final for nfe in nfes)  # a search without a second solve may spend its NFE, too
     parameter = traits.size_parameter
@@ -71,6 +77,26 @@ def fit(search: Search, budget: Budget, space: NoiseSpace) -> list[FittedSearch]
     for rung in rungs:
         by_size.setdefault(_largest(search, parameter, space, rung.nfe), []).append(rung)
     return [FittedSearch(_sized(search, parameter, size), tuple(sized)) for size, sized in by_size.items()]
+
+
+def _affordable(search: Any, budget: Budget, space: NoiseSpace, prices: Prices) -> tuple[int, ...]:
+    """Search NFE that each rung of a priced ladder buys, those that buy something more."""
+    parameter, last = SearchTraits.of(search).size_parameter, budget.caps[-1]
+    bought: list[tuple[float, int]] = []  # (price, NFE) after each proposal, or of each size
+    if parameter is None:
+        sums: Iterable[Asked] = asked(search, space)
+    else:
+        sums = (deque(asked(_sized(search, parameter, size), space), maxlen=1)[0] for size in count(1))
+    for total in sums:
+        price = prices.search(total.nfe, total.backwards, total.scored)
+        if price > last:
+            break
+        bought.append((price, total.nfe))
+    rungs = [max((nfe for price, nfe in bought if price <= cap), default=0) for cap in budget.caps]
+    if not any(rungs):
+        ladder = f"budget.{budget.unit}={list(budget.caps)}"
+        raise ValueError(f"{ladder} ends under what {type(search).__name__} costs at least")
+    return tuple(nfe for nfe in dict.fromkeys(rungs) if nfe)
 
 
 def solves_again(traits: SearchTraits, nfes_per_iter: int, final_nfe: int) -> bool:

@@ -52,6 +52,7 @@ class EncodedBlock:
     conditions: Sequence[Condition]
     tensors: Encoded  # one row a condition
     first: int = 0  # index of the first one in the study
+    seconds: float = 0.0  # that encoding took
 
     def rows(self, index: Sequence[int]) -> Encoded:
         """Those of some conditions, by their index within the block."""

@@ -20,6 +20,7 @@ from scaling.loading.devices import DTYPES, dtype_of, pick_device
 from scaling.loading.labels import class_labels
 from scaling.loading.weights_file import load_weights, weights_path
 from scaling.models.class_transformer import ClassTransformer
+from scaling.models.step_cache import apply_cache, begin
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow
 
@@ -94,8 +95,11 @@ def build(architecture: Mapping[str, Any], frequency_shift: int = 1) -> ClassTra
 
 
 @cache
-def network_gflops(architecture: str) -> float:
-    """GFLOPs of one forward of one row, counted on the meta device: fused attention on the CPU would count 0."""
+def network_gflops(architecture: str, step_cache: str = "", nfe: int = 1) -> float:
+    """GFLOPs of one forward of one row, counted on the meta device: fused attention on the CPU would count 0.
+
+    With a cache (its options as json) they are the mean over the `nfe` forwards of a solve.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     config = json.loads(architecture)
@@ -103,9 +107,12 @@ def network_gflops(architecture: str) -> float:
         network = build(config)
         x = torch.empty(1, config["in_channels"], config["sample_size"], config["sample_size"])
         t, labels = torch.empty(1), torch.empty(1, dtype=torch.long)
+    if step_cache:
+        apply_cache(network, json.loads(step_cache))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(x, timestep=t, class_labels=labels)
-    return counter.get_total_flops() / 1e9
+        for _ in range(nfe):
+            network(x, timestep=t, class_labels=labels)
+    return counter.get_total_flops() / nfe / 1e9
 
 
 class DiT:
@@ -113,7 +120,8 @@ class DiT:
 
     `path` is a bundled name (fashion_s, fashion_m, fashion_l) or a file; `guidance_scale` 1 means no guidance;
     `dtype` is that of weights and activations inside the network: what comes out is float32. The file's header
-    names the parametrization; velocity needs a straight path (`Flow`), which is the default.
+    names the parametrization; velocity needs a straight path (`Flow`), which is the default. `cache`, for drafts: see
+    `scaling.models.step_cache.apply_cache`.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
@@ -126,6 +134,7 @@ class DiT:
         dtype: str = "float32",
         device: str = "auto",
         schedule: Schedule | None = None,
+        cache: Mapping[str, Any] | None = None,
     ) -> None:
         number = dtype_of(dtype)
         weights = load_weights(path)
@@ -145,6 +154,9 @@ class DiT:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"{weights_path(path)} does not fit the architecture in its header ({reason})") from None
         self.network = network.to(self.device, number).eval().requires_grad_(False)
+        self.cache = dict(cache or {})
+        if self.cache:
+            apply_cache(self.network, self.cache)
         self._meta, self._sha256, self._dtype = meta, weights.sha256, dtype
         size = meta["architecture"]["sample_size"]
         self.latent_shape: tuple[int, ...] = (meta["architecture"]["in_channels"], size, size)
@@ -160,6 +172,11 @@ class DiT:
         out = guided(self._forward, x, t, encoded["class_label"], self._meta["null_class"], self.guidance_scale)
         return predict(out, x, t, self.schedule, self._meta["prediction"])
 
+    def begin_solve(self) -> None:
+        """What follows are the steps of a new solve, of whatever rows."""
+        if self.cache:
+            begin(self.network)
+
     def decode(self, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
         """Images in [0, 1]."""
         return decode_range(x0, *self._meta["data_range"])
@@ -167,6 +184,12 @@ class DiT:
     def gflops(self) -> float:
         """GFLOPs of one network forward of one row (2 per multiply-add)."""
         return network_gflops(json.dumps(self._meta["architecture"], sort_keys=True))
+
+    def gflops_along(self, nfe: int) -> float:
+        """The same on average over the forwards of a solve of so many NFE, of which a cache leaves some out."""
+        if not self.cache:
+            return self.gflops()
+        return network_gflops(json.dumps(self._meta["architecture"], sort_keys=True), json.dumps(self.cache), nfe)
 
     def identity(self) -> dict[str, Any]:
         """All that decides the answers, as plain json."""
@@ -178,6 +201,7 @@ class DiT:
             "weights": self._sha256,
             "dtype": self._dtype,
             "guidance_scale": guidance_named(self.guidance_scale),
+            **({"cache": self.cache} if self.cache else {}),
         }
 
     def _forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.files import replacing
+from scaling.flops import hollow, shapes_alone
 from scaling.loading.devices import move
 from scaling.models.row_trees import alike, grown, growth, plain, to_cpu, to_device
 
@@ -44,6 +45,7 @@ class EncodingMemo:
         self._load, self._staying = load, False
         self._encoders = {name: part for name, part in pipe.components.items() if encodes(name, part)}
         self._growths: dict[str, Any] = {}
+        self._asked: dict[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {}  # the last arguments of each method
         self._others: dict[str, Any] = {}  # what is of types that a file should not hold, by its key
         methods = [method for method in METHODS if hasattr(pipe, method)]
         for method in methods:
@@ -77,12 +79,32 @@ class EncodingMemo:
         for network in self._encoders.values():
             move(network, device)
 
+    def gflops(self) -> float:
+        """GFLOPs of what the last prompt was encoded with, counted on encoders that hold shapes instead of numbers."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        total = 0
+        for encode, bound in self._asked.values():
+            pipe = getattr(encode, "__self__", None)
+            with shapes_alone() as fake:
+                try:
+                    for name, network in self._encoders.items():
+                        setattr(pipe, name, hollow(fake, network)[0].to_empty(device=self.device))
+                    with FlopCounterMode(display=False) as counter:
+                        encode(**bound)
+                finally:
+                    for name, network in self._encoders.items():
+                        setattr(pipe, name, network)
+            total += counter.get_total_flops()
+        return total / 1e9
+
     def _kept(self, method: str, encode: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(encode)
 
         def kept(*args: Any, **options: Any) -> Any:
             bound = signature.bind(*args, **options).arguments
             alone, rows = _one_row(bound)
+            self._asked[method] = encode, alone
             if rows > 1:
                 how = self._growth(method, encode, alone, bound)
                 if how is not None:

@@ -99,6 +99,10 @@ class PipelineBase:
         """GFLOPs of one forward of one row (2 per multiply-add); fused attention on the CPU counts nothing."""
         return self._gflops
 
+    def encode_gflops(self) -> float:
+        """GFLOPs of the text encoders for one prompt."""
+        return self.memo.gflops()
+
     def identity(self) -> dict[str, Any]:
         """All that decides the answers, as plain json."""
         return self._identity

@@ -72,6 +72,23 @@ class Repository:
         network: nn.Module = kind(kind.config_class.from_pretrained(folder, subfolder=part, local_files_only=True))
         return network
 
+    def hollow_pipeline(self, parts: Sequence[str]) -> Any:
+        """diffusers' own pipeline with some of its parts, networks without weights: for use in `flops.shapes_alone`."""
+        import diffusers
+        import transformers
+
+        networks = {}
+        for name in parts:
+            library, kind = self._parts[name]
+            if _is_network(library, kind):
+                known = getattr(transformers, kind)
+                networks[name] = known(known.config_class.from_dict(self.config(name))).eval()
+        folder = find_folder(self.path, ["model_index.json", *(f"{part}/*.[jmt]*" for part in parts)])
+        absent = {name: None for name, value in self.index.items() if _is_part(value) and name not in parts}
+        return getattr(diffusers, self.index["_class_name"]).from_pretrained(
+            folder, local_files_only=True, **absent, **networks
+        )
+
     def pipeline(self, parts: Sequence[str] | None, dtype: torch.dtype, unloaded: Sequence[str] = ()) -> Any:
         """diffusers' own pipeline with some of its parts (None: all), the others left out.
 

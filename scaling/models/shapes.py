@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from scaling.loading.devices import DTYPES, dtype_of, move, pick_device
 from scaling.loading.weights_file import load_weights, weights_path
 from scaling.models.dit import decode_range, guidance_gap, guidance_named, predict
+from scaling.models.step_cache import apply_cache, begin
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow
 from scaling.shapes.phrases import TOKENS, WIDTH, phrases
@@ -31,8 +32,11 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
 
 
 @cache
-def network_gflops(architecture: str) -> float:
-    """GFLOPs of one forward of one row, counted on the meta device: fused attention on the CPU would count 0."""
+def network_gflops(architecture: str, step_cache: str = "", nfe: int = 1) -> float:
+    """GFLOPs of one forward of one row, counted on the meta device: fused attention on the CPU would count 0.
+
+    With a cache (its options as json) they are the mean over the `nfe` forwards of a solve.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     config = json.loads(architecture)
@@ -40,22 +44,32 @@ def network_gflops(architecture: str) -> float:
         network = build(config)
         x = torch.empty(1, config["in_channels"], config["sample_size"], config["sample_size"])
         text, mask, t = torch.empty(1, TOKENS, WIDTH), torch.empty(1, TOKENS), torch.empty(1)
+    if step_cache:
+        apply_cache(network, json.loads(step_cache))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(x, encoder_hidden_states=text, encoder_attention_mask=mask, timestep=t, added_cond_kwargs={})
-    return counter.get_total_flops() / 1e9
+        for _ in range(nfe):
+            network(x, encoder_hidden_states=text, encoder_attention_mask=mask, timestep=t, added_cond_kwargs={})
+    return counter.get_total_flops() / nfe / 1e9
 
 
 class Shapes:
     """A `PixArtTransformer2DModel` that attends to the phrases of a shapes prompt; predicts velocity.
 
     `path` is the bundled name or a file of this package's format; `guidance_scale` 1 means no guidance, else the empty
-    prompt is run beside (Ho & Salimans); `dtype` is that of weights and activations inside the network.
+    prompt is run beside (Ho & Salimans); `dtype` is that of weights and activations inside the network. `cache`, for
+    drafts: see `scaling.models.step_cache.apply_cache`.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(
-        self, *, path: str = "shapes", guidance_scale: float = 1.0, dtype: str = "float32", device: str = "auto"
+        self,
+        *,
+        path: str = "shapes",
+        guidance_scale: float = 1.0,
+        dtype: str = "float32",
+        device: str = "auto",
+        cache: Mapping[str, Any] | None = None,
     ) -> None:
         number = dtype_of(dtype)
         weights = load_weights(path)
@@ -70,6 +84,9 @@ class Shapes:
         network.load_state_dict(weights.state)
         move(network, self.device, number)
         self.network = network.eval().requires_grad_(False)
+        self.cache = dict(cache or {})
+        if self.cache:
+            apply_cache(self.network, self.cache)
         self._nothing = [rows.to(self.device) for rows in phrases([""])]  # what guidance leads away from
         self._meta, self._sha256, self._dtype = meta, weights.sha256, dtype
         size = meta["architecture"]["sample_size"]
@@ -99,6 +116,11 @@ class Shapes:
             gap = guidance_gap(prompted, plain, t, self.schedule, "velocity")
         return predict(velocity, x, t, self.schedule, "velocity")._replace(gap=gap)
 
+    def begin_solve(self) -> None:
+        """What follows are the steps of a new solve, of whatever rows."""
+        if self.cache:
+            begin(self.network)
+
     def decode(self, x0: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Images in [0, 1]."""
         return decode_range(x0, *self._meta["data_range"])
@@ -106,6 +128,12 @@ class Shapes:
     def gflops(self) -> float:
         """GFLOPs of one network forward of one row (2 per multiply-add)."""
         return network_gflops(json.dumps(self._meta["architecture"], sort_keys=True))
+
+    def gflops_along(self, nfe: int) -> float:
+        """The same on average over the forwards of a solve of so many NFE, of which a cache leaves some out."""
+        if not self.cache:
+            return self.gflops()
+        return network_gflops(json.dumps(self._meta["architecture"], sort_keys=True), json.dumps(self.cache), nfe)
 
     def identity(self) -> dict[str, Any]:
         """All that decides the answers, as plain json."""
@@ -115,6 +143,7 @@ class Shapes:
             "weights": self._sha256,
             "dtype": self._dtype,
             "guidance_scale": guidance_named(self.guidance_scale),
+            **({"cache": self.cache} if self.cache else {}),
         }
 
     def _forward(self, x: Tensor, t: Tensor, text: Tensor, mask: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import gc
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -14,12 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from scaling.flops import shapes_alone
 from scaling.loading.devices import DTYPES, pick_device
 from scaling.models.blocks import compile_blocks
 from scaling.models.dit import guidance_gap, guidance_named, predict
 from scaling.models.encoded_prompts import Asked, EncodedPrompts, Encoder, Negative, Row
 from scaling.models.prompt_limits import cut_at
 from scaling.models.repository import Repository
+from scaling.models.step_cache import apply_cache, begin
 from scaling.models.vae import rows_at_once
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 
@@ -38,7 +40,8 @@ class TextToImage(ABC):
     as trained). `dtype` is that of the networks, `vae_dtype` (None: the same, float32 where float16 would overflow)
     that of the VAE, which decodes `chunk` rows at a time (None: 4 megapixels), in tiles with `tiling`. `offload`:
     `model` keeps network and VAE on the device by turns, `layers` the network layer by layer. `compile` is torch's,
-    for the network's transformer blocks. All else is float32.
+    for the network's transformer blocks. `cache`, for drafts: see `scaling.models.step_cache.apply_cache`. All else is
+    float32.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"chunk", "offload", "prompt_cache", "device"})
@@ -55,6 +58,7 @@ class TextToImage(ABC):
     offload: Offload = "none"
     compile: bool = False
     prompt_cache: str | None = None
+    cache: Mapping[str, Any] = field(default_factory=dict)
     device: Any = "auto"
 
     pipeline: ClassVar[str]  # diffusers' class
@@ -68,6 +72,8 @@ class TextToImage(ABC):
                 raise ValueError(f"model.{name}={getattr(self, name)}: one of {', '.join(DTYPES)} is needed")
         if self.offload not in ("none", "model", "layers"):
             raise ValueError(f"model.offload={self.offload!r} is none of 'none', 'model', 'layers'")
+        if self.cache and (self.compile or self.offload == "layers"):
+            raise ValueError("model.cache goes with neither model.compile=true nor model.offload=layers")
         if self.compile and self.offload == "layers":
             raise ValueError("model.compile=true needs a network that stays whole: not model.offload=layers")
         if self.chunk is not None and self.chunk < 1:
@@ -86,7 +92,7 @@ class TextToImage(ABC):
         self.schedule: Schedule = self.noise_schedule(self.repository.config("scheduler"))
         self.forwards_per_call = 2 if self.guides() else 1
         text = {"text": self.repository.digest(*self.repository.text_parts), **self._options(), "dtype": self.dtype}
-        for name in ("guidance_scale", "height", "width", "vae_dtype", "tiling", "spacing", "compile"):
+        for name in ("guidance_scale", "height", "width", "vae_dtype", "tiling", "spacing", "compile", "cache"):
             text.pop(name, None)
         self._prompts = EncodedPrompts(self.prompt_cache, text)
         self._there: set[str] = set()  # parts on the device: to ask every parameter takes SDXL 24 ms a call
@@ -168,6 +174,11 @@ class TextToImage(ABC):
         output, gap = self._guided(self.network, x, t, encoded)
         return predict(output, x, t, self.schedule, self.prediction)._replace(gap=gap)
 
+    def begin_solve(self) -> None:
+        """What follows are the steps of a new solve, of whatever rows."""
+        if self.cache:
+            begin(self.network)
+
     def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
         """Images in [0, 1], float32."""
         self._bring("vae")
@@ -179,6 +190,18 @@ class TextToImage(ABC):
     def gflops(self) -> float:
         """GFLOPs of one network forward of one row (2 per multiply-add)."""
         return self._gflops
+
+    def gflops_along(self, nfe: int) -> float:
+        """The same on average over the forwards of a solve of so many NFE, of which a cache leaves some out."""
+        return self._counted(self.cache, nfe) if self.cache else self._gflops
+
+    def encode_gflops(self) -> float:
+        """GFLOPs of the text encoders for one prompt, counted without their weights."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with shapes_alone(), FlopCounterMode(display=False) as counter:
+            self.text(self.repository.hollow_pipeline(self.repository.text_parts), "")
+        return counter.get_total_flops() / 1e9
 
     def identity(self) -> dict[str, Any]:
         """All that decides the answers, as plain json."""
@@ -200,14 +223,20 @@ class TextToImage(ABC):
     @cached_property
     def _gflops(self) -> float:
         """Counted on the meta device, which takes seconds: once, whatever the runs of a sweep."""
+        return self._counted({}, 1)
+
+    def _counted(self, cache: Mapping[str, Any], nfe: int) -> float:
         from torch.utils.flop_counter import FlopCounterMode
 
         encoded = {name: value.to("meta") for name, value in self.encode([Condition(prompt="")]).items()}
         row = {name: value for name, value in encoded.items() if not name.startswith(_NULL)}
         with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
             network = self.repository.build(self.part).to(DTYPES[self.dtype])
-            self.forward(network, torch.empty(1, *self.latent_shape), torch.empty(1), row)
-        return counter.get_total_flops() / 1e9
+            if cache:
+                apply_cache(network, cache)
+            for _ in range(nfe):
+                self.forward(network, torch.empty(1, *self.latent_shape), torch.empty(1), row)
+        return counter.get_total_flops() / nfe / 1e9
 
     @cached_property
     def network(self) -> nn.Module:
@@ -219,6 +248,8 @@ class TextToImage(ABC):
             return cpu_offload(network, self.device)
         if self.compile:
             compile_blocks(network)
+        if self.cache:
+            apply_cache(network, self.cache)
         return network
 
     @cached_property
@@ -286,7 +317,8 @@ class TextToImage(ABC):
         return prompts, negatives if self.forwards_per_call == 2 else []
 
     def _options(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DECIDE_NOTHING}
+        options = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DECIDE_NOTHING}
+        return options if self.cache else {name: value for name, value in options.items() if name != "cache"}
 
     def _size(self, name: str, given: int | None) -> int:
         """Pixels that the latents can hold; a ValueError names the nearest."""

@@ -36,12 +36,11 @@ def collect(
     `slot`, the place of its final sample among the distinct ones. Per distinct sample: "value/<name>" and
     "features/<extractor>.<output>".
     """
-    per_call = run.batches.denoiser.forwards_per_call
     parts: list[BlockResult] = []
     for winners in rungs:
         slots, count = finals.slots(winners.keys), len(winners.keys)
-        final_nfe = finals.nfe[slots]
-        costs = rung_costs(winners.search_costs, final_nfe, per_call)
+        final_nfe, draft_nfe = finals.nfe[slots], finals.draft_nfe[slots]
+        costs = rung_costs(run, winners.search_costs, final_nfe, draft_nfe)
         parts.append(
             {
                 "rung/index": np.full(count, winners.rung.index),
@@ -50,6 +49,7 @@ def collect(
                 "rung/score": winners.scores,
                 "rung/candidates": winners.candidates,
                 "rung/final_nfe": final_nfe,
+                "rung/resolved_nfe": final_nfe - draft_nfe,
                 "rung/slot": slots,
                 **{f"rung/{name}": np.array([getattr(cost, name) for cost in costs]) for name in COSTS},
             }
@@ -118,6 +118,24 @@ def rungs_in(path: Path) -> int:
     if not path.exists():
         return 0
     return 1 + int(load(path, ["rung/index"])["rung/index"].max())
+
+
+def draft_ranks(paths: Sequence[Path], guide: str) -> dict[str, float] | None:
+    """How the search's scores of distinct winners rank against those of their second solves; None without those."""
+    from scipy.stats import spearmanr
+
+    found: dict[tuple[int, int], tuple[float, float]] = {}
+    for path in paths:
+        part = load(path)
+        slots = part["rung/slot"]
+        again = part["rung/final_nfe"] > 0
+        columns = (part["rung/condition"], part["rung/candidate"], part["rung/score"], part[f"value/{guide}"][slots])
+        for condition, candidate, draft, final in zip(*(each[again].tolist() for each in columns), strict=True):
+            found[condition, candidate] = draft, final
+    if len(found) < 2:
+        return None
+    ranked = spearmanr(*zip(*found.values(), strict=True)).statistic
+    return {"rank_correlation": float(ranked), "winners": len(found)}
 
 
 def mean_score(path: Path) -> float:

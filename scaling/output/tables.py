@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from scaling.budget import Prices
 from scaling.engine.block_run import BlockRun
 from scaling.files import replacing
 from scaling.journal.stream import blocks_of, write_atomically
@@ -41,26 +42,27 @@ def write_curve(
     parts: Sequence[Path],
     budgets: Sequence[int],
     labels: Mapping[str, Any],
-    gflops: float,
+    prices: Prices,
     metrics: Mapping[str, Metric],
 ) -> None:
     """Writes curve.csv and replicates.parquet; fewer conditions than the jackknife's groups have no set metrics.
 
     `budgets` are the search NFE of every rung, `labels` what the curve calls the run's parts (`scaling.schema.LABELS`),
-    `gflops` those of one forward pass.
+    `prices` are in GFLOPs.
     """
     rows: list[dict[str, Any]] = []
     replicates: dict[str, list[Any]] = {name: [] for name in names(Replicate)}
     for index, budget in enumerate(budgets):
         rung = rung_values(parts, index)
         cost = {name: float(rung.rung[name].mean()) for name in ("candidates", "final_nfe", *COSTS)}
+        resolved = rung.rung.get("resolved_nfe", rung.rung["final_nfe"])  # blocks of earlier versions know no drafts
         shared = {
             **labels,
             "rung": index,
             "budget_nfe": budget,
             **cost,
             "search_nfe": cost["nfe"] - cost["final_nfe"],
-            "gflops": cost["forwards"] * gflops,
+            **_gflops(prices.by_part({**cost, "resolved_nfe": float(resolved.mean())})),
             "conditions": len(rung.rung["candidates"]),
         }
         for name, values in rung.values.items():
@@ -86,6 +88,12 @@ def write_curve(
     writer.writerows({name: _text(row[name]) for name in names(Point)} for row in rows)
     write_parquet(folder / "replicates.parquet", replicates)
     write_atomically(folder / "curve.csv", out.getvalue().encode())
+
+
+def _gflops(parts: Mapping[str, float]) -> dict[str, float]:
+    """The columns of a rung that say what it computes, and where."""
+    columns = {f"{part}_gflops": parts[part] for part in ("decode", "verify", "encode")}
+    return {"gflops": parts["solve"], **columns, "total_gflops": sum(parts.values())}
 
 
 def rung_values(parts: Sequence[Path], index: int) -> Values:

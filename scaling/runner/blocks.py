@@ -116,6 +116,8 @@ def run_blocks(study: ResolvedStudy, leases: Leases, selection: np.ndarray | Non
     folder = study.folder / "blocks"
     for block in leased_blocks(study, leases, folder):
         with block:
+            run = block.runs[0]
+            block.pay(Cost(encode_seconds=run.encoded.seconds + (run.second.encoded.seconds if run.second else 0.0)))
             block.save(join([_result(study, block, run, selection) for run in block.runs]))
     return block_paths(study, folder)
 
@@ -149,7 +151,9 @@ def _take(
             owned.append(held.enter_context(lease))
         if rungs_in(path) >= len(study.rungs):  # another worker of this run was quicker
             return None
-        encoded = study.batches.encode(conditions, number * study.journal.block_size)
+        first, second = number * study.journal.block_size, study.outcome.second
+        encoded = study.batches.encode(conditions, first)
+        solver = None if second is None else second.of(conditions, first)
         spaces = study.spaces(conditions)
         runs = [
             BlockRun(
@@ -160,6 +164,7 @@ def _take(
                 encoded=encoded,
                 guide=study.outcome.guide,
                 retention=study.journal.retention,
+                second=solver,
             )
             for (fitted, stream), lease in zip(streams, owned, strict=True)
         ]

@@ -76,6 +76,7 @@ def without_search(study: Study) -> Study:
         search=Random(),
         selector=None,
         calibration=None,
+        draft=None,
         conditions=First(study.conditions, count or len(study.conditions)),
         budget=Budget(study.budget.nfes_per_iter, study.budget.final, candidates=1),
         names={**study.names, "search": "random"},

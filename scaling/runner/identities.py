@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scaling.engine.ladder import FittedSearch
+from scaling.engine.ladder import FittedSearch, rungs_of
 from scaling.identity import digest_of, identity_of, judge_identity
 from scaling.protocols import Search, SearchTraits
 from scaling.runner.study import Study
@@ -18,10 +18,10 @@ UNMEASURED = 0  # stands for a batch size that is not measured yet, which is one
 
 def stream_identity(study: Study, search: Search, batch_size: int) -> dict[str, Any]:
     """All that decides the answers of a search process; the budget is not in it."""
-    schedule = study.denoiser.schedule
+    schedule = study.searcher.schedule
     guides = {} if SearchTraits.of(search).open_loop else {"verifier": judge_identity(study.verifier, study.metadata)}
     return {
-        "denoiser": identity_of(study.denoiser),
+        "denoiser": identity_of(study.searcher),
         "sampler": _by_class(study.sampler),
         "schedule": repr(schedule)[:2000] if is_ours(type(schedule)) else identity_of(schedule),
         **_beyond(schedule),
@@ -39,18 +39,30 @@ def run_identities(
     study: Study, streams: Iterable[tuple[FittedSearch, Mapping[str, Any]]], judges: bool = True
 ) -> dict[str, Any]:
     """All that decides the results of a run whose searches have these identities; without `judges`, its samples."""
-    selector = study.selector
+    selector, streams = study.selector, list(streams)
+    bought = [rung.nfe for rung in rungs_of([fitted for fitted, _ in streams])]  # of a ladder in GFLOPs or seconds
     identities = {
         "streams": {str(fitted.nfe): identity for fitted, identity in streams},
         "verifiers": {name: judge_identity(verifier, study.metadata) for name, verifier in study.scored.items()},
         "extractors": {n: judge_identity(extractor, study.metadata) for n, extractor in study.extractors.items()},
         "selector": repr(selector).replace(" feature=", " reads=") if _speaks(selector) else identity_of(selector),
         "metrics": sorted([*study.metrics, *study.per_sample]),
-        "rungs": list(study.budget.rungs),
+        "rungs": list(study.budget.rungs) if study.budget.unit in ("nfe", "candidates") else bought,
         "final_nfe": study.budget.final,
         "conditions": len(study.conditions),
+        **second_solve(study),
     }
     return {**identities, "judges": _judges(study)} if judges else identities
+
+
+def second_solve(study: Study) -> dict[str, Any]:
+    """What decides the final samples where they are not the search's network's from their noises; else nothing."""
+    said: dict[str, Any] = {}
+    if study.draft is not None:
+        said["final_denoiser"] = identity_of(study.denoiser)
+    if study.budget.final_from is not None:
+        said["final_from"] = study.budget.final_from
+    return said
 
 
 def _judges(study: Study) -> dict[str, Any]:

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from scaling.budget import Cost
-from scaling.output.block_result import BlockResult, arrays_in, load
+from scaling.output.block_result import BlockResult
 
 OTHERS = ("seconds", "memory_mb", "device_mb")  # of an account, beside what was computed
-SIZE = 512  # bytes of a ledger: always overwritten whole, in one write
+SIZE = 1024  # bytes of a ledger: always overwritten whole, in one write
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,9 @@ def account_of(part: Path) -> Account:
     """What a block's file says that it cost; nothing where there is none."""
     if not part.exists():
         return Account()
-    names, others = [field.name for field in dataclasses.fields(Cost)], [n for n in OTHERS if n in arrays_in(part)]
-    columns = load(part, [*(f"paid/{name}" for name in names), *others])
-    cost = Cost(**{name: int(columns[f"paid/{name}"]) for name in names})
-    return Account(cost, **{name: float(columns[name]) for name in others})
+    with np.load(part) as file:  # of earlier versions it has neither seconds by part nor a device's memory
+        paid = {name.removeprefix("paid/"): file[name].item() for name in file.files if name.startswith("paid/")}
+        return Account(Cost(**paid), **{name: file[name].item() for name in OTHERS if name in file.files})
 
 
 def lost_part(folder: Path) -> Path:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from scaling.engine.batches import Batches
+from scaling.engine.block_run import SecondSolve
 from scaling.engine.ladder import FittedSearch, Rung, rungs_of
 from scaling.engine.retention import BYTES, Retention, size
-from scaling.journal.stream import Stream
+from scaling.journal.stream import Stream, digest
 from scaling.noise import NoiseSpace
 from scaling.protocols import Condition, Conditions, Metric, PerSample, RankSelector, SearchTraits, SetSelector
-from scaling.runner.identities import UNMEASURED, stream_identity
+from scaling.runner.identities import UNMEASURED, second_solve, stream_identity
 from scaling.runner.study import Study
 
 
@@ -37,12 +38,26 @@ class JournalUse:
 
 
 @dataclass(frozen=True)
+class SecondBatches:
+    """How winners are solved again after drafts."""
+
+    batches: Batches
+    start: float | None  # the time from which the draft's state is gone on from
+    name: str  # of the samples in the journal
+
+    def of(self, conditions: Sequence[Condition], first: int) -> SecondSolve:
+        """The same for a block of conditions, encoded."""
+        return SecondSolve(self.batches, self.batches.encode(conditions, first), self.start, self.name)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How winners are found among the candidates, and what is made of them."""
 
     guide: str  # name of the verifier that guides
     selector: RankSelector | SetSelector | None
     final_nfe: int  # of a winner's last solve
+    second: SecondBatches | None  # what makes that solve, where the search's own network does not, or not from noise
     metrics: Mapping[str, Metric]
     per_sample: Mapping[str, PerSample]
     labels: Mapping[str, Any]  # what the tables call the run's parts
@@ -84,15 +99,17 @@ class ResolvedStudy:
         return [dataclasses.replace(self.space, condition_key=condition.key) for condition in conditions]
 
 
-def resolve(study: Study, batch_size: int | None = None) -> ResolvedStudy:
+def resolve(study: Study, batch_size: int | None = None, prepared: float = 0.0) -> ResolvedStudy:
     """Settles what a study leaves open.
 
     `batch_size` is that of the run, recorded or measured; by default the study's own, and where it has none identities
-    say that it is not measured. A ValueError where verifiers look at several noise levels.
+    say that it is not measured. `prepared` are the seconds in which all conditions were encoded beforehand.
+    A ValueError where verifiers look at several noise levels.
     """
     size = batch_size or study.batch_size or UNMEASURED
     probe_sigma = study.probe_sigma if SearchTraits.of(study.search).open_loop else None
-    batches = Batches(study.denoiser, study.sampler, study.scored, study.extractors, size, probe_sigma, study.metadata)
+    judged = study.scored, study.extractors
+    batches = Batches(study.searcher, study.sampler, *judged, size, probe_sigma, study.metadata, prepared)
     streams = [ResolvedStream(each, stream_identity(study, each.search, size)) for each in study.searches()]
     return ResolvedStudy(
         folder=study.folder,
@@ -102,12 +119,23 @@ def resolve(study: Study, batch_size: int | None = None) -> ResolvedStudy:
         batches=batches,
         streams=tuple(streams),
         journal=JournalUse(Path(study.output_dir) / "journal", study.block_size, retention_of(study)[0]),
-        outcome=_outcome(study),
+        outcome=_outcome(study, batches),
         progress=study.progress,
     )
 
 
-def _outcome(study: Study) -> Outcome:
+def _second(study: Study, batches: Batches) -> SecondBatches | None:
+    said = second_solve(study)
+    if not said:
+        return None
+    size, probe_sigma = batches.batch_size, batches.probe_sigma
+    if study.draft is not None:
+        judged = study.scored, study.extractors
+        batches = Batches(study.denoiser, study.sampler, *judged, size, probe_sigma, study.metadata)
+    return SecondBatches(batches, study.budget.final_from, f"-{digest(said)}")
+
+
+def _outcome(study: Study, batches: Batches) -> Outcome:
     labels = {
         "model": study.name("model"),
         "verifier": study.name("verifier" if study.selector is None else "selector"),
@@ -119,6 +147,7 @@ def _outcome(study: Study) -> Outcome:
         guide=study.name("verifier"),
         selector=study.selector,
         final_nfe=study.budget.final,
+        second=_second(study, batches),
         metrics=study.metrics,
         per_sample=study.per_sample,
         labels=labels,

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from scaling.budget import Prices
 from scaling.engine.batch_size import measured_batch
+from scaling.engine.batches import Batches
+from scaling.engine.prices import gflops_of, seconds_of
 from scaling.files import Damaged
+from scaling.identity import identity_of
 from scaling.journal.lease import Leases
+from scaling.journal.stream import digest
 from scaling.output import tables
+from scaling.output.block_result import draft_ranks
 from scaling.output.run_folder import account, environment, is_done, write_json
 from scaling.protocols import SetSelector
 from scaling.runner.blocks import reduced, run_blocks
 from scaling.runner.claim import claim, recorded_batch
+from scaling.runner.claim import recorded as recorded_run
 from scaling.runner.gate import check_gate, gate_of
 from scaling.runner.heartbeat import heartbeat
 from scaling.runner.identities import run_identities
@@ -33,19 +42,26 @@ def execute(study: Study, renew: bool = False) -> Path:
     process does the last steps. Where the folder holds results that other parts made, a ValueError names the
     differences; with `renew` those results are made anew.
     """
-    if prepare := getattr(study.denoiser, "prepare", None):  # text encoders are loaded once a study, then freed
-        prepare(list(study.conditions))
+    start = time.monotonic()
+    for model in {id(each): each for each in (study.searcher, study.denoiser)}.values():
+        if prepare := getattr(model, "prepare", None):  # text encoders are loaded once a study, then freed
+            prepare(list(study.conditions))
+    prepared = time.monotonic() - start
     if gate := gate_of(study):
         check_gate(study, gate, execute(gate, renew=True))
     elif study.calibration is not None and study.progress:
         print_error(f"not calibrated: no value is known at guidance scale {study.denoiser.guidance_scale:g}")
     leases = Leases(study.patience, on_wait=Waiting(study.run, study.progress))
-    resolved = resolve(study, study.batch_size or recorded_batch(study.folder) or _measured_batch(study, leases))
+    size = study.batch_size or recorded_batch(study.folder) or _measured_batch(study, leases)
+    if study.budget.unit == "seconds" and study.seconds is None:
+        study = dataclasses.replace(study, seconds=_measured_seconds(study, size, leases))
+    resolved = resolve(study, size, prepared)
     with leases.wait(study.folder / ".claim"):
         mend(study.folder, samples=study.samples > 0)
         identities = run_identities(study, [(stream.fitted, stream.identity) for stream in resolved.streams])
         description = environment(study.denoiser.device, identities)
-        claim(study.folder, {**description, "caps": [rung.nfe for rung in resolved.rungs]}, renew)
+        prices = {"prices": dataclasses.asdict(study.seconds)} if study.seconds is not None else {}
+        claim(study.folder, {**description, "caps": [rung.nfe for rung in resolved.rungs], **prices}, renew)
     if (why := retention_of(study)[1]) and study.progress:
         print_error(why)
     with heartbeat(study.folder, study.patience):
@@ -63,13 +79,31 @@ def _measured_batch(study: Study, leases: Leases) -> int:
     journal = Path(study.output_dir) / "journal"
     with leases.wait(journal / "shapes"):
         kept = journal / "batch_shapes.json"
-        batch = measured_batch(study.denoiser, next(iter(study.conditions)), kept, study.block_size)
+        batch = measured_batch(study.searcher, next(iter(study.conditions)), kept, study.block_size)
     if study.progress:
         print_error(
             f"batches of {batch.batch_size} rows, as measured {batch.measured} on {batch.device}; to measure again: "
             f"rm {kept}"
         )
     return batch.batch_size
+
+
+def _measured_seconds(study: Study, size: int, leases: Leases) -> Prices:
+    """What the run was priced with; else what was once measured for these parts on this kind of device, or is now."""
+    if recorded := (recorded_run(study.folder) or {}).get("prices"):
+        return Prices(**recorded)
+    device = torch.cuda.get_device_name() if study.searcher.device.type == "cuda" else study.searcher.device.type
+    parts = {"searcher": study.searcher, "verifier": study.verifier, "conditions": study.conditions}
+    key = digest({**{name: identity_of(part) for name, part in parts.items()}, "device": device, "batch_size": size})
+    path = Path(study.output_dir) / "journal" / "prices.json"
+    with leases.wait(path.parent / "shapes"):
+        known = json.loads(path.read_text()) if path.exists() else {}
+        if key not in known:
+            first, guide = next(iter(study.conditions)), study.name("verifier")
+            batches = Batches(study.searcher, study.sampler, {guide: study.verifier}, {}, size)
+            known[key] = dataclasses.asdict(seconds_of(batches, first, study.space(first)))
+            write_json(path, known)
+    return Prices(**known[key])
 
 
 def _run_rungs(study: ResolvedStudy, leases: Leases, is_last: bool = True) -> None:
@@ -104,16 +138,26 @@ def _finish(study: ResolvedStudy, parts: list[Path], is_last: bool) -> None:
     start, folder, outcome = time.monotonic(), study.folder, study.outcome
     nfes = [rung.nfe for rung in study.rungs]
     tables.write_winners(folder, parts, nfes, study.conditions, study.journal.block_size, outcome.guide)
-    tables.write_curve(folder, parts, nfes, outcome.labels, study.batches.denoiser.gflops(), outcome.metrics)
+    tables.write_curve(folder, parts, nfes, outcome.labels, prices_of(study), outcome.metrics)
     paid = paid_for(folder)
     cost = {
         "done": is_last,
         "rungs": len(nfes),
         "seconds": paid.seconds + time.monotonic() - start,  # of all workers together
-        "paid": dataclasses.asdict(paid.cost),
+        "paid": paid.cost.counts,
+        "seconds_by_part": paid.cost.seconds,
         "peak_memory_mb": paid.memory_mb,
         "peak_device_memory_mb": paid.device_mb,
+        "draft": draft_ranks(parts, outcome.guide),
         "conditions": len(study.conditions),
         "bitwise": not reduced(study, parts),  # else equal within rounding, since some batches were smaller
     }
     write_json(folder / "cost.json", cost)
+
+
+def prices_of(study: ResolvedStudy) -> Prices:
+    """What the parts of a study cost, in GFLOPs."""
+    searcher, second = study.batches.denoiser, study.outcome.second
+    denoiser = searcher if second is None else second.batches.denoiser
+    guide, first = study.batches.scorers[study.outcome.guide], next(iter(study.conditions))
+    return gflops_of(searcher, denoiser, guide, first, study.space.nfes_per_iter, study.outcome.final_nfe)

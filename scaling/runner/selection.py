@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def _features(study: ResolvedStudy, block: LeasedBlock, selector: SetSelector) -
     """The features of all candidates of a block, [conditions, candidates, ...]."""
     run = block.runs[0]
     block.search(run)
+    run = dataclasses.replace(run, second=None)  # selected from are the search's own samples
     finals = final_samples(run, np.argwhere(clean(run, run.fitted.nfe)), study.space.nfes_per_iter)
     block.pay(finals.cost)
     if selector.feature not in finals.features:

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scaling.budget import Budget
+import torch
+
+from scaling.budget import Budget, Prices
 from scaling.engine.batch_size import BLOCK_SIZE
 from scaling.engine.ladder import ORDERS, FittedSearch, fit
+from scaling.engine.prices import gflops_of
 from scaling.engine.retention import Retention
 from scaling.noise import NoiseSpace
 from scaling.protocols import (
@@ -43,6 +46,7 @@ class Study:
     search: Search
     budget: Budget
     sampler: Sampler = field(default_factory=Euler)
+    draft: Denoiser | None = None  # solves the search's candidates in the model's place; winners are solved again
     scorers: Mapping[str, Verifier] = field(default_factory=dict)  # scored beside, guiding nothing
     selector: RankSelector | SetSelector | None = None  # picks the winners afterwards, from what was recorded
     extractors: Mapping[str, Features] = field(default_factory=dict)
@@ -60,6 +64,7 @@ class Study:
     limit: float = 10e9  # bytes that latents may take; above it only those of winners are kept
     patience: float = 60.0  # seconds after which a worker that does not stir is taken for dead
     samples: int = 36
+    seconds: Prices | None = None  # of one row of each part, for a budget in seconds: measured once, then kept
     calibration: Calibration | None = None  # what is known without search: measured first, and a gate
     order: str = "conditions"  # or budget: all conditions at one rung before the next, with a curve after each
     progress: bool = True
@@ -85,6 +90,7 @@ class Study:
         self.budget.check(self.sampler)
         self._check_needs()
         self._check_axes()
+        self._check_draft()
         self._check_settings()
         if self.calibration is not None:
             judges = [*self.metrics, *self.per_sample, *self.scored]
@@ -94,7 +100,8 @@ class Study:
                 f"verifier={self.name('selector')} picks afterwards, from candidates that do not depend on scores: "
                 f"search={self.name('search')} is not open-loop; random is"
             )
-        self.searches()
+        if self.budget.unit in ("nfe", "candidates"):  # the others are fitted by prices, once all parts are there
+            self.searches()
 
     def _check_names(self) -> None:
         """A ValueError where a part has an attribute by a name that it had before."""
@@ -112,6 +119,8 @@ class Study:
         search, verifier = self.name("search"), self.name("verifier")
         if "gradient" in needs and not self.verifier.differentiable:
             raise ValueError(f"search={search} follows the score's gradient, and verifier={verifier} has none")
+        if "gradient" in needs and getattr(self.searcher, "cache", None):
+            raise ValueError(f"search={search} goes back through every step, and cache leaves some of the draft's out")
         if "calibrated" in needs and not getattr(self.verifier, "calibrated", True):
             raise ValueError(f"search={search} weighs candidates by their scores, and verifier={verifier} gives ranks")
         if "guidance" in needs and self.denoiser.forwards_per_call < 2:
@@ -134,6 +143,29 @@ class Study:
                     f"model={self.name('model')} makes samples with the axes {', '.join(made)}, and verifier={name} "
                     f"takes {', '.join(taken)}"
                 )
+
+    def _check_draft(self) -> None:
+        """A ValueError where winners cannot be solved again, or where a draft's samples are none of the model's."""
+        said = "model.draft" if self.draft is not None else "budget.final_from"
+        if self.draft is None and self.budget.final_from is None:
+            return
+        if not SearchTraits.of(self.search).resolve_winner:
+            raise ValueError(f"{said}: search={self.name('search')} ends with samples of its own, not solved again")
+        if self.draft is None:
+            if self.budget.final == self.budget.nfes_per_iter:
+                raise ValueError(
+                    "budget.final_from goes on from a draft: it needs model.draft, or budget.final_nfe above "
+                    f"nfes_per_iter={self.budget.nfes_per_iter}"
+                )
+            return
+        shapes = tuple(self.draft.latent_shape), tuple(self.denoiser.latent_shape)
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"model.draft has latents of shape {list(shapes[0])}, the model {list(shapes[1])}")
+        times = torch.linspace(0.1, 1, 10, dtype=torch.float64)
+        for name in ("alpha", "sigma"):
+            own, other = (getattr(each.schedule, name)(times) for each in (self.draft, self.denoiser))
+            if not torch.allclose(own, other, atol=1e-4):
+                raise ValueError("model.draft has another noise schedule than the model: one noise is not another's")
 
     def _check_settings(self) -> None:
         """A ValueError where a condition sets what the model does not heed."""
@@ -164,13 +196,30 @@ class Study:
         """What a part is called in names and tables: as given, else its class."""
         return self.names.get(part) or type(getattr(self, {"model": "denoiser"}.get(part, part))).__name__.lower()
 
+    @property
+    def searcher(self) -> Denoiser:
+        """What solves the search's candidates: the draft, or the model itself."""
+        return self.denoiser if self.draft is None else self.draft
+
     def space(self, condition: Condition) -> NoiseSpace:
         """The noise space of a condition."""
-        denoiser = self.denoiser
+        denoiser = self.searcher
         shape = tuple(denoiser.latent_shape)
         nfe = self.budget.nfes_per_iter
         return NoiseSpace(self.seed, condition.key, shape, denoiser.schedule, self.sampler, nfe)
 
     def searches(self) -> list[FittedSearch]:
         """The search in every size that the ladder asks for, with the rungs that it answers."""
-        return fit(self.search, self.budget, self.space(next(iter(self.conditions))))
+        return fit(self.search, self.budget, self.space(next(iter(self.conditions))), self.prices())
+
+    def prices(self) -> Prices | None:
+        """Of a ladder in GFLOPs or seconds."""
+        if self.budget.unit != "gflops":
+            return self.seconds if self.budget.unit == "seconds" else None
+        first, budget = next(iter(self.conditions)), self.budget
+        prices = gflops_of(self.searcher, self.denoiser, self.verifier, first, budget.nfes_per_iter, budget.final)
+        if any(price != price for price in (prices.decode, prices.verify, prices.encode)):
+            raise ValueError(
+                "budget.gflops: the FLOPs of decoding, judging or encoding cannot be counted; take budget.nfe"
+            )
+        return prices

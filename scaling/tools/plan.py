@@ -29,6 +29,7 @@ class Stream:
     winners: int = 0  # of all rungs of all runs that are not finished
     second_solve: int = 0  # NFE that a winner costs again
     kept: float = 0  # bytes of the search's samples
+    gflops_per_final_nfe: float | None = None  # where another network than the search's solves winners
 
     @property
     def left(self) -> int:
@@ -48,6 +49,11 @@ class Stream:
     def compute(self, nfe: int) -> float:
         """GFLOPs of denoiser calls."""
         return nfe * self.forwards_per_nfe * self.gflops
+
+    @property
+    def final_gflops(self) -> float:
+        """GFLOPs of second solves, by the model itself where a draft searches."""
+        return self.final_nfe * (self.gflops_per_final_nfe or self.forwards_per_nfe * self.gflops)
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Plan:
     @property
     def gflops(self) -> float:
         """Of all searches and, at most, final solves; finished ones included."""
-        return sum(stream.compute(stream.nfe + stream.final_nfe) for stream in self.streams.values())
+        return sum(stream.compute(stream.nfe) + stream.final_gflops for stream in self.streams.values())
 
     @property
     def disk(self) -> float:
@@ -91,7 +97,7 @@ class Plan:
         if nfe_per_second is not None:
             return (self.left + self.final_nfe) / nfe_per_second / workers / 3600
         assert tflops is not None
-        gflops = sum(stream.compute(stream.left + stream.final_nfe) for stream in self.streams.values())
+        gflops = sum(stream.compute(stream.left) + stream.final_gflops for stream in self.streams.values())
         return gflops / (tflops * 1000) / workers / 3600
 
     def text(self, hours: float, pace: str) -> str:
@@ -140,6 +146,9 @@ def _add(streams: dict[str, Stream], run: ResolvedStudy) -> int:
         stream.candidates = max(stream.candidates, spent.clean * count)
         stream.winners += count * min(len(fitted.rungs), spent.clean) * (not done)
         stream.second_solve = max(stream.second_solve, _second_solve(run, each))
+        if second := run.outcome.second:
+            solver = second.batches.denoiser
+            stream.gflops_per_final_nfe = solver.forwards_per_call * solver.gflops()
         probes = run.batches.probe_sigma is not None and traits.open_loop
         kept = kept_bytes(run.space, traits, spent, run.journal.retention, probes)
         stream.kept = max(stream.kept, count * kept)
@@ -150,4 +159,5 @@ def _add(streams: dict[str, Stream], run: ResolvedStudy) -> int:
 def _second_solve(run: ResolvedStudy, stream: ResolvedStream) -> int:
     """NFE of a winner's final solve; 0 where the search's own sample is final."""
     final = run.outcome.final_nfe
-    return final if solves_again(stream.fitted.traits, run.space.nfes_per_iter, final) else 0
+    again = run.outcome.second is not None or solves_again(stream.fitted.traits, run.space.nfes_per_iter, final)
+    return final if again else 0

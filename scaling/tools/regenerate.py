@@ -67,21 +67,22 @@ def _opened(
     """A block of the stream that the rung was read from, leased."""
     streams = study.open_streams()
     fitted, stream = next(each for each in streams if rung in {answered.index for answered in each[0].rungs})
-    encoded = study.batches.encode(members, number * study.journal.block_size)
+    first, second = number * study.journal.block_size, study.outcome.second
     with Leases(patience).wait(stream.block_folder(number)) as lease:
         yield BlockRun(
             fitted=fitted,
             spaces=study.spaces(members),
             table=stream.block(number, members, lease),
             batches=study.batches,
-            encoded=encoded,
+            encoded=study.batches.encode(members, first),
             guide=study.outcome.guide,
             retention=study.journal.retention,
+            second=None if second is None else second.of(members, first),
         )
 
 
 def _images(opened: BlockRun, keys: np.ndarray, final_nfe: int) -> Iterator[np.ndarray]:
-    column, size = final_samples(opened, keys, final_nfe).latents_column, opened.batches.batch_size
+    column, size = final_samples(opened, keys, final_nfe).latents_column, opened.final.batches.batch_size
     for start in range(0, len(keys), size):
         yield from images(opened, keys[start : start + size], column)["images"]
 

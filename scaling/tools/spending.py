@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
-
-from scaling.engine.episode import row_nfe
 from scaling.engine.ladder import FittedSearch
+from scaling.engine.made_up import asked
 from scaling.engine.retention import BYTES, Retention
 from scaling.noise import NoiseSpace
-from scaling.protocols import Proposal, Scored, SearchTraits
+from scaling.protocols import SearchTraits
 
 
 @dataclass(frozen=True)
@@ -25,18 +23,12 @@ class Spending:
 
 def spending(space: NoiseSpace, fitted: FittedSearch) -> Spending:
     """Exact where the cost of a search does not follow its scores; all answers are worth the same here."""
-    run = fitted.search(space)
-    nfe = clean = rows = 0
-    try:
-        proposal = next(run)
-        while nfe + (cost := row_nfe(space, proposal) * len(proposal)) <= fitted.nfe:
-            nfe, first, rows = nfe + cost, rows, rows + len(proposal)
-            clean += len(proposal) * bool(proposal.times[-1] == 0)
-            proposal = run.send(_made_up(proposal, first))
-    except StopIteration:
-        pass
-    run.close()
-    return Spending(nfe, clean, rows - clean)
+    spent = Spending(0, 0, 0)
+    for total in asked(fitted.search, space):
+        if total.nfe > fitted.nfe:
+            break
+        spent = Spending(total.nfe, total.clean, total.between)
+    return spent
 
 
 def kept_bytes(space: NoiseSpace, traits: SearchTraits, spent: Spending, retention: Retention, probes: bool) -> float:
@@ -50,9 +42,3 @@ def kept_bytes(space: NoiseSpace, traits: SearchTraits, spent: Spending, retenti
         return (spent.clean + reads * spent.between) * row
     records = sum(1 / k for k in range(1, spent.clean + 1))
     return {"latents": spent.clean * (1 + probes), "winners": records, "scores": 0}[retention.policy] * row
-
-
-def _made_up(proposal: Proposal, first: int) -> Scored:
-    count = len(proposal)
-    gradient = torch.zeros_like(proposal.x) if proposal.gradient else None
-    return Scored(proposal.x, proposal.x, torch.zeros(count), torch.arange(first, first + count), gradient)

@@ -21,7 +21,7 @@ import torch
 from scaling.config.build import study_of
 from scaling.config.compose import grid
 from scaling.runner.run import execute
-from scaling.schema import SEARCH
+from scaling.schema import SEARCH, Point, columns
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "runs.json.gz"
 WORLDS = {
@@ -85,7 +85,7 @@ def results(folder: Path) -> dict[str, Any]:
     """Everything that a run says, as json: tables column by column, and the streams that it read.
 
     Under the names that columns had when the results were pinned; `rung` and `budget_nfe` of the curve came later and
-    are held by those of the winners.
+    are held by those of the winners, and so did what the schema says came later.
     """
     with open(folder / "curve.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -94,6 +94,9 @@ def results(folder: Path) -> dict[str, Any]:
     winners = pq.read_table(folder / "winners.parquet").to_pydict()
     rungs = set(zip(curve.pop("rung"), curve.pop("budget_nfe"), strict=True))
     assert rungs == set(zip(winners["rung"], winners["budget_nfe"], strict=True))
+    for column in columns(Point):
+        if column.about.later:
+            curve.pop(column.name)
     streams = json.loads((folder / "environment.json").read_text())["identities"]["streams"]
     return {
         "name": folder.name,

@@ -234,3 +234,13 @@ def test_what_depends_on_its_history_is_for_whole_solves(name: str, tmp_path: Pa
         make(folder, **size)
     model = make(folder, WholePipeline, **size)
     assert model(noise(model, 1), model.schedule.grid(2)[None], model.encode(CONDITIONS[:1])).x0.shape[1] == 3
+
+
+def test_the_flops_of_encoding_are_known(folder: Path, tmp_path: Path) -> None:
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = make(folder, prompt_cache=str(tmp_path / "other"), guidance_scale=1.0)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model.pipe.encode_prompt(PROMPTS[0], model.device, 1, False)
+    assert model.encode_gflops() == counter.get_total_flops() / 1e9 > 0

@@ -279,3 +279,16 @@ def test_compiled_is_the_same(make: Any) -> None:
         answers = [model(x, t, model.encode(CONDITIONS)).x0 for model in (eager, compiled)]
     torch.testing.assert_close(*answers, atol=1e-5, rtol=0)
     assert eager.identity() != compiled.identity()
+
+
+@pytest.mark.parametrize("name", ["sd3", "sdxl", "sana"])
+def test_the_flops_of_encoding_are_known_without_weights(name: str, make: Any) -> None:
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = make(name)
+    said = model.encode_gflops()
+    math = sdpa_kernel(SDPBackend.MATH)
+    with model._text_encoders() as encode, math, FlopCounterMode(display=False) as counter:
+        encode("")
+    assert said == counter.get_total_flops() / 1e9 > 0

@@ -18,6 +18,7 @@ from scaling.analysis.runs.folder import Run, Study
 from scaling.analysis.runs.ladders import joined
 from scaling.analysis.runs.lines import bought, intervals
 from scaling.analysis.runs.names import NO_SEARCH, Key, Names, key_of, order
+from scaling.budget import UNITS
 
 FEW = 2000  # conditions under which FID says more about the count than about the samples
 BUDGETS = 6  # rows of advice
@@ -124,7 +125,7 @@ def command(run: Run) -> str:
     chosen = {group: option for group, option in run.choices.items() if isinstance(option, str)}
     parts = [f"{group.split('@')[0]}={option}" for group, option in chosen.items() if "@" not in group]
     budget = run.config.get("budget") or {}
-    ladder = [f"budget.{name}={budget[name]}".replace(" ", "") for name in ("candidates", "nfe") if budget.get(name)]
+    ladder = [f"budget.{name}={budget[name]}".replace(" ", "") for name in UNITS if budget.get(name)]
     return shlex.join(["scaling", *parts, f"study={run.study}", f"seed={run.identity.seed}", *ladder])
 
 

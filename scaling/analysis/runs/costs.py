@@ -14,14 +14,30 @@ AXES = (*COUNTED, *DERIVED)
 def cost(run: Run, point: Point, axis: str) -> float:
     """What one rung of a run costs per condition on an axis; a ValueError names an axis that is not to be had."""
     if axis in COUNTED:
-        return float(getattr(point, axis))
+        value = float(getattr(point, axis))
+        if value != value:
+            raise ValueError(f"{run.path} has no {axis}, which was not counted there; take axis=gflops or nfe")
+        return value
     if axis == "seconds":
-        return point.nfe * seconds_per_nfe(run)
+        return seconds(run, point)
     if axis == "paper_nfe":
         return paper_nfe(run, point)
     if axis == "paper_gflops":  # multiply-adds, guidance counted once; torch's counter gives 2 per multiply-add
         return paper_nfe(run, point) * point.gflops / point.forwards / 2
     raise ValueError(f"there is no cost axis {axis!r}; there are {', '.join(AXES)}")
+
+
+def seconds(run: Run, point: Point) -> float:
+    """Seconds that a condition takes up to a rung: each part by how often it was done, all else by NFE.
+
+    Runs that did not measure their parts have all of their time by NFE.
+    """
+    whole, parts, paid = seconds_per_nfe(run), run.cost.get("seconds_by_part") or {}, run.cost["paid"]
+    counts = {"solve": "forwards", "decode": "decodes", "verify": "verifier_calls"}
+    timed = {part: count for part, count in counts.items() if parts.get(part) and paid.get(count)}
+    rest = whole * paid["nfe"] - sum(parts[part] for part in timed)
+    by_part = sum(parts[part] / paid[count] * getattr(point, count) for part, count in timed.items())
+    return by_part + point.nfe * rest / paid["nfe"]
 
 
 def seconds_per_nfe(run: Run) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scaling.files import Damaged, read_json
 from scaling.notices import notice
-from scaling.schema import SEARCH, Candidate, Point, Winner, current_names, names
+from scaling.schema import SEARCH, Candidate, Point, Winner, columns, current_names, names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -297,7 +297,8 @@ def _read_curve(path: Path, text: str, former_budgets: Callable[[], list[int]]) 
     hints = get_type_hints(Point)
     reader = csv.DictReader(text.splitlines())
     later = {"rung", "budget_nfe"} - set(reader.fieldnames or ())  # not in folders of the first form
-    missing = sorted(set(hints) - set(reader.fieldnames or ()) - (later if len(later) == 2 else set()))
+    since = {column.name for column in columns(Point) if column.about.later}
+    missing = sorted(set(hints) - set(reader.fieldnames or ()) - since - (later if len(later) == 2 else set()))
     if missing:
         raise ValueError(f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}")
     seen: dict[str, int] = {}
@@ -308,7 +309,7 @@ def _read_curve(path: Path, text: str, former_budgets: Callable[[], list[int]]) 
             rung = seen[row["metric"]] = seen.get(row["metric"], -1) + 1
             row |= {"rung": str(rung), "budget_nfe": str(budgets[rung])}
         try:
-            point = Point(**{name: _parse(row[name], hint) for name, hint in hints.items()})
+            point = Point(**{name: _parse(row.get(name) or "", hint) for name, hint in hints.items()})
             low, high = in_range(point.metric, point.ci_low, point.ci_high)
             points.append(replace(point, ci_low=low, ci_high=high))
         except ValueError as error:

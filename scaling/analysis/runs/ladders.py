@@ -34,11 +34,13 @@ class Ladder(Run):
         """What all of them paid, and whether all are done."""
         costs = [run.cost for run in self.runs]
         paid = [cost.get("paid") or {} for cost in costs]
+        parts = [cost.get("seconds_by_part") or {} for cost in costs]
         return {
             **costs[-1],
             "done": all(run.done for run in self.runs),
             "seconds": sum(cost.get("seconds") or 0.0 for cost in costs),
             "paid": {name: sum(each.get(name, 0) for each in paid) for name in paid[-1]},
+            "seconds_by_part": {name: sum(each.get(name, 0.0) for each in parts) for name in parts[-1]},
         }
 
     @cached_property
