@@ -59,12 +59,7 @@ def study_of(config: Config, overrides: list[str], parts: Parts | None = None) -
     search, conditions = build("search", config["search"]), build("conditions", config["conditions"])
     calibration = _calibration(config, len(conditions))
     output_dir, journal = parts.folder(Path(config["output_dir"])), config["journal"]
-    metrics = {
-        kind: {
-            name: parts.metric(f"metrics.{kind}.{name}", node) for name, node in (config["metrics"][kind] or {}).items()
-        }
-        for kind in ("set", "per_sample", "extractors")
-    }
+    metrics = {kind: _metrics(kind, config, parts) for kind in ("set", "per_sample", "extractors")}
     verifier, scorers, selector, names = _verifiers(config, parts)
     draft = draft_node(config["model"])
     return Study(
@@ -96,6 +91,11 @@ def study_of(config: Config, overrides: list[str], parts: Parts | None = None) -
         order=config.get("order", "conditions"),  # absent where a run was configured before there was a choice
         progress=config["progress"],
     )
+
+
+def _metrics(kind: str, config: Config, parts: Parts) -> dict[str, Any]:
+    nodes = config["metrics"][kind] or {}
+    return {name: parts.metric(f"metrics.{kind}.{name}", node) for name, node in nodes.items()}
 
 
 def shares_device(config: Config) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import chain
@@ -51,43 +51,57 @@ def write_curve(
     `prices` are in GFLOPs.
     """
     rows: list[dict[str, Any]] = []
-    replicates: dict[str, list[Any]] = {name: [] for name in names(Replicate)}
+    replicates: list[dict[str, Any]] = []
     for index, budget in enumerate(budgets):
         rung = rung_values(parts, index)
-        cost = {name: float(rung.rung[name].mean()) for name in ("candidates", "final_nfe", *COSTS)}
-        resolved = rung.rung.get("resolved_nfe", rung.rung["final_nfe"])  # blocks of earlier versions know no drafts
-        shared = {
-            **labels,
-            "rung": index,
-            "budget_nfe": budget,
-            **cost,
-            "search_nfe": cost["nfe"] - cost["final_nfe"],
-            **_gflops(prices.by_part({**cost, "resolved_nfe": float(resolved.mean())})),
-            "conditions": len(rung.rung["candidates"]),
-        }
-        for name, values in rung.values.items():
-            applies = values[~np.isnan(values)]  # NaN: not a question of this condition, e.g. of another category
-            if len(applies):
-                value, low, high = mean_interval(applies)
-                interval = {"value": value, "ci_low": low, "ci_high": high, "conditions": len(applies)}
-                rows.append({**shared, "metric": name, **interval})
-        for name, metric in metrics.items() if shared["conditions"] >= GROUPS else ():
-            feed(metric, parts, index)
-            value = float(metric.compute())
-            without = np.asarray(metric.replicates(GROUPS), dtype=np.float64)
-            low, high = jackknife_interval(value, without)
-            rows.append({**shared, "metric": name, "value": value, "ci_low": low, "ci_high": high})
-            for group, replicate in enumerate(without):
-                row = {"rung": index, "metric": name, "group": group, "value": float(replicate)}
-                for column, entries in replicates.items():
-                    entries.append(row[column])
-            metric.reset()
+        shared = {**labels, "rung": index, "budget_nfe": budget, **_costs(rung, prices)}
+        rows += _per_sample_rows(shared, rung.values)
+        if shared["conditions"] >= GROUPS:
+            for name, metric in metrics.items():
+                feed(metric, parts, index)
+                row, without = _set_row(metric)
+                rows.append({**shared, "metric": name, **row})
+                replicates += [
+                    {"rung": index, "metric": name, "group": group, "value": value}
+                    for group, value in enumerate(without)
+                ]
+                metric.reset()
     out = StringIO()
     writer = csv.DictWriter(out, names(Point), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _text(row[name]) for name in names(Point)} for row in rows)
-    write_parquet(folder / "replicates.parquet", replicates)
+    write_parquet(folder / "replicates.parquet", {name: [row[name] for row in replicates] for name in names(Replicate)})
     write_atomically(folder / "curve.csv", out.getvalue().encode())
+
+
+def _costs(rung: Values, prices: Prices) -> dict[str, Any]:
+    """Means over the conditions, and how many there are."""
+    cost = {name: float(rung.rung[name].mean()) for name in ("candidates", "final_nfe", *COSTS)}
+    resolved = rung.rung.get("resolved_nfe", rung.rung["final_nfe"])  # blocks of earlier versions know no drafts
+    return {
+        **cost,
+        "search_nfe": cost["nfe"] - cost["final_nfe"],
+        **_gflops(prices.by_part({**cost, "resolved_nfe": float(resolved.mean())})),
+        "conditions": len(rung.rung["candidates"]),
+    }
+
+
+def _per_sample_rows(shared: Mapping[str, Any], values: Mapping[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+    """A row for each metric that applies to some condition; NaN: not a question of this one, e.g. another category."""
+    for name, of_conditions in values.items():
+        applies = of_conditions[~np.isnan(of_conditions)]
+        if len(applies):
+            value, low, high = mean_interval(applies)
+            interval = {"value": value, "ci_low": low, "ci_high": high, "conditions": len(applies)}
+            yield {**shared, "metric": name, **interval}
+
+
+def _set_row(metric: Metric) -> tuple[dict[str, float], list[float]]:
+    """A metric's value with its interval, and its values without each group."""
+    value = float(metric.compute())
+    without = np.asarray(metric.replicates(GROUPS), dtype=np.float64)
+    low, high = jackknife_interval(value, without)
+    return {"value": value, "ci_low": low, "ci_high": high}, [float(each) for each in without]
 
 
 def _gflops(parts: Mapping[str, float]) -> dict[str, float]:
