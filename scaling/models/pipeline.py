@@ -20,12 +20,12 @@ from torch import Tensor
 from scaling.models.open_call import OpenCall, grid_of, set_scheduler
 from scaling.models.pipeline_arguments import Asked
 from scaling.models.pipeline_base import PROBE, PipelineBase, plain_config
-from scaling.models.pipeline_check import check
+from scaling.models.pipeline_check import OwnCall, check
 from scaling.models.pipeline_facts import Facts, facts_file, read_facts, write_facts
 from scaling.models.scheduler_rule import SchedulerRule
 from scaling.models.schedulers import DENSE, first_order, rule_of
 from scaling.models.vae import rows_at_once
-from scaling.protocols import Condition, Encoded, Prediction
+from scaling.protocols import Condition, Encoded, Prediction, Schedule
 
 KEPT = 64  # calls that stay open, the least recently used closed first: a batch's prompts at least
 
@@ -53,8 +53,9 @@ class Pipeline(PipelineBase):
         if self._declared < 4:
             self._declared = DENSE  # OmniGen counts its training in one timestep
         arguments, device = self.arguments, self.device  # no reference to this model, which would keep it alive
-        self.schedule = PipelineSchedule(self.pipe, lambda n: arguments(PROBE, 1, n, device), self._declared)
-        self.rule = self.schedule.rule
+        schedule = PipelineSchedule(self.pipe, lambda n: arguments(PROBE, 1, n, device), self._declared)
+        self.schedule: Schedule = schedule
+        self.rule = schedule.rule
         self._identity |= {"steps": "open call", "solver": type(self.pipe.scheduler).__name__}
         weakref.finalize(self, _close, self._open)
         path = facts_file(self._cache, {**self._identity, "device": self.device.type, "check": self.check})
@@ -68,12 +69,14 @@ class Pipeline(PipelineBase):
     def _find_out(self) -> None:
         rows, seen = self._remember(), self.networks
         self._facts = Facts(
-            self._latents, sorted(seen.names), self.forwards_per_call, self._gflops, seen.memory, rows, 1, [1, 1]
+            self._latents, sorted(seen.names), self.forwards_per_call, self._gflops, seen.memory, rows, None, [1, 1]
         )  # fmt: skip
         with torch.no_grad():
             size = list(self._decoded(self._latents.float().clone())[0].shape[-2:])
         self._facts = replace(self._facts, size=size)
-        together, decoded = check(self, PROBE) if self.check else (True, True)
+        own = OwnCall(self.pipe, self.networks, lambda steps: self._call(PROBE, 1, steps), self.images)
+        noise = self._latents.float() / self.rule.last_scale * self.rule.first_scale  # that its own call begins with
+        together, decoded = check(self, own, PROBE.prompt, noise, self.dtype) if self.check else (True, True)
         self._facts = replace(self._facts, rows=rows if together else 1, decoded=None if decoded else 1)
         _close(self._open)
 
@@ -110,14 +113,6 @@ class Pipeline(PipelineBase):
         )
         parts = x0.to(self.device, torch.float32).split(rows)
         return torch.cat([self._decoded(part) for part in parts])
-
-    def own_call(self, prompt: Asked, steps: int) -> dict[str, Any]:
-        """The arguments of the pipeline's own call for one row."""
-        return self._call(prompt, 1, steps)
-
-    def own_noise(self) -> Float[Tensor, "1 *latent"]:
-        """What that call begins with."""
-        return self._latents.float() / self.rule.last_scale * self.rule.first_scale
 
     def _call(self, prompt: Asked, rows: int, steps: int) -> dict[str, Any]:
         return self.arguments(prompt, rows, steps, self.device)

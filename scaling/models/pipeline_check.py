@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from scaling.models.open_call import said
-from scaling.models.pipeline_arguments import Asked
 from scaling.models.pipeline_networks import LoopNetworks
-from scaling.models.scheduler_rule import SchedulerRule
 from scaling.models.schedulers import DRAWS
-from scaling.protocols import Condition, Encoded, Prediction, Schedule
+from scaling.protocols import Condition, Denoiser, Prediction
 from scaling.sampling import Euler
 
 STEPS = 4  # of the call that is compared: even, since DDIM's strides leave its grid where they do not divide it
@@ -21,61 +21,50 @@ TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05, "float16": 0.05}  # mean differe
 REPEATED = {"float32": 1e-4, "bfloat16": 0.02, "float16": 0.02}  # of a clean prediction, in its largest entry
 
 
-class Checked(Protocol):
-    """What is checked."""
+@dataclass(frozen=True)
+class OwnCall:
+    """A pipeline's own call of one row: its arguments for so many steps, and the images in its result."""
 
     pipe: Any
     networks: LoopNetworks
-    rule: SchedulerRule
-    dtype: str
-    forwards_per_call: int
+    arguments: Callable[[int], dict[str, Any]]
+    images: Callable[[Any], Tensor]
 
-    @property
-    def schedule(self) -> Schedule:
-        """Signal and noise over time, by the scheduler's rule."""
-        ...
-
-    def encode(self, conditions: list[Condition]) -> Encoded:
-        """The arguments of the pipeline's call, one row a condition."""
-        ...
-
-    def __call__(self, x: Tensor, t: Tensor, encoded: Encoded) -> Prediction:
-        """What the open call sees in x at the times t."""
-        ...
-
-    def decode(self, x0: Tensor) -> Tensor:
-        """Images in [0, 1]."""
-        ...
-
-    def images(self, result: Any) -> Tensor:
-        """The images in the result of the pipeline's own call, in [0, 1]."""
-        ...
-
-    def own_call(self, prompt: Asked, steps: int) -> dict[str, Any]:
-        """The arguments of the pipeline's own call of one row."""
-        ...
-
-    def own_noise(self) -> Tensor:
-        """Noise for one row, the same at every call."""
-        ...
+    def __call__(self, steps: int) -> tuple[Tensor, int]:
+        """The images, and the forwards that were made for them."""
+        scheduler, before = self.pipe.scheduler, self.networks.rows
+        clips = scheduler.config.get("clip_sample") or scheduler.config.get("thresholding")
+        if (
+            type(scheduler).__name__ == "DDIMScheduler"
+        ):  # DDPM's own drops a learned variance, and follows what it clips
+            scheduler.step = functools.partial(_as_ddpm, scheduler.step, use_clipped_model_output=bool(clips))
+        try:
+            with self.networks.whole_call():
+                images = self.images(self.pipe(**self.arguments(steps)))
+        except Exception as error:
+            raise said(self.pipe, error) from error
+        finally:
+            scheduler.__dict__.pop("step", None)
+        return images, self.networks.rows - before
 
 
 @torch.no_grad()
-def check(model: Checked, prompt: Asked) -> tuple[bool, bool]:
+def check(model: Denoiser, own: OwnCall, prompt: str, x: Tensor, dtype: str) -> tuple[bool, bool]:
     """Holds a model against its pipeline's own call, itself a while later, and rows against rows in company.
 
-    Returns whether rows of a prompt may go together, and whether they may be decoded together. A ValueError names what
-    else does not hold, with the figure.
+    `x` is the noise that the own call begins with; `dtype` is that of the networks. Returns whether rows of a prompt
+    may go together, and whether they may be decoded together. A ValueError names what else does not hold, with the
+    figure.
     """
-    steps = 1 if type(model.pipe.scheduler).__name__ in DRAWS else STEPS
-    expected, forwards = _own(model, prompt, steps)
-    encoded, x = model.encode([Condition(prompt=prompt.prompt)]), model.own_noise()
+    steps = 1 if type(own.pipe.scheduler).__name__ in DRAWS else STEPS
+    expected, forwards = own(steps)
+    encoded = model.encode([Condition(prompt=prompt)])
     times = model.schedule.grid(steps)[None]
     first = model(x, times[:, 0].float(), encoded)
     denoise = lambda x, t: model(x, t.cpu(), encoded)  # noqa: E731
     solved = Euler().advance(denoise, model.schedule, x, times, True).x
     images = model.decode(solved)
-    name, limit, repeated = type(model.pipe).__name__, TOLERANCE[model.dtype], REPEATED[model.dtype]
+    name, limit, repeated = type(own.pipe).__name__, TOLERANCE[dtype], REPEATED[dtype]
     advice = "take model=whole_pipeline, which solves in the pipeline's own loop"
     again = _difference(model(x, times[:, 0].float(), encoded), first)
     if again > repeated:
@@ -98,24 +87,6 @@ def check(model: Checked, prompt: Asked) -> tuple[bool, bool]:
     )
     pair = model.decode(torch.cat((solved, company.x0[1:])))[:1]
     return together, float((pair - images).abs().max()) <= repeated
-
-
-def _own(model: Checked, prompt: Asked, steps: int) -> tuple[Tensor, int]:
-    """The images of the pipeline's own call and the forwards that it made."""
-    scheduler, before = model.pipe.scheduler, model.networks.rows
-    clips = scheduler.config.get("clip_sample") or scheduler.config.get("thresholding")
-    if (
-        type(scheduler).__name__ == "DDIMScheduler"
-    ):  # DDPM's own step drops a learned variance, and follows what it clips
-        scheduler.step = functools.partial(_as_ddpm, scheduler.step, use_clipped_model_output=bool(clips))
-    try:
-        with model.networks.whole_call():
-            images = model.images(model.pipe(**model.own_call(prompt, steps)))
-    except Exception as error:
-        raise said(model.pipe, error) from error
-    finally:
-        scheduler.__dict__.pop("step", None)
-    return images, model.networks.rows - before
 
 
 def _as_ddpm(step: Any, output: Tensor, time: Any, sample: Tensor, *args: Any, **options: Any) -> Any:
