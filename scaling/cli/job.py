@@ -89,13 +89,13 @@ def _show(folder: Path, multirun: bool, one: bool) -> None:
     print_table(run)
     if not multirun or len(run.series(run.identity.metric)) > 1:
         draw_curves([run], folder / "curve.png")
+    print(f"results in {os.path.relpath(folder)}", flush=True)
     best = [paths[0] for _, paths in sorted(run.images.items()) if paths]
     if one and best:
         print(inline_image(best[-1].read_bytes()), end="")
-        print(f"results in {os.path.relpath(folder)}; the best image: {os.path.relpath(best[-1])}", flush=True)
-    else:
-        picture = "" if multirun else "; to look at: curve.png, and samples/ has the winners"
-        print(f"results in {os.path.relpath(folder)}{picture}", flush=True)
+        print(os.path.relpath(best[-1]), flush=True)
+    elif not multirun:
+        print(f"to look at: {os.path.relpath(folder / 'curve.png')}", flush=True)
 
 
 def _keep_error(folder: Path, line: str) -> None:

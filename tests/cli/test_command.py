@@ -180,7 +180,9 @@ def test_one_class_gives_its_best_image_and_the_recipe(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (curve,) = curves(tmp_path)
     assert "accuracy" in curve.read_text()
-    assert (curve.parent / "samples" / "000040" / "00000.png").exists()
+    best = curve.parent / "samples" / "000040" / "00000.png"
+    assert best.exists()
+    assert done.stdout.splitlines()[-1] == str(best.relative_to(tmp_path))
 
 
 def test_help_lists_the_groups(tmp_path: Path) -> None:

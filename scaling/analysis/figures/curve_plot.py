@@ -174,11 +174,11 @@ def print_table(run: Run, console: Console | None = None, metrics: Sequence[str]
         table.add_column(heading, justify="right", no_wrap=True)
     for row in list(zip(*columns[:fitting], strict=True))[1:]:
         table.add_row(*row)
-    console.print(Text(run.name, overflow="ellipsis", no_wrap=True, style="italic"))
+    console.print(Text(run.name, style="italic"), no_wrap=True, overflow="ellipsis")
     console.print(table)
     if left := shown[fitting - 2 :]:
-        words = f"not shown here: {', '.join(map(pretty, left))} (scaling-study show --metrics {left[0]} ...)"
-        console.print(Text(words, overflow="ellipsis", no_wrap=True))
+        words = f"not shown here: {', '.join(map(pretty, left))} (show --metrics {left[0]} ...)"
+        console.print(Text(words), no_wrap=True, overflow="ellipsis")
 
 
 def _fitting(columns: Sequence[Sequence[str]], width: int) -> int:

@@ -89,6 +89,7 @@ def test_a_narrow_terminal_has_fewer_columns_and_names_the_others(tmp_path, widt
     lines = out.getvalue().splitlines()
     assert all(len(line) <= width for line in lines)
     assert lines[0].rstrip("…")[:20] == run.name[: min(20, width - 1)]
+    assert lines[1].startswith("┏"), "the name takes one line"
     shown, left = lines[2], "".join(line for line in lines if line.startswith("not shown here"))
     assert "…" not in shown
     assert shown.count("↓") + shown.count("↑") >= 1
