@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from scaling.journal.lease import Leases
+from scaling.journal.lease import Lease, Leases
 
 
 def stuck(folder: Path, patience: float = 0.2) -> list[Path]:
@@ -19,3 +19,9 @@ def stuck(folder: Path, patience: float = 0.2) -> list[Path]:
                 folders.remove(each)
         time.sleep(patience / 20)
     return sorted(folders)
+
+
+def dead(lease: Lease) -> None:
+    """As after kill -9: nobody counts any more and nothing was released."""
+    lease._stop.set()
+    lease._thread.join()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from held import is_held
+from leases_left import dead
 
 from scaling.journal import holder
 from scaling.journal.holder import Holder
@@ -27,12 +28,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def dead(lease: Lease) -> None:
-    """As after kill -9: nobody counts any more and nothing was released."""
-    lease._stop.set()
-    lease._thread.join()
 
 
 def test_one_holder_at_a_time(tmp_path: Path) -> None:
