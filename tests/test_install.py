@@ -26,7 +26,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_configuration_weights_and_data(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    for path in (*ROOT.glob("conf/**/*.yaml"), *ROOT.glob("scaling/weights/*"), *ROOT.glob("scaling/analysis/paper/*")):
+    for path in (
+        *ROOT.glob("conf/**/*.yaml"),
+        *ROOT.glob("scaling/weights/*"),
+        *ROOT.glob("scaling/analysis/paper/*"),
+        ROOT / "scaling" / "references.bib",
+    ):
         inside = path.relative_to(ROOT).as_posix()
         inside = inside if inside.startswith("scaling/") else f"scaling/{inside}"
         assert path.is_dir() or inside in names
