@@ -180,7 +180,7 @@ def test_a_block_at_work_is_left_alone(tmp_path: Path) -> None:
 def test_wrong_folders_and_options_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no run"):
         prune(tmp_path)
-    with pytest.raises(ValueError, match="keep='all' is none of scores, winners, latents"):
+    with pytest.raises(ValueError, match="retention='all' is none of scores, winners, latents"):
         prune(tmp_path, "all")
 
 
