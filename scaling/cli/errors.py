@@ -60,7 +60,8 @@ def one_line(error: BaseException, conf: Path | None = None) -> str:
 
 def _quoted(key: str, value: str) -> str:
     """An override as a shell and Hydra both take it, whatever is in the value."""
-    return shlex.quote(key + '="' + value.strip("'").replace("\\", "\\\\").replace('"', '\\"') + '"')
+    escaped = re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), value.strip("'"))
+    return shlex.quote(f'{key}="{escaped}"')
 
 
 def _place(error: BaseException) -> str:

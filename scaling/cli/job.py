@@ -38,7 +38,7 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
         outline_of(config, overrides, build_model=False)  # whatever is wrong with it is said before a model is loaded
         checked = True
         inputs = inputs_of(config)
-        if _finished(folder, inputs, config["samples"] > 0):
+        if _finished(folder, inputs, Path(config["output_dir"]) / "journal"):
             return
         (folder / "error.txt").unlink(missing_ok=True)
         _execute(config, overrides, folder)
@@ -105,10 +105,10 @@ def _keep_error(folder: Path, line: str) -> None:
             (folder / "error.txt").write_text(line + "\n")
 
 
-def _finished(folder: Path, inputs: Mapping[str, str], samples: bool) -> bool:
+def _finished(folder: Path, inputs: Mapping[str, str], journal: Path) -> bool:
     """Whether the folder holds this run's results whole, and says so; what changed since then is named."""
     try:
-        if not read_json(folder / "cost.json").get("done") or faults(folder, samples):
+        if not read_json(folder / "cost.json").get("done") or faults(folder, journal):
             return False  # the run names what is gone or damaged, and makes it again
         before = recorded(folder)
     except Damaged as damaged:

@@ -7,13 +7,14 @@ from pathlib import Path
 from scaling.files import Damaged, read_json
 
 TABLES = ("winners.parquet", "replicates.parquet")
-FROM_BLOCKS = ("candidates", "samples", "environment.json")  # made with the blocks; the other files are made from these
+FROM_BLOCKS = ("candidates", "environment.json")  # made with the blocks; the other files are made from these
 
 
-def faults(folder: Path, samples: bool) -> dict[str, str]:
-    """The files of a finished run that are gone or cannot be read, each with a word; `samples`: whether it has some.
+def faults(folder: Path, journal: Path) -> dict[str, str]:
+    """The files of a finished run that are gone or cannot be read, each with a word; nothing of it is built or loaded.
 
-    Nothing of it is built or loaded.
+    What a run can do without, and what it would have to pay for again, is no fault: pictures, and candidates where
+    the journal is gone.
     """
     found: dict[str, str] = {}
     for name in ("cost.json", "environment.json"):
@@ -32,10 +33,9 @@ def faults(folder: Path, samples: bool) -> dict[str, str]:
             found[name] = word
     blocks, candidates = list(folder.glob("blocks/[0-9]*.npz")), list(folder.glob("candidates/part-*.parquet"))
     # links are of runs from before each run kept its own: where they lead to is no fault of this one
-    if len(candidates) < len(blocks) or any(_parquet(path) for path in candidates if not path.is_symlink()):
+    harmed = len(candidates) < len(blocks) or any(_parquet(path) for path in candidates if not path.is_symlink())
+    if harmed and any(journal.glob("*/stream.json")):
         found["candidates"] = "are not all there"
-    if samples and not any(folder.glob("samples/*/*.png")):
-        found["samples"] = "are gone"
     return found
 
 

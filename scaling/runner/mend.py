@@ -18,16 +18,16 @@ from scaling.runner.progress import print_error
 ACCOUNTED = ("blocks", "features")  # folders of files that know what they cost
 
 
-def mend(folder: Path, samples: bool) -> None:
+def mend(folder: Path, journal: Path) -> None:
     """Opens a run again of whose files some are gone or damaged, so that they are made from the rest and the journal.
 
-    Called under the run's lease; `samples`: whether the run makes pictures.
+    Called under the run's lease.
     """
     done = account(folder)
     if done.get("done"):
-        found = faults(folder, samples)
+        found = faults(folder, journal)
     else:
-        found = {name: word for name, word in faults(folder, False).items() if _is_needed(folder, name, word)}
+        found = {name: word for name, word in faults(folder, journal).items() if _is_needed(folder, name, word)}
     if not found:
         return
     print_error(f"{folder}: {words(found)}: made again from what is kept")

@@ -57,7 +57,7 @@ def execute(study: Study, renew: bool = False) -> Path:
         study = dataclasses.replace(study, seconds=_measured_seconds(study, size, leases))
     resolved = resolve(study, size, prepared)
     with leases.wait(study.folder / ".claim"):
-        mend(study.folder, samples=study.samples > 0)
+        mend(study.folder, Path(study.output_dir) / "journal")
         identities = run_identities(study, [(stream.fitted, stream.identity) for stream in resolved.streams])
         description = environment(study.denoiser.device, identities)
         prices = {"prices": dataclasses.asdict(study.seconds)} if study.seconds is not None else {}

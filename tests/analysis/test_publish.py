@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,15 @@ def test_without_a_key_it_is_said_what_to_type(folder, capsys):
 def test_dryrun_is_offline(folder, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "dryrun")
     assert publish(folder)["mode"] == "offline"
+
+
+def test_wandbs_project_and_entity_are_obeyed(folder):
+    command = [sys.executable, "-m", "scaling.analysis.publish", str(folder)]
+    asked = {"WANDB_PROJECT": "mine", "WANDB_ENTITY": "team", "WANDB_MODE": "offline"}
+    subprocess.run(command, env=os.environ | asked, check=True, capture_output=True)
+    state = json.loads((folder / "wandb.json").read_text())
+    head = next(record["run"] for record in read(folder / state["path"]) if record["type"] == "run")
+    assert (head["project"], head["entity"]) == ("mine", "team")
 
 
 def test_wandbs_folder_is_obeyed(folder, tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tiny_pipelines import save
 
 from scaling.cli.run import main
 from scaling.config.build import clear_cache
@@ -69,20 +68,6 @@ def test_weights_overwritten_in_place(run: Run, tmp_path: Path) -> None:
     line = (*line, "budget.candidates=[1]", "verifier=control", "budget.nfes_per_iter=2")
     before = run(*line)
     write(0.9)
-    fresh(run, before, *line)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("family", ["sd15", "sdxl", "pixart_sigma"])
-def test_another_scheduler_configuration(run: Run, tmp_path: Path, family: str) -> None:
-    save(family, tmp_path / "model")
-    line = (f"model={family}", "model.path=model", "model.height=32", "model.width=32", "model.device=cpu")
-    line = (*line, "model.guidance_scale=1", "model.prompt_cache=prompts", "conditions=one", "conditions.prompt=a cat")
-    line = (*line, "verifier=control", "metrics=none", "budget.candidates=[1]", "budget.nfes_per_iter=2")
-    before = run(*line)
-    path = tmp_path / "model" / "scheduler" / "scheduler_config.json"
-    config = json.loads(path.read_text())
-    path.write_text(json.dumps({**config, "beta_end": 2 * config["beta_end"]}))
     fresh(run, before, *line)
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 from studies import study
+from tiny_pipelines import save
 
 import scaling
 from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
+from scaling.conditions.one import One
+from scaling.models.pixart_sigma import PixArtSigma
+from scaling.models.sd15 import SD15
+from scaling.models.sdxl import SDXL
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal
 
@@ -53,3 +61,37 @@ def test_a_smaller_study_of_the_same_stream_leaves_the_larger_ones_candidates(tm
     smaller = sized("b", 16, [2])
     assert rows(larger) == 160 and contents(larger) == before
     assert rows(smaller) == 32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "kind"), [("sd15", SD15), ("sdxl", SDXL), ("pixart_sigma", PixArtSigma)])
+def test_another_scheduler_configuration_is_another_run(tmp_path: Path, family: str, kind: Any) -> None:
+    def run(outputs: str, name: str = "run") -> str:
+        denoiser = kind(
+            path=str(tmp_path / "model"), height=32, width=32, dtype="float32", device="cpu",
+            prompt_cache=str(tmp_path / "prompts"),
+        )  # fmt: skip
+        done = scaling.run(
+            study(
+                tmp_path / outputs,
+                run=name,
+                denoiser=denoiser,
+                conditions=One(prompt="a cat"),
+                budget=Budget(nfes_per_iter=2, candidates=1),
+                extractors={},
+                batch_size=1,
+                samples=0,
+            )
+        )
+        return (done / "curve.csv").read_text()
+
+    save(family, tmp_path / "model")
+    before = run("out")
+    path = tmp_path / "model" / "scheduler" / "scheduler_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "beta_end": 2 * config["beta_end"]}))
+    with pytest.raises(ValueError, match=r"holds another run: .*schedule"):
+        run("out")
+    after = run("out", "other")
+    assert after != before
+    assert after == run("elsewhere")

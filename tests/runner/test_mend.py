@@ -93,7 +93,7 @@ def remove(path: Path) -> None:
 
 HARMS = [(name, harm) for name in ("cost.json", "environment.json", "winners.parquet") for harm in (empty, garbage)]
 HARMS += [(name, remove) for name in ("curve.csv", "winners.parquet", "replicates.parquet", "environment.json")]
-HARMS += [("curve.csv", empty), ("candidates", remove), ("samples", remove), ("replicates.parquet", cut)]
+HARMS += [("curve.csv", empty), ("candidates", remove), ("replicates.parquet", cut)]
 
 
 @pytest.mark.parametrize("run", ["random"], indirect=True)
@@ -153,7 +153,7 @@ def test_every_flipped_bit_of_a_block_file_is_noticed_or_harmless(tmp_path: Path
 def test_damage_on_damage_still_knows_what_was_paid(run: Study) -> None:
     folder = run.folder
     before = shown(folder)
-    for name in ("candidates", "curve.csv", "environment.json", "samples"):
+    for name in ("candidates", "curve.csv", "environment.json"):
         remove(folder / name)
         flip(folder / "blocks" / "00002.npz")
         scaling.run(run)
@@ -197,3 +197,17 @@ def test_damaged_batch_shapes_are_named_and_the_journals_batch_is_taken(
     assert parts["denoiser"].rows == rows
     assert (second / "curve.csv").read_text() == (first / "curve.csv").read_text()
     assert "batch_shapes.json is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("run", ["random"], indirect=True)
+@pytest.mark.parametrize("gone", [("samples",), ("candidates", "../../journal")])
+def test_what_can_be_done_without_is_not_paid_for_again(
+    run: Study, capsys: pytest.CaptureFixture[str], gone: tuple[str, ...]
+) -> None:
+    for name in gone:
+        remove((run.folder / name).resolve())
+    before = shown(run.folder)
+    scaling.run(run)
+    assert shown(run.folder) == before
+    assert not capsys.readouterr().err
+    assert run.denoiser.rows == 0
