@@ -21,7 +21,8 @@ def built(group: str, option: str) -> Any:
     """One option as an object."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=[f"{group}={option}"])
-    return instantiate(config[group], _convert_="all")
+    node = {name: value for name, value in config[group].items() if name != "draft"}  # a model beside, not a parameter
+    return instantiate(node, _convert_="all")
 
 
 def check(node: Any) -> None:
