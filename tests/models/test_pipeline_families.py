@@ -21,7 +21,7 @@ from scaling.models.pipeline import Pipeline
 from scaling.protocols import Condition
 
 PROMPTS = ["a red cat on the green table", "two small dogs"]
-QUICK = ("z_image", "pixart_alpha", "sana_sprint", "playground_v25")  # one of each kind of rule
+QUICK = ("z_image", "pixart_alpha", "sana_sprint")  # of three rules; tests/models/test_scheduler_rule.py has all
 SEARCHES = ("random", "smc", "paths", "dfs", "svdd", "zero_order", "halving", "first_order")
 LARGE = ("hidream", "joyimage_edit", "kandinsky5")  # of a megapixel at least: no searches, which take minutes
 
