@@ -71,7 +71,10 @@ def markdown(runs: Sequence[Run]) -> str:
 
 
 def leaderboard(runs: Sequence[Run]) -> str:
-    """A row per method, best first: the mean over all cells with its interval, each cell, what the largest costs."""
+    """A row per method, best first: the mean over all cells with its interval, each cell, what the largest costs.
+
+    With several seeds the mean has a second interval, for these very prompts.
+    """
     found = entries(runs)
     cells = cells_of(found)
     head = ["search", "mean", *(_name(cell) for cell in cells), "decodes", "seconds", "prompts", "seeds"]
@@ -81,7 +84,14 @@ def leaderboard(runs: Sequence[Run]) -> str:
         values = [f"{entry.values[cell].mean():.3f}" if entry.has([cell]) else "" for cell in cells]
         seconds = entry.seconds[last]
         costs = [f"{entry.decodes[last]:.0f}", "" if seconds != seconds else f"{seconds:.2f}"]
-        row = [pretty(entry.search), _mean(entry, cells), *values, *costs, str(entry.prompts), str(entry.seeds)]
+        row = [
+            pretty(entry.search),
+            _mean(entry, cells) + _of_these(entry, cells),
+            *values,
+            *costs,
+            str(entry.prompts),
+            str(entry.seeds),
+        ]
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines) + "\n"
 
@@ -95,6 +105,13 @@ def _mean(entry: Entry, cells: Sequence[Cell]) -> str:
         return ""
     mean = entry.mean(cells)
     return f"{mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}]"
+
+
+def _of_these(entry: Entry, cells: Sequence[Cell]) -> str:
+    if entry.seeds < 2 or not entry.has(cells):
+        return ""
+    _, low, high = entry.mean_of_these(cells)
+    return "" if low != low else f", these prompts [{low:.3f}, {high:.3f}]"
 
 
 def _cell(apart: Interval) -> str:

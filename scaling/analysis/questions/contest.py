@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run, shared_conditions
-from scaling.statistics import Array, Interval, combine_seeds, mean_interval, simultaneous_intervals
+from scaling.statistics import (
+    Array,
+    Interval,
+    combine_seeds,
+    fixed_list_interval,
+    mean_interval,
+    simultaneous_intervals,
+)
 
 BASE = "random"
 Cell = tuple[str, int]  # the judge, and the search NFE that may be spent
@@ -20,14 +28,19 @@ Cell = tuple[str, int]  # the judge, and the search NFE that may be spent
 
 @dataclass(frozen=True)
 class Entry:
-    """One method: its value on every prompt in each cell that it has, what it costs there, and its runs."""
+    """One method: its value on every prompt in each cell that it has, and what it costs there."""
 
     search: str
-    values: dict[Cell, Array]  # each [prompts]
+    repeats: dict[Cell, Array]  # each [seeds, prompts]
     guide: dict[Cell, float]  # the judge's own mean score
     decodes: dict[Cell, float]  # a prompt
     seconds: dict[Cell, float]  # a prompt; NaN where a run paid for nothing
     seeds: int
+
+    @cached_property
+    def values(self) -> dict[Cell, Array]:
+        """Each cell's values, [prompts], seeds averaged."""
+        return {cell: combine_seeds(list(each)) for cell, each in self.repeats.items()}
 
     @property
     def prompts(self) -> int:
@@ -37,6 +50,12 @@ class Entry:
     def mean(self, cells: Iterable[Cell]) -> Interval:
         """The mean over some cells, with its interval over prompts; a ValueError where it lacks one."""
         return mean_interval(np.mean([self.values[cell] for cell in cells], axis=0))
+
+    def mean_of_these(self, cells: Sequence[Cell]) -> Interval:
+        """The same for these very prompts: what fresh noises would change. NaN bounds where a cell has one seed."""
+        if len({len(self.repeats[cell]) for cell in cells}) > 1:
+            return Interval(self.mean(cells).value, float("nan"), float("nan"))
+        return fixed_list_interval(np.mean([self.repeats[cell] for cell in cells], axis=0))
 
     def has(self, cells: Iterable[Cell]) -> bool:
         """Whether it was run in all of these cells."""
@@ -96,14 +115,14 @@ def _entry(search: str, runs: Sequence[Run], metric: str) -> Entry:
     for run in runs:
         for point in run.series(metric):
             by_cell.setdefault((run.identity.verifier, point.budget_nfe), []).append((run, point.rung))
-    values, guide, decodes, seconds = {}, {}, {}, {}
+    repeats, guide, decodes, seconds = {}, {}, {}, {}
     for cell, members in by_cell.items():
-        values[cell] = combine_seeds([run.per_sample(metric)[rung] for run, rung in members])
+        repeats[cell] = np.stack([run.per_sample(metric)[rung] for run, rung in members])
         guide[cell] = float(np.mean([run.search_scores[rung].mean() for run, rung in members]))
         points = [run.series(metric)[rung] for run, rung in members]
         decodes[cell] = float(np.mean([point.decodes for point in points]))
         seconds[cell] = float(np.mean([_seconds(run, rung, metric) for run, rung in members]))
-    return Entry(search, values, guide, decodes, seconds, len({run.identity.seed for run in runs}))
+    return Entry(search, repeats, guide, decodes, seconds, len({run.identity.seed for run in runs}))
 
 
 def _seconds(run: Run, rung: int, metric: str) -> float:

@@ -13,6 +13,7 @@ from scaling.analysis.figures.make import make
 from scaling.analysis.questions.contest import base_of, cells_of, differences, entries
 from scaling.analysis.runs.folder import open_study
 from scaling.cli.study.command import main
+from scaling.statistics import fixed_list_interval
 
 JUDGES = ("shapes_weak", "shapes_strong")
 SAME = {"conditions": 30, "ladder": (2, 8), "images": False}
@@ -60,6 +61,18 @@ def test_seeds_are_averaged_by_prompt(outputs: Path) -> None:
     found = {entry.search: entry for entry in entries(open_study(outputs / "contest").runs)}
     assert (found["smc"].seeds, found["random"].seeds) == (2, 1)
     assert set(np.unique(found["smc"].values["shapes_weak", 40])) <= {0.0, 0.5, 1.0}
+
+
+def test_with_seeds_the_mean_has_an_interval_for_these_very_prompts(outputs: Path) -> None:
+    for judge in JUDGES:
+        make_run(outputs / "contest", f"{judge}-again", "smc", judge, seed=1, strength=1.4, **SAME)
+    runs = open_study(outputs / "contest").runs
+    smc = next(entry for entry in entries(runs) if entry.search == "smc")
+    cells = cells_of(entries(runs))
+    repeats = np.mean([smc.repeats[cell] for cell in cells], axis=0)
+    assert smc.mean_of_these(cells) == fixed_list_interval(repeats)
+    rows = leaderboard(runs).splitlines()
+    assert ["these prompts" in row for row in rows].count(True) == 1
 
 
 def test_the_leaderboard_is_a_command(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
