@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 
 def counted(call: Callable[..., Any], *parts: Any) -> float:
@@ -37,6 +38,19 @@ def shapes_alone() -> Iterator[Any]:
     # fused attention on the CPU is a kernel that torch's counter does not know
     with sdpa_kernel(SDPBackend.MATH), FakeTensorMode(allow_non_fake_inputs=True) as fake, torch.no_grad():
         yield fake
+
+
+def hollow_network(fake: Any, network: nn.Module, device: torch.device) -> nn.Module:
+    """A copy of a network without numbers, on a device: also of one whose weights are nowhere (the meta device)."""
+    (made,) = hollow(fake, network)
+    vars(made).pop("forward", None)  # of whoever listens to the network itself
+    for module in made.modules():
+        for held in (module._parameters, module._buffers):
+            for name, value in held.items():
+                if value is not None and value.is_meta:
+                    empty = torch.empty(value.shape, dtype=value.dtype, device=device)
+                    held[name] = nn.Parameter(empty, False) if isinstance(value, nn.Parameter) else empty  # type: ignore
+    return made
 
 
 def hollow(fake: Any, *parts: Any) -> list[Any]:

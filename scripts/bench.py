@@ -24,6 +24,7 @@ PARTS = {
     "growth": "bench_growth",
     "journal": "bench_journal",
     "sharing": "bench_grid",
+    "drafts": "bench_drafts",
     "full": "bench_full",  # where there is a GPU
 }
 

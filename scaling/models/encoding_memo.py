@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.files import replacing
-from scaling.flops import hollow, shapes_alone
+from scaling.flops import hollow_network, shapes_alone
 from scaling.loading.devices import move
 from scaling.models.row_trees import alike, grown, growth, plain, to_cpu, to_device
 
@@ -89,7 +89,7 @@ class EncodingMemo:
             with shapes_alone() as fake:
                 try:
                     for name, network in self._encoders.items():
-                        setattr(pipe, name, hollow(fake, network)[0].to_empty(device=self.device))
+                        setattr(pipe, name, hollow_network(fake, network, self.device))
                     with FlopCounterMode(display=False) as counter:
                         encode(**bound)
                 finally:
