@@ -49,7 +49,7 @@ def hollow_network(fake: Any, network: nn.Module, device: torch.device) -> nn.Mo
             for name, value in held.items():
                 if value is not None and value.is_meta:
                     empty = torch.empty(value.shape, dtype=value.dtype, device=device)
-                    held[name] = nn.Parameter(empty, False) if isinstance(value, nn.Parameter) else empty  # type: ignore
+                    held[name] = nn.Parameter(empty, False) if isinstance(value, nn.Parameter) else empty
     return made
 
 
