@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from scaling.budget import Cost
-from scaling.output.block_result import BlockResult
+from scaling.output.block_result import BlockResult, arrays_in, load
 
 OTHERS = ("seconds", "memory_mb", "device_mb")  # of an account, beside what was computed
 SIZE = 1024  # bytes of a ledger: always overwritten whole, in one write
@@ -58,9 +58,10 @@ def account_of(part: Path) -> Account:
     """What a block's file says that it cost; nothing where there is none."""
     if not part.exists():
         return Account()
-    with np.load(part) as file:  # of earlier versions it has neither seconds by part nor a device's memory
-        paid = {name.removeprefix("paid/"): file[name].item() for name in file.files if name.startswith("paid/")}
-        return Account(Cost(**paid), **{name: file[name].item() for name in OTHERS if name in file.files})
+    wanted = [name for name in arrays_in(part) if name.startswith("paid/") or name in OTHERS]  # earlier ones have less
+    columns = {name: value.item() for name, value in load(part, wanted).items()}
+    paid = {name.removeprefix("paid/"): value for name, value in columns.items() if name.startswith("paid/")}
+    return Account(Cost(**paid), **{name: columns[name] for name in OTHERS if name in columns})
 
 
 def lost_part(folder: Path) -> Path:

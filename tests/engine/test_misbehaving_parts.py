@@ -127,14 +127,22 @@ def searching(propose: Callable[[NoiseSpace, Tensor], Any]) -> Callable:
     return mine
 
 
+def forged(space: NoiseSpace, noise: Tensor, **changes: Any) -> Proposal:
+    """A proposal with fields of a kind that tests, which check the package's own shapes, do not let pass."""
+    made = Proposal(noise, space.times)
+    for name, value in changes.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
 SEARCHES: dict[str, tuple[Callable[[NoiseSpace, Tensor], Any], str]] = {
     "times all 0": (lambda s, x: Proposal(x, s.times * 0), "strictly falls within 1 to 0, not [0.0, 0.0, 0.0"),
     "times doubled": (lambda s, x: Proposal(x, s.times * 2), "strictly falls within 1 to 0, not [2.0, 1.5"),
     "ascending": (lambda s, x: Proposal(x, s.times.flip(0)), "strictly falls within 1 to 0, not [0.0, 0.25"),
     "negative": (lambda s, x: Proposal(x, s.times - 0.5), "strictly falls within 1 to 0, not [0.5, 0.25"),
     "no times": (lambda s, x: Proposal(x, s.times[:0]), "strictly falls within 1 to 0, not []"),
-    "whole times": (lambda s, x: Proposal(x, torch.tensor([1, 0])), "strictly falls within 1 to 0, not [1, 0]"),
-    "list of times": (lambda s, x: Proposal(x, [1.0, 0.0]), "strictly falls within 1 to 0, not [1.0, 0.0]"),
+    "whole times": (lambda s, x: forged(s, x, times=torch.tensor([1, 0])), "strictly falls within 1 to 0, not [1, 0]"),
+    "list of times": (lambda s, x: forged(s, x, times=[1.0, 0.0]), "strictly falls within 1 to 0, not [1.0, 0.0]"),
     "above 0": (
         lambda s, x: Proposal(x, s.times[:-1]),
         "mine has 1 scored candidates, which all end above",
@@ -146,11 +154,11 @@ SEARCHES: dict[str, tuple[Callable[[NoiseSpace, Tensor], Any], str]] = {
     "no rows": (lambda s, x: Proposal(x[:0], s.times), "x has the shape [0, 1, 1, 2], and must have [n, 1, 1, 2]"),
     "one sample": (lambda s, x: Proposal(x[0], s.times), "x has the shape [1, 1, 2], and must have [n, 1, 1, 2]"),
     "other shape": (lambda s, x: Proposal(x[..., :1], s.times), "x has the shape [1, 1, 1, 1], and must have"),
-    "whole numbers": (lambda s, x: Proposal(x.long(), s.times), "x is torch.int64, and must be torch.float32"),
-    "array": (lambda s, x: Proposal(x.numpy(), s.times), "x is ndarray, not a tensor"),
+    "whole numbers": (lambda s, x: forged(s, x, x=x.long()), "x is torch.int64, and must be torch.float32"),
+    "array": (lambda s, x: forged(s, x, x=x.numpy()), "x is ndarray, not a tensor"),
     "nan": (lambda s, x: Proposal(x * NAN, s.times), "x is not finite"),
     "later parent": (lambda s, x: Proposal(x, s.times, parents=torch.tensor([9])), "ids of earlier candidates"),
-    "list of parents": (lambda s, x: Proposal(x, s.times, parents=[0]), "parents must be 1 whole numbers in a tensor"),
+    "list of parents": (lambda s, x: forged(s, x, parents=[0]), "parents must be 1 whole numbers in a tensor"),
 }
 
 
