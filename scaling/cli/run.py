@@ -20,10 +20,12 @@ from scaling.config.places import CONF
 def app(cfg: DictConfig) -> None:
     """One job. A user's mistake is written down and told at the end, so that it does not stop the other jobs."""
     from scaling.cli.job import run_job
+    from scaling.config.compose import without_later
     from scaling.config.quick import shrunk
 
     runtime = HydraConfig.get()
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    config = without_later(config)
     config["choices"] = {k: v for k, v in runtime.runtime.choices.items() if not k.startswith("hydra/")}
     overrides = list(runtime.overrides.task)
     run_job(shrunk(config, overrides), overrides, runtime.mode == RunMode.MULTIRUN)

@@ -88,6 +88,11 @@ def _with(base: tuple[Any, dict[str, str]], values: Sequence[Any]) -> dict[str, 
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore
     if any(plain["budget"].get(name) for name in PRICED):
         plain["budget"] |= {"candidates": None, "nfe": None}
+    return without_later(plain) | {"choices": dict(choices)}
+
+
+def without_later(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the parameters of `LATER` that say nothing."""
     for group, names in LATER.items():
-        plain[group] = {key: value for key, value in plain[group].items() if key not in names or value is not None}
-    return plain | {"choices": dict(choices)}
+        config[group] = {key: value for key, value in config[group].items() if key not in names or value is not None}
+    return config

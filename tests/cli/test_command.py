@@ -19,7 +19,7 @@ CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = [
     (group.name, path.stem)
     for group in sorted(CONF.iterdir())
-    if group.is_dir() and group.name not in ("hydra", "experiment")
+    if group.is_dir() and group.name not in ("hydra", "experiment", "quick")
     for path in sorted(group.glob("*.yaml"))
 ]
 MIXTURE = ["model=gaussian_mixture", "logger=none", "conditions.count=6", "batch_size=16", "samples=1"]

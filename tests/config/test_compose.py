@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
-from scaling.config.compose import grid
+from scaling.config.compose import LATER, grid
 from scaling.config.places import CONF
 
 
@@ -42,6 +42,9 @@ def test_jobs_that_differ_in_values_are_as_hydra_composes_each() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for config, overrides in runs[::5]:
             alone = OmegaConf.to_container(compose("config", overrides), resolve=True)
+            for group, names in LATER.items():
+                for name in names:
+                    assert alone[group].pop(name) is None
             assert {key: value for key, value in config.items() if key != "choices"} == alone
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from configs import built, options
 from studies import mixture, study
 from tiny_pipelines import save
@@ -149,7 +148,7 @@ def test_text_encoders_are_entered_once_whatever_the_candidates(tmp_path: Path) 
     class Watched(Flux):
         def text(self, pipe: Any, prompt: str) -> dict[str, Tensor]:
             nonlocal entered
-            entered += 1
+            entered += bool(prompt)  # FLOPs are counted on an empty one
             return super().text(pipe, prompt)
 
     conditions = [Condition(prompt="a red cat"), Condition(prompt="two small dogs")]
@@ -163,16 +162,13 @@ def test_text_encoders_are_entered_once_whatever_the_candidates(tmp_path: Path) 
         max_tokens=16, prompt_cache=str(tmp_path / "prompts"),
     )  # fmt: skip
     budget = Budget(nfes_per_iter=2, candidates=[1, 5])
-    with torch.inference_mode():
-        denoiser.gflops()  # encodes the empty prompt
-    before = entered
     scaling.run(
         study(
             tmp_path / "out", denoiser=denoiser, conditions=Prompts(conditions), budget=budget, extractors={},
             batch_size=4, samples=0,
         )
     )  # fmt: skip
-    assert entered - before == len(conditions)
+    assert entered == len(conditions)
 
 
 def test_a_model_that_wants_to_is_told_of_all_conditions_once(tmp_path: Path) -> None:

@@ -88,7 +88,8 @@ def make_run(
         metrics |= {each: tuple(mean_interval(values)) for each, values in samples.items()}
         nfe = size * NFE
         calls = 1 if search == "steps" else size
-        costs = (calls, nfe, 0, nfe, 2 * nfe, 0, calls, calls, 2 * nfe * GFLOPS.get(model, 0.01))
+        solved = 2 * nfe * GFLOPS.get(model, 0.01)
+        costs = (calls, nfe, 0, nfe, 2 * nfe, 0, calls, calls, solved, 0.0, 0.0, 0.0, solved)
         curve += [
             (model, verifier, search, guidance, seed, rung, nfe, *costs, m, *v, conditions) for m, v in metrics.items()
         ]
