@@ -103,18 +103,6 @@ def named(value: Any) -> Any:
     return identity_of(value) if content is None else content
 
 
-def differences(old: Any, new: Any, strict: bool = False, where: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """The paths of keys under which two identities differ.
-
-    Only if `strict` a key that one of them lacks differs, and parameters from a mere name.
-    """
-    mappings = isinstance(old, Mapping) + isinstance(new, Mapping)
-    if mappings < 2:
-        return [where] if old != new and (strict or not mappings) else []
-    keys = dict.fromkeys([*old, *new]) if strict else [key for key in old if key in new]
-    return [path for key in keys for path in differences(old.get(key), new.get(key), strict, (*where, key))]
-
-
 def _object(part: Any, own_word: bool = False) -> Json:
     """Class, parameters and code of an object; with a word of its own what has no stable name is left to that."""
     kind = type(part)

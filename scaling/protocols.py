@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -285,7 +285,7 @@ SearchRun = Generator[Proposal, Scored, None]
 class Search(Protocol):
     """A function of a noise space that returns a search run; a plain generator function is one.
 
-    What a search says of itself in optional class attributes, all of which a plain function lacks: see `SearchTraits`.
+    It may say more of itself in class attributes, all of which a plain function lacks: `scaling.traits.SearchTraits`.
     """
 
     def __call__(self, space: Any) -> SearchRun:
@@ -295,49 +295,6 @@ class Search(Protocol):
             space: the `NoiseSpace` of one condition, from which all randomness is drawn.
         """
         ...
-
-
-@dataclass(frozen=True)
-class SearchTraits:
-    """The optional class attributes of a search; nothing else reads them.
-
-    A search with a `size_parameter` is sized: its other parameters fixed, that one says how much it spends, and its
-    method `cost(space) -> int` says how many search NFE. One without is anytime: it proposes until its budget ends.
-    """
-
-    open_loop: bool = False  # it proposes the same whatever the scores, so that one stream serves every verifier
-    size_parameter: str | None = None  # the field that is fitted to each rung, from 1 upwards
-    reads: frozenset[str] = frozenset({"x", "x0", "gradient"})  # which of these, or "gap", it reads in the answers
-    requires: frozenset[str] = frozenset()  # of `REQUIREMENTS`, checked before anything runs
-    resolve_winner: bool = True  # whether the winner may get a final solve of its own, with `final_nfe`
-
-    @classmethod
-    def of(cls, search: Search | type) -> SearchTraits:
-        """What a search, or its class, says of itself.
-
-        Raises:
-            ValueError: where it says something that does not exist, or by a name that an attribute had before.
-        """
-        name = getattr(search, "__qualname__", type(search).__qualname__)
-        for old, new in RENAMED_TRAITS.items():
-            refuse_former_name(search, f"search {name}", old, new)
-        said = {each.name: getattr(search, each.name) for each in fields(cls) if hasattr(search, each.name)}
-        for trait, known in (("reads", cls.reads | {"gap"}), ("requires", REQUIREMENTS)):
-            if unknown := sorted(set(said.get(trait, ())) - known):
-                raise ValueError(f"search {name}: {trait} names {unknown[0]!r}; valid: {', '.join(sorted(known))}")
-        return cls(**said)
-
-
-REQUIREMENTS = frozenset({"gradient", "calibrated", "stochastic", "guidance"})
-
-
-def refuse_former_name(part: Any, words: str, old: str, new: str) -> None:
-    """A ValueError where a part has an attribute by the name that it had before; `words` name the part."""
-    if hasattr(part, old) and not hasattr(part, new):
-        raise ValueError(f"{words} has a class attribute {old!r}, which is called {new!r} by now")
-
-
-RENAMED_TRAITS = {"scales": "size_parameter", "needs": "requires", "resolve": "resolve_winner"}
 
 
 Denoise = Callable[[Tensor, Tensor], Prediction]  # a denoiser with its conditions bound: (x, t) -> prediction

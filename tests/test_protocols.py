@@ -5,9 +5,9 @@ from studies import study
 
 from scaling.identity import identity_of
 from scaling.metrics.per_sample import Value
-from scaling.protocols import SearchTraits
 from scaling.search.random import Random
 from scaling.search.smc import Smc
+from scaling.traits import SearchTraits
 
 
 def plain(space):

@@ -13,7 +13,8 @@ from scaling.engine.requests import EncodedBlock, Request
 from scaling.engine.retention import Retention
 from scaling.journal.block import Block
 from scaling.noise import NoiseSpace
-from scaling.protocols import Condition, SearchTraits
+from scaling.protocols import Condition
+from scaling.traits import SearchTraits
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from scaling.engine.requests import Charge, Request
 from scaling.engine.row_nfe import row_nfe
 from scaling.journal.block import Block, Keys
 from scaling.noise import NoiseSpace
-from scaling.protocols import Proposal, Scored, Search, SearchTraits
+from scaling.protocols import Proposal, Scored, Search
 from scaling.search.geometry import cosine
+from scaling.traits import SearchTraits
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from typing import Any
 from scaling.budget import Budget, Prices
 from scaling.engine.made_up import Asked, asked
 from scaling.noise import NoiseSpace
-from scaling.protocols import Search, SearchTraits
+from scaling.protocols import Search
+from scaling.traits import SearchTraits
 
 ORDERS = ("conditions", "budget")  # what is finished first: a block of conditions, or a rung of all of them
 

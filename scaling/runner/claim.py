@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from scaling.files import Damaged, read_json
-from scaling.identity import differences
 from scaling.output.run_folder import write_json
 
 FORMAT = 3  # of identities: 1 knew no samplers' parameters, whole schedules, metrics and others' code; 2 knew too much
@@ -103,3 +102,15 @@ def _word(path: tuple[str, ...], before: Any, now: Any) -> str:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def differences(old: Any, new: Any, strict: bool = False, where: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The paths of keys under which two identities differ.
+
+    Only if `strict` a key that one of them lacks differs, and parameters from a mere name.
+    """
+    mappings = isinstance(old, Mapping) + isinstance(new, Mapping)
+    if mappings < 2:
+        return [where] if old != new and (strict or not mappings) else []
+    keys = dict.fromkeys([*old, *new]) if strict else [key for key in old if key in new]
+    return [path for key in keys for path in differences(old.get(key), new.get(key), strict, (*where, key))]

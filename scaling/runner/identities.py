@@ -7,11 +7,12 @@ from typing import Any
 
 from scaling.engine.ladder import FittedSearch, rungs_of
 from scaling.identity import digest_of, identity_of, judge_identity
-from scaling.protocols import Search, SearchTraits
+from scaling.protocols import Search
 from scaling.runner.study import Study
 from scaling.sampling import Sampler
 from scaling.schedules import VariancePreserving
 from scaling.source import is_ours
+from scaling.traits import SearchTraits
 
 UNMEASURED = 0  # stands for a batch size that is not measured yet, which is one for all runs of a model
 

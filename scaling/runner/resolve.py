@@ -15,9 +15,10 @@ from scaling.engine.ladder import FittedSearch, Rung, rungs_of
 from scaling.engine.retention import BYTES, Retention, size
 from scaling.journal.stream import Stream, digest
 from scaling.noise import NoiseSpace
-from scaling.protocols import Condition, Conditions, Metric, PerSample, RankSelector, SearchTraits, SetSelector
+from scaling.protocols import Condition, Conditions, Metric, PerSample, RankSelector, SetSelector
 from scaling.runner.identities import UNMEASURED, second_solve, stream_identity
 from scaling.runner.study import Study
+from scaling.traits import SearchTraits
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,12 @@ from scaling.protocols import (
     PerSample,
     RankSelector,
     Search,
-    SearchTraits,
     SetSelector,
     Verifier,
-    refuse_former_name,
 )
 from scaling.runner.calibration import Calibration
 from scaling.sampling import Euler, Sampler
+from scaling.traits import SearchTraits, refuse_former_name
 
 RENAMED = {"keep": "retention", "probe": "probe_sigma"}
 

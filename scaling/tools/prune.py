@@ -17,7 +17,7 @@ from scaling.files import Damaged, read_json
 from scaling.journal.compact import Scores, compact
 from scaling.journal.lease import Leases
 from scaling.journal.stream import digest
-from scaling.protocols import SearchTraits
+from scaling.traits import SearchTraits
 
 PAUSE = 0.1  # seconds between looks at blocks that somebody holds
 

@@ -9,7 +9,7 @@ from scaling.engine.ladder import FittedSearch
 from scaling.engine.made_up import asked
 from scaling.engine.retention import BYTES, Retention
 from scaling.noise import NoiseSpace
-from scaling.protocols import SearchTraits
+from scaling.traits import SearchTraits
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.identity import identity_of
-from scaling.protocols import Condition, refuse_former_name
+from scaling.protocols import Condition
+from scaling.traits import refuse_former_name
 
 
 class Python:

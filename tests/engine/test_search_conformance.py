@@ -15,8 +15,9 @@ import scaling
 from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
 from scaling.engine.batches import Batches
-from scaling.protocols import Search, SearchTraits
+from scaling.protocols import Search
 from scaling.runner.study import Study
+from scaling.traits import SearchTraits
 
 NAMES = options("search")
 NFE = [110, 187]  # the first fits whole solves of ten exactly, the second fits nothing exactly

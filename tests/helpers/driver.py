@@ -11,9 +11,10 @@ from torch.utils.checkpoint import checkpoint
 
 from scaling.models.gaussian_mixture import GaussianMixture
 from scaling.noise import NoiseSpace
-from scaling.protocols import Condition, Proposal, Schedule, Scored, SearchTraits
+from scaling.protocols import Condition, Proposal, Schedule, Scored
 from scaling.sampling import Euler, Sampler
 from scaling.schedules import VariancePreserving
+from scaling.traits import SearchTraits
 
 COARSE = VariancePreserving.linear_betas(2e-3, 0.4, 50)  # DDPM's path in 50 steps: a short table is a fast test
 

@@ -19,8 +19,9 @@ from driver import COARSE, drive, model, space_of
 from torch import Tensor
 
 from scaling import sampling
-from scaling.protocols import Condition, SearchTraits
+from scaling.protocols import Condition
 from scaling.schedules import Flow, VariancePreserving
+from scaling.traits import SearchTraits
 
 TABLE = Path(__file__).parents[1] / "golden" / "versions.json"
 SAMPLERS = ("Euler", "Heun", "RK4")

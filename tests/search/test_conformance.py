@@ -10,9 +10,10 @@ import torch
 from configs import built, options
 from driver import COARSE, drive, model, price, space_of, target
 
-from scaling.protocols import Condition, Proposal, Search, SearchTraits
+from scaling.protocols import Condition, Proposal, Search
 from scaling.sampling import Euler, Heun
 from scaling.schedules import Flow
+from scaling.traits import SearchTraits
 
 SCHEDULES = [Flow(), COARSE]
 

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from scaling.analysis.runs.curve_file import read_curve
 from scaling.files import Damaged, read_json
 from scaling.notices import notice
-from scaling.schema import SEARCH, Candidate, Point, Winner, columns, current_names, names
+from scaling.schema import SEARCH, Candidate, Point, Winner, current_names, names
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it was built
-RANGES = {"precision": (0.0, 1.0), "recall": (0.0, 1.0), "fid": (0.0, np.inf), "inception_score": (1.0, np.inf)}
-
-
-def in_range(metric: str, low: float, high: float) -> tuple[float, float]:
-    """An interval within what the metric can be, as it is shown everywhere; curve.csv holds it as it was computed."""
-    least, most = RANGES.get(metric, (-np.inf, np.inf))
-    return (low, high) if low != low else (max(low, least), min(high, most))
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,7 @@ class Run:
     @cached_property
     def curve(self) -> tuple[Point, ...]:
         """Every rung and metric, rungs rising."""
-        return _read_curve(self.path / "curve.csv", self._text("curve.csv"), self._budgets)
+        return read_curve(self.path / "curve.csv", self._text("curve.csv"), self._budgets)
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -285,42 +279,8 @@ def _fault(run: Run) -> str:
 
 def find_runs(path: Path) -> tuple[Run, ...]:
     """The runs with a curve under a folder, at any depth, by name."""
-    return tuple(Run(curve.parent) for curve in sorted(path.rglob("curve.csv")) if _is_run(curve.parent))
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / "config.yaml").exists()
-
-
-def _read_curve(path: Path, text: str, former_budgets: Callable[[], list[int]]) -> tuple[Point, ...]:
-    """The points of a curve; `former_budgets` are asked for where it does not say those of its rungs."""
-    hints = get_type_hints(Point)
-    reader = csv.DictReader(text.splitlines())
-    later = {"rung", "budget_nfe"} - set(reader.fieldnames or ())  # not in folders of the first form
-    since = {column.name for column in columns(Point) if column.about.later}
-    missing = sorted(set(hints) - set(reader.fieldnames or ()) - since - (later if len(later) == 2 else set()))
-    if missing:
-        raise ValueError(f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}")
-    seen: dict[str, int] = {}
-    budgets = former_budgets() if later else []
-    points = []
-    for row in reader:
-        if later:
-            rung = seen[row["metric"]] = seen.get(row["metric"], -1) + 1
-            row |= {"rung": str(rung), "budget_nfe": str(budgets[rung])}
-        try:
-            point = Point(**{name: _parse(row.get(name) or "", hint) for name, hint in hints.items()})
-            low, high = in_range(point.metric, point.ci_low, point.ci_high)
-            points.append(replace(point, ci_low=low, ci_high=high))
-        except ValueError as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
-    return tuple(sorted(points, key=lambda point: point.rung))
-
-
-def _parse(text: str, kind: type) -> Any:
-    if kind is float:
-        return float(text) if text else float("nan")
-    return int(float(text)) if kind is int else text
+    folders = [curve.parent for curve in sorted(path.rglob("curve.csv"))]
+    return tuple(Run(folder) for folder in folders if (folder / "config.yaml").exists())
 
 
 def _by_rung(table: pa.Table, path: Path, column: str) -> NDArray[np.float64]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from scaling.analysis.figures.style import Look
 from scaling.analysis.runs.costs import cost
-from scaling.analysis.runs.folder import Run, in_range
+from scaling.analysis.runs.curve_file import in_range
+from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import Names, key_of, order
 from scaling.statistics import Interval, combine_seeds, jackknife_interval, mean_interval
 
