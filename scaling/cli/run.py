@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.config.places import CONF
@@ -20,15 +19,11 @@ from scaling.config.places import CONF
 def app(cfg: DictConfig) -> None:
     """One job. A user's mistake is written down and told at the end, so that it does not stop the other jobs."""
     from scaling.cli.job import run_job
-    from scaling.config.compose import without_later
-    from scaling.config.quick import shrunk
+    from scaling.config.compose import as_run
 
     runtime = HydraConfig.get()
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    config = without_later(config)
-    config["choices"] = {k: v for k, v in runtime.runtime.choices.items() if not k.startswith("hydra/")}
     overrides = list(runtime.overrides.task)
-    run_job(shrunk(config, overrides), overrides, runtime.mode == RunMode.MULTIRUN)
+    run_job(as_run(cfg, runtime.runtime.choices, overrides), overrides, runtime.mode == RunMode.MULTIRUN)
 
 
 def main() -> None:

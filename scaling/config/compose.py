@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -56,7 +56,7 @@ def combinations(overrides: Sequence[str], name: str = "config") -> list[tuple[d
         if key not in bases:
             bases[key] = _apart(compose(name, run, return_hydra_config=True))
         values = [parser.parse_override(line) for line, value in zip(run, plain, strict=True) if value]
-        runs.append((shrunk(_with(bases[key], values), run), run))
+        runs.append((as_run(*_with(bases[key], values), run), run))
     return runs
 
 
@@ -71,28 +71,34 @@ def _apart(composed: Any) -> tuple[Any, dict[str, str]]:
     """A configuration without Hydra's own part, and the chosen option of each group."""
     from omegaconf import OmegaConf, open_dict
 
-    choices = {k: v for k, v in composed.hydra.runtime.choices.items() if not k.startswith("hydra/")}
+    choices = dict(composed.hydra.runtime.choices)
     with open_dict(composed):
         del composed["hydra"]
     OmegaConf.set_struct(composed, False)
     return composed, choices
 
 
-def _with(base: tuple[Any, dict[str, str]], values: Sequence[Any]) -> dict[str, Any]:
-    """A configuration with other values, as plain data with the choices under `choices`."""
+def _with(base: tuple[Any, dict[str, str]], values: Sequence[Any]) -> tuple[Any, dict[str, str]]:
+    """A configuration with other values."""
     from omegaconf import OmegaConf
 
-    config, choices = base
     for value in values:  # all jobs give all of them, so that none is left from the job before
-        OmegaConf.update(config, value.key_or_group, value.value(), merge=False)
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore
+        OmegaConf.update(base[0], value.key_or_group, value.value(), merge=False)
+    return base
+
+
+def as_run(composed: Any, choices: Mapping[str, str], overrides: Sequence[str]) -> dict[str, Any]:
+    """What a run is given of a composed configuration: plain data, with the chosen option of each group in `choices`.
+
+    A priced ladder takes the place of its option's own, parameters of `LATER` that say nothing are left out, and
+    `quick` makes it small.
+    """
+    from omegaconf import OmegaConf
+
+    plain: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore
     if any(plain["budget"].get(name) for name in PRICED):
         plain["budget"] |= {"candidates": None, "nfe": None}
-    return without_later(plain) | {"choices": dict(choices)}
-
-
-def without_later(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without the parameters of `LATER` that say nothing."""
     for group, names in LATER.items():
-        config[group] = {key: value for key, value in config[group].items() if key not in names or value is not None}
-    return config
+        plain[group] = {key: value for key, value in plain[group].items() if key not in names or value is not None}
+    plain["choices"] = {group: name for group, name in choices.items() if not group.startswith("hydra/")}
+    return shrunk(plain, overrides)

@@ -76,6 +76,16 @@ def test_one_run_leaves_everything_behind(tmp_path: Path) -> None:
     assert json.loads((curve.parent / "cost.json").read_text())["done"]
 
 
+def test_a_priced_ladder_takes_the_place_of_the_options_own(tmp_path: Path) -> None:
+    caps = [2e-06, 1e-05]
+    done = scaling(tmp_path, *MIXTURE, f"budget.gflops={caps}".replace(" ", ""))
+    assert done.returncode == 0, done.stderr
+    [curve] = curves(tmp_path)
+    spent = {int(row["rung"]): float(row["total_gflops"]) for row in csv.DictReader(curve.read_text().splitlines())}
+    assert set(spent) == {0, 1}
+    assert all(0 < spent[rung] <= cap for rung, cap in enumerate(caps))
+
+
 def test_a_finished_run_does_nothing_and_says_so(tmp_path: Path) -> None:
     scaling(tmp_path, *MIXTURE)
     (curve,) = curves(tmp_path)
