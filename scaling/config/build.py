@@ -10,8 +10,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from scaling.config.catalog import find
 from scaling.config.draft import draft_node, without_draft
-from scaling.config.places import CONF
 from scaling.config.renamed import refuse_former
 from scaling.config.run_name import Config, run_name
 from scaling.config.settings import check_settings
@@ -114,14 +114,12 @@ def labels(config: Config) -> dict[str, str]:
 
 
 def _label(choice: str, group: str, node: Config) -> str:
-    from omegaconf import OmegaConf
-
-    option, target = CONF / group / f"{choice}.yaml", str(node.get("_target_", ""))
+    option, target = find(group, choice), str(node.get("_target_", ""))
     if ":" in choice or (choice == "python" and target.endswith("verifiers.python.Python")):  # a function of one's own
         return str(node["function"] if choice == "python" else choice).rpartition(":")[2]
-    if not option.is_file():  # a user's own option, with a name of its own
+    if option is None:  # a user's own option, with a name of its own
         return choice
-    own = dict(OmegaConf.to_container(OmegaConf.load(option))).get("_target_")  # type: ignore[arg-type]
+    own = option.node.get("_target_")
     replaced = target != own if own is not None else not target.startswith("scaling.")
     return target.rpartition(".")[2] if replaced else choice
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from scaling.config.catalog import find
 from scaling.config.places import CONF
 
 CARRIED = ("guidance_scale", "device")  # what another option takes over from the model, where both have it
@@ -43,16 +44,9 @@ def _resolved(model: dict[str, Any]) -> dict[str, Any]:
 
 def _option(name: str) -> dict[str, Any]:
     """The model of an option, with what it inherits from others of its group."""
-    from omegaconf import OmegaConf
-
-    path = CONF / "model" / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(each.stem for each in path.parent.glob("*.yaml"))
+    option = find("model", name)
+    if option is None:
+        known = sorted(each.stem for each in (CONF / "model").glob("*.yaml"))
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
         raise ValueError(f"model.draft={name} is no option of model; the nearest is {near[0]}")
-    node: Any = OmegaConf.to_container(OmegaConf.load(path))
-    parents = [each for each in node.get("defaults", []) if isinstance(each, str) and each != "_self_"]
-    inherited: dict[str, Any] = {}
-    for parent in parents:
-        inherited |= _option(parent)
-    return inherited | node["model"]
+    return option.whole
