@@ -102,6 +102,11 @@ def load(path: Path, names: Sequence[str] | None = None) -> BlockResult:
         return {name: read_array(raw, allow_pickle=False) for name, raw in data.items()}
 
 
+def load_values(path: Path) -> BlockResult:
+    """A block's rungs and per-sample values, without the features that set metrics read, which may be large."""
+    return load(path, [name for name in arrays_in(path) if name.startswith(("rung/", "value/"))])
+
+
 def arrays_in(path: Path) -> list[str]:
     """The names of a file's arrays."""
     with _opened(path) as file:
@@ -126,10 +131,10 @@ def draft_ranks(paths: Sequence[Path], guide: str) -> dict[str, float] | None:
 
     found: dict[tuple[int, int], tuple[float, float]] = {}
     for path in paths:
-        part = load(path)
-        slots = part["rung/slot"]
+        part = load_values(path)
         again = part["rung/final_nfe"] > 0
-        columns = (part["rung/condition"], part["rung/candidate"], part["rung/score"], part[f"value/{guide}"][slots])
+        final_scores = part[f"value/{guide}"][part["rung/slot"]]
+        columns = (part["rung/condition"], part["rung/candidate"], part["rung/score"], final_scores)
         for condition, candidate, draft, final in zip(*(each[again].tolist() for each in columns), strict=True):
             found[condition, candidate] = draft, final
     if len(found) < 2:

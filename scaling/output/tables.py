@@ -17,7 +17,7 @@ from scaling.budget import Prices
 from scaling.engine.block_run import BlockRun
 from scaling.files import replacing
 from scaling.journal.stream import blocks_of, write_atomically
-from scaling.output.block_result import COSTS, BlockResult, arrays_in, load
+from scaling.output.block_result import COSTS, BlockResult, load, load_values
 from scaling.protocols import Condition, Conditions, Metric
 from scaling.schema import SEARCH, Candidate, Point, Replicate, Winner, names
 from scaling.statistics import jackknife_interval, mean_interval
@@ -115,7 +115,7 @@ def rung_values(parts: Sequence[Path], index: int) -> Values:
     rung: dict[str, list[np.ndarray]] = {}
     values: dict[str, list[np.ndarray]] = {}
     for path in parts:
-        part = load(path, [name for name in arrays_in(path) if name.startswith(("rung/", "value/"))])
+        part = load_values(path)
         at_rung = part["rung/index"] == index
         slots = part["rung/slot"][at_rung]
         for name, column in part.items():
@@ -216,11 +216,16 @@ def write_candidates(folder: Path, number: int, run: BlockRun) -> None:
 def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
     """Writes columns as one parquet file, at once or not at all."""
     import pyarrow as pa
+
+    write_table(path, pa.table(dict(columns)))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Writes a table as one parquet file, at once or not at all."""
     import pyarrow.parquet as pq
 
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(dict(columns)), sink)
-    write_atomically(path, sink.getvalue().to_pybytes())
+    with replacing(path) as part:
+        pq.write_table(table, part)
 
 
 def _joined(columns: Mapping[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
