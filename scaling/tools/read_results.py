@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from scaling.journal.stream import write_atomically
+from scaling.output.tables import write_table
 from scaling.schema import SEARCH, Winner, current_names, names
 from scaling.statistics import mean_interval
 
@@ -43,9 +44,7 @@ def read_back(run: Path, values: Values) -> None:
         if name in table.column_names:
             table = table.drop_columns(name)
         table = table.append_column(name, entries)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    write_atomically(run / "winners.parquet", sink.getvalue().to_pybytes())
+    write_table(run / "winners.parquet", table)
     write_atomically(run / "curve.csv", _curve(rows, values).encode())
 
 

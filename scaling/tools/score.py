@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.identity import digest_of
-from scaling.journal.stream import write_atomically
+from scaling.output.tables import write_table
 from scaling.protocols import Verifier
 from scaling.tools.image_files import ImageFile
 
@@ -194,7 +194,6 @@ class _Table:
 
     def write(self) -> None:
         import pyarrow as pa
-        from pyarrow import parquet
 
         rows = [(image, key) for image, key in self._rows if any(key in known for known in self._scores.values())]
         columns = {
@@ -207,9 +206,7 @@ class _Table:
         for name, known in self._scores.items():
             columns[name] = pa.array([known.get(key) for _, key in rows], pa.float64())
         table = pa.table(columns).replace_schema_metadata({IDENTITIES: json.dumps(self._identities)})
-        sink = pa.BufferOutputStream()
-        parquet.write_table(table, sink)
-        write_atomically(self._out, sink.getvalue().to_pybytes())
+        write_table(self._out, table)
         self._written = time.monotonic()
 
 
