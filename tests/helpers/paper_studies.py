@@ -21,7 +21,7 @@ TABLE_SCORES = {
 
 
 def make_all(outputs: Path) -> Path:
-    """Writes outputs/fig01 ... outputs/tab08."""
+    """Writes outputs/fig01 ... outputs/tab08, outputs/methods and outputs/contest."""
     for number in (4, 5):
         verifiers = ("classifier", "oracle") if number == 4 else ("self_supervised",)
         _grid(outputs / f"fig{number:02d}", sets=FAITHFUL, verifier=verifiers, guidance=(1.0, 1.5))
@@ -49,6 +49,7 @@ def make_all(outputs: Path) -> Path:
     for search, strength in (("random", 1.0), ("smc", 1.1), ("zero_order", 0.8)):
         measured = {"scores": ("shapes_middling",), "sets": ("fid", "recall")}
         make_run(outputs / "methods", search, search, strength=strength, **measured, **SMALL)
+    _grid(outputs / "contest", search=("random", "smc"), verifier=("shapes_weak", "shapes_strong"))
     return outputs
 
 
