@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from pages import PAGES, TEXTS, commands, quoted, steps, words
+from pages import PAGES, ROOT, TEXTS, commands, quoted, steps, words
 
 from scaling.cli.errors import one_line
 from scaling.cli.study.command import arguments_of
@@ -18,6 +18,7 @@ from scaling.config.plugins import register
 from scaling.config.quick import spelled
 
 OPTION = re.compile(rf"\+?({'|'.join(GROUPS)}|budget|logger|quick|calibration)(?:@[\w.]+)?=([\w/,]++)(?![.:])")
+FILE = re.compile(r"(?<![\w/.])((?:scripts|tests|scaling|conf)/[\w/.-]+\.(?:py|yaml))")
 HYDRA = ("-m", "--help", "--cfg", "job")
 UNNAMED = ("true", "figNN", "X", "a", "b", "x", "y")  # what stands for any option, or for a plain value
 
@@ -88,3 +89,15 @@ def test_every_option_that_a_page_names_is_there() -> None:
         if name and name not in UNNAMED and not (CONF / group / f"{name}.yaml").is_file()
     }
     assert not lacking
+
+
+def test_every_file_of_the_project_that_a_page_names_is_there() -> None:
+    named = {name for path in TEXTS for name in FILE.findall(path.read_text()) if "/my_" not in name}
+    assert len(named) > 10
+    assert not {name for name in named if not (ROOT / name).is_file()}
+
+
+def test_every_script_that_a_page_runs_does_something() -> None:
+    named = {name for path in TEXTS for name in re.findall(r"python (scripts/\w+\.py)", path.read_text())}
+    assert len(named) > 5
+    assert not {name for name in named if "__main__" not in (ROOT / name).read_text()}
