@@ -5,49 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from scaling.analysis.figures.curve_plot import finish, new_figure, short_number
+from scaling.analysis.figures.differences import draw_differences, signed
 from scaling.analysis.figures.specs import Figure
-from scaling.analysis.figures.style import BLUE, GRAY, RED, SKY, pretty
+from scaling.analysis.figures.style import pretty
 from scaling.analysis.questions.contest import Cell, Entry, base_of, cells_of, differences, entries, ranked
 from scaling.analysis.runs.folder import Run
-from scaling.statistics import Interval
-
-BUDGETS = (SKY, BLUE, RED)
 
 
 def draw(figure: Figure, runs: Sequence[Run]) -> Any:
     """A panel per judge, a row per method (the best in the mean over all cells on top), a dot per budget."""
     found = entries(runs)
-    base, others, cells = base_of(found), ranked([e for e in found if e is not base_of(found)]), cells_of(found)
+    base, cells = base_of(found), cells_of(found)
+    others = ranked([entry for entry in found if entry is not base])
     judges = list(dict.fromkeys(judge for judge, _ in cells))
     caps = sorted({budget for _, budget in cells})
     picture, axes = new_figure([len(judges)])
     picture.set_size_inches(3.2 * len(judges) + 1.4, 0.36 * len(others) + 1.6)
     for panel, judge in zip(axes, judges, strict=True):
-        rows = [differences(entry, base, judge) for entry in others]
-        for rung, cap in enumerate(caps):
-            places = np.arange(len(rows)) + 0.22 * (rung - (len(caps) - 1) / 2)
-            color = BUDGETS[rung * (len(BUDGETS) - 1) // max(len(caps) - 1, 1)]
-            there = [(row[cap], place) for row, place in zip(rows, places, strict=True) if cap in row]
-            panel.plot(
-                [d.value for d, _ in there],
-                [p for _, p in there],
-                "o",
-                color=color,
-                ms=4,
-                label=f"{short_number(cap)} NFE",
-            )
-            for apart, place in there:
-                panel.plot([apart.low, apart.high], [place, place], color=color, lw=1.2)
-        panel.axvline(0, color=GRAY, lw=0.8)
+        draw_differences(panel, [differences(entry, base, judge) for entry in others], caps)
         panel.set_title(pretty(judge), fontsize=10)
         panel.set_yticks(range(len(others)), [pretty(e.search) for e in others] if panel is axes[0] else [])
-        panel.set_ylim(len(others) - 0.5, -0.5)
         panel.set_xlabel("accuracy, difference to random search")
-        panel.grid(alpha=0.25)
-        panel.spines[["top", "right"]].set_visible(False)
     finish(picture, axes, figure.title)
     return picture
 
@@ -65,7 +44,7 @@ def markdown(runs: Sequence[Run]) -> str:
     lines.append("| " + " | ".join([pretty(base.search), *values, _mean(base, cells)]) + " |")
     for entry in ranked([e for e in found if e is not base]):
         apart = {(judge, b): d for judge, _ in cells for b, d in differences(entry, base, judge).items()}
-        row = [_cell(apart[cell]) if cell in apart else "" for cell in cells]
+        row = [signed(apart[cell]) if cell in apart else "" for cell in cells]
         lines.append("| " + " | ".join([pretty(entry.search), *row, _mean(entry, cells)]) + " |")
     return "\n".join(lines) + "\n"
 
@@ -112,8 +91,3 @@ def _of_these(entry: Entry, cells: Sequence[Cell]) -> str:
         return ""
     _, low, high = entry.mean_of_these(cells)
     return "" if low != low else f", these prompts [{low:.3f}, {high:.3f}]"
-
-
-def _cell(apart: Interval) -> str:
-    text = f"{apart.value:+.3f} [{apart.low:.3f}, {apart.high:.3f}]"
-    return f"**{text}**" if apart.excludes_zero else text

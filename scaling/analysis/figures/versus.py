@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from scaling.analysis.figures.curve_plot import finish, new_figure, short_number
+from scaling.analysis.figures.differences import draw_differences, signed
 from scaling.analysis.figures.specs import Figure
-from scaling.analysis.figures.style import BLUE, GRAY, RED, SKY, look, lower_is_better, pretty
+from scaling.analysis.figures.style import look, lower_is_better, pretty
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run, shared_conditions
 from scaling.statistics import Interval, paired_mean_difference, paired_set_difference
 
 BASE = "random"
-BUDGETS = (SKY, BLUE, RED)
 
 
 def draw(figure: Figure, runs: Sequence[Run]) -> Any:
@@ -25,16 +23,8 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
     picture, axes = new_figure([len(figure.metrics)])
     picture.set_size_inches(3.2 * len(figure.metrics) + 0.8, 0.42 * len(others) + 1.6)
     for panel, metric in zip(axes, figure.metrics, strict=True):
-        for rung, cap in enumerate(caps):
-            offset = 0.22 * (rung - (len(caps) - 1) / 2)
-            rows = [difference(run, base, metric, cap) for run in others]
-            color = BUDGETS[rung * (len(BUDGETS) - 1) // max(len(caps) - 1, 1)]
-            label = f"{short_number(cap)} NFE"
-            places = np.arange(len(rows)) + offset
-            panel.plot([row.value for row in rows], places, "o", color=color, ms=4, label=label)
-            for row, place in zip(rows, places, strict=True):
-                panel.plot([row.low, row.high], [place, place], color=color, lw=1.2)
-        panel.axvline(0, color=GRAY, lw=0.8)
+        rows = [{cap: difference(run, base, metric, cap) for cap in caps} for run in others]
+        draw_differences(panel, rows, caps)
         panel.locator_params(axis="x", nbins=5)
         arrow = "lower is better" if lower_is_better(metric) else "higher is better"
         panel.set_title(f"{pretty(metric)} ({arrow})", fontsize=10)
@@ -43,10 +33,7 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
         )
         for tick, run in zip(panel.get_yticklabels(), others, strict=False):
             tick.set_color(look("search", run.identity.search).color)
-        panel.set_ylim(len(others) - 0.5, -0.5)
         panel.set_xlabel(f"difference to {pretty(BASE)} search")
-        panel.grid(alpha=0.25)
-        panel.spines[["top", "right"]].set_visible(False)
     finish(picture, axes, figure.title)
     return picture
 
@@ -65,7 +52,7 @@ def markdown(figure: Figure, runs: Sequence[Run]) -> str:
     cells = [f"{base.series(metric)[ladder(base).index(cap)].value:.3f}" for metric, cap in columns]
     lines.append(f"| {pretty(BASE)} | {' | '.join([*cells, _seconds(base, largest)])} |")
     for run in others:
-        cells = [_cell(difference(run, base, metric, cap)) for metric, cap in columns]
+        cells = [signed(difference(run, base, metric, cap)) for metric, cap in columns]
         cells.append(_seconds(run, largest))
         lines.append(f"| {pretty(run.identity.search)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -119,10 +106,3 @@ def _seconds(run: Run, cap: int) -> str:
         return f"{cost(run, run.series(run.identity.metric)[ladder(run).index(cap)], 'seconds'):.2f}"
     except ValueError:
         return ""
-
-
-def _cell(row: Interval) -> str:
-    if row.value != row.value:
-        return ""
-    text = f"{row.value:+.3f} [{row.low:.3f}, {row.high:.3f}]"
-    return f"**{text}**" if row.excludes_zero else text

@@ -32,7 +32,6 @@ class Entry:
 
     search: str
     repeats: dict[Cell, Array]  # each [seeds, prompts]
-    guide: dict[Cell, float]  # the judge's own mean score
     decodes: dict[Cell, float]  # a prompt
     seconds: dict[Cell, float]  # a prompt; NaN where a run paid for nothing
     seeds: int
@@ -115,14 +114,13 @@ def _entry(search: str, runs: Sequence[Run], metric: str) -> Entry:
     for run in runs:
         for point in run.series(metric):
             by_cell.setdefault((run.identity.verifier, point.budget_nfe), []).append((run, point.rung))
-    repeats, guide, decodes, seconds = {}, {}, {}, {}
+    repeats, decodes, seconds = {}, {}, {}
     for cell, members in by_cell.items():
         repeats[cell] = np.stack([run.per_sample(metric)[rung] for run, rung in members])
-        guide[cell] = float(np.mean([run.search_scores[rung].mean() for run, rung in members]))
         points = [run.series(metric)[rung] for run, rung in members]
         decodes[cell] = float(np.mean([point.decodes for point in points]))
         seconds[cell] = float(np.mean([_seconds(run, rung, metric) for run, rung in members]))
-    return Entry(search, repeats, guide, decodes, seconds, len({run.identity.seed for run in runs}))
+    return Entry(search, repeats, decodes, seconds, len({run.identity.seed for run in runs}))
 
 
 def _seconds(run: Run, rung: int, metric: str) -> float:
