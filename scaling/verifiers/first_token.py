@@ -35,6 +35,13 @@ class Asked:
     words: tuple[str, ...]
 
 
+def checked_failure(on_failure: str) -> str:
+    """What a refusal means, "error" or "skip"; a ValueError for anything else."""
+    if on_failure not in ("error", "skip"):
+        raise ValueError(f"verifier.on_failure={on_failure!r} is neither 'error' nor 'skip'")
+    return on_failure
+
+
 def chances(judge: Judge, asked: Sequence[Asked], on_failure: str = "error") -> list[Chance | None]:
     """How likely each answer begins with one of its words; None where the judge refused and that is to be skipped.
 

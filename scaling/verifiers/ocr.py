@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,6 @@ class OCR:
     from left to right and top to bottom. RapidOCR's networks (PP-OCRv4, Apache-2.0) come with its package.
     """
 
-    execution_only: ClassVar[frozenset[str]] = frozenset()
     differentiable = False
     probe_sigma: float | None = None
 

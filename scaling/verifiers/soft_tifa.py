@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.protocols import Condition
-from scaling.verifiers.first_token import Asked, chances
+from scaling.verifiers.first_token import Asked, chances, checked_failure
 from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
 from scaling.verifiers.questions import Judge
@@ -51,9 +51,7 @@ class SoftTifa:
     ) -> None:
         if mean not in ("geometric", "arithmetic"):
             raise ValueError(f"verifier.mean={mean!r} is neither 'geometric' nor 'arithmetic'")
-        if on_failure not in ("error", "skip"):
-            raise ValueError(f"verifier.on_failure={on_failure!r} is neither 'error' nor 'skip'")
-        self.vlm, self.mean, self.on_failure = vlm, mean, on_failure
+        self.vlm, self.mean, self.on_failure = vlm, mean, checked_failure(on_failure)
         self.file = Path(questions).expanduser()
         self.atoms = read_atoms(self.file)
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.protocols import Condition
-from scaling.verifiers.first_token import Asked, chances
+from scaling.verifiers.first_token import Asked, chances, checked_failure
 from scaling.verifiers.local_vlm import LocalVLM
 from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
@@ -49,10 +49,8 @@ class VQAScore:
             raise ValueError(f"verifier.question={question!r} has no {{}} for the prompt")
         if scale not in BELOW:
             raise ValueError(f"verifier.scale={scale!r} is neither 'log_odds' nor 'probability'")
-        if on_failure not in ("error", "skip"):
-            raise ValueError(f"verifier.on_failure={on_failure!r} is neither 'error' nor 'skip'")
         self.vlm, self.question, self.answer, self.scale = vlm, question, answer, scale
-        self.on_failure = on_failure
+        self.on_failure = checked_failure(on_failure)
         if isinstance(vlm, LocalVLM):
             vlm.tokens([answer])
 
