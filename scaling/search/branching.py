@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -35,7 +35,12 @@ def branch(
 
 def cost(space: NoiseSpace, rows: int) -> int:
     """One evaluation a row and step, whatever is judged; the last is the sampler's."""
-    return rows * (len(space.times) - 2 + space.nfe(space.times[-2:]))
+    return cost_along(space, [rows] * (len(space.times) - 1))
+
+
+def cost_along(space: NoiseSpace, rows: Sequence[int]) -> int:
+    """The same where each step has rows of its own."""
+    return sum(rows[:-1]) + rows[-1] * space.nfe(space.times[-2:])
 
 
 def best(scores: Float[Tensor, " n"], count: int) -> Int[Tensor, " {count}"]:

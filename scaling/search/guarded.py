@@ -58,7 +58,7 @@ class Guarded:
         """Search NFE of one condition."""
         end, weighings = len(space.times) - 2, self._weighings(space)
         rows = [1 if weighings and i > weighings[-1] else self.particles for i in range(end + 1)]
-        return sum(rows[:-1]) + rows[-1] * space.nfe(space.times[-2:])
+        return branching.cost_along(space, rows)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
         """One run in this noise space."""

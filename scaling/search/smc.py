@@ -16,7 +16,7 @@ from scaling import checks
 from scaling.identity import added
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, Scored, SearchRun
-from scaling.search import particles
+from scaling.search import branching, particles
 
 FK_REPO_LARGEST = math.log(1e10)  # its weights are clamped to 1e10
 
@@ -90,8 +90,7 @@ class Smc:
 
     def cost(self, space: NoiseSpace) -> int:
         """Search NFE of one condition."""
-        rows = self._rows(space)
-        return sum(rows[:-1]) + rows[-1] * space.nfe(space.times[-2:])
+        return branching.cost_along(space, self._rows(space))
 
     def __call__(self, space: NoiseSpace) -> SearchRun:
         """One run in this noise space."""
