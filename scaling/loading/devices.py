@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import torch
 from torch import nn
 
@@ -25,3 +27,10 @@ def pick_device(device: str | torch.device) -> torch.device:
 def move(network: nn.Module, device: torch.device, dtype: torch.dtype | None = None) -> None:
     """Moves a network in place, past diffusers' own `to`, which warns of nothing here."""
     nn.Module.to(network, device, dtype)
+
+
+def free(device: torch.device) -> None:
+    """Gives back the memory of what nothing holds any more."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

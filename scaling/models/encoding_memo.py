@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import inspect
 import json
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from scaling.files import replacing
 from scaling.flops import hollow_network, shapes_alone
-from scaling.loading.devices import move
+from scaling.loading.devices import free, move
 from scaling.models.row_trees import alike, grown, growth, plain, to_cpu, to_device
 
 # of pipelines, where they have them: what turns prompts into what the networks take
@@ -63,9 +62,7 @@ class EncodingMemo:
         finally:
             self._staying = False
             self._move(torch.device("meta"))
-            gc.collect()
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            free(self.device)
 
     def _bring(self) -> None:
         for name, network in self._encoders.items():

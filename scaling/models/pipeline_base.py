@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.loading.devices import dtype_of, pick_device
+from scaling.loading.devices import dtype_of, move, pick_device
 from scaling.loading.hub import cache_folder
 from scaling.models.encoding_memo import EncodingMemo, encodes
 from scaling.models.open_call import OpenCall, set_scheduler
@@ -153,7 +153,7 @@ def _with_device(pipe: Any, device: torch.device) -> Any:
     """The pipeline on a device, all but its text encoders, which visit it; so it is told where it computes."""
     for name, part in pipe.components.items():
         if isinstance(part, torch.nn.Module) and not encodes(name, part):
-            torch.nn.Module.to(part, device)
+            move(part, device)
     base = type(pipe)
     known = property(lambda self: device)
     pipe.__class__ = type(base.__name__, (base,), {"device": known, "_execution_device": known})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -14,12 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from scaling.flops import shapes_alone
-from scaling.loading.devices import DTYPES, pick_device
+from scaling.loading.devices import DTYPES, dtype_of, move, pick_device
+from scaling.models import text_encoders
 from scaling.models.blocks import compile_blocks
 from scaling.models.dit import guidance_gap, guidance_named, predict
 from scaling.models.encoded_prompts import Asked, EncodedPrompts, Encoder, Negative, Row
-from scaling.models.prompt_limits import cut_at
 from scaling.models.repository import Repository
 from scaling.models.step_cache import apply_cache, begin
 from scaling.models.vae import rows_at_once
@@ -67,9 +65,9 @@ class TextToImage(ABC):
     multiple: ClassVar[int] = 1  # latents come in multiples of this
 
     def __post_init__(self) -> None:
-        for name in ("dtype", "vae_dtype"):
-            if getattr(self, name) not in (*DTYPES, *([None] if name == "vae_dtype" else [])):
-                raise ValueError(f"model.{name}={getattr(self, name)}: one of {', '.join(DTYPES)} is needed")
+        dtype_of(self.dtype, "model.dtype")
+        if self.vae_dtype is not None:
+            dtype_of(self.vae_dtype, "model.vae_dtype")
         if self.offload not in ("none", "model", "layers"):
             raise ValueError(f"model.offload={self.offload!r} is none of 'none', 'model', 'layers'")
         if self.cache and (self.compile or self.offload == "layers"):
@@ -197,11 +195,7 @@ class TextToImage(ABC):
 
     def encode_gflops(self) -> float:
         """GFLOPs of the text encoders for one prompt, counted without their weights."""
-        from torch.utils.flop_counter import FlopCounterMode
-
-        with shapes_alone(), FlopCounterMode(display=False) as counter:
-            self.text(self.repository.hollow_pipeline(self.repository.text_parts), "")
-        return counter.get_total_flops() / 1e9
+        return text_encoders.encode_gflops(self.repository, self._row_of)
 
     def identity(self) -> dict[str, Any]:
         """All that decides the answers, as plain json."""
@@ -278,43 +272,24 @@ class TextToImage(ABC):
         kept = {self.part: "network", "vae": "vae"}
         for name in [*self._there]:
             if part is None or (self.offload == "model" and name != part):
-                nn.Module.to(getattr(self, kept[name]), "cpu")
+                move(getattr(self, kept[name]), torch.device("cpu"))
                 self._there.remove(name)
         if part is None or part in self._there or (part == self.part and self.offload == "layers"):
             return
-        nn.Module.to(getattr(self, kept[part]), self.device)
+        move(getattr(self, kept[part]), self.device)
         self._there.add(part)
 
-    @contextmanager
-    def _text_encoders(self) -> Iterator[Encoder]:
+    def _text_encoders(self) -> AbstractContextManager[Encoder]:
         """The text encoders, while they are needed."""
         self._bring(None)
-        pipe = self.repository.pipeline(self.repository.text_parts, DTYPES[self.dtype]).to(self.device)
-        with torch.inference_mode():
-            yield Encoder(
-                lambda asked: self.null(pipe, asked.prompt) if isinstance(asked, Negative) else self.text(pipe, asked),
-                lambda prompt: cut_at(pipe, prompt, getattr(self, "max_tokens", None)),
-            )
-        del pipe
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        longest = getattr(self, "max_tokens", None)
+        return text_encoders.loaded(self.repository, DTYPES[self.dtype], self.device, self._row_of, longest)
+
+    def _row_of(self, pipe: Any, asked: Asked) -> Row:
+        return self.null(pipe, asked.prompt) if isinstance(asked, Negative) else self.text(pipe, asked)
 
     def _wanted(self, conditions: Sequence[Condition]) -> tuple[list[str], list[Negative]]:
-        """Prompts, and what each is led away from where guidance is run, in order."""
-        prompts, negatives = [], []
-        for condition in conditions:
-            own: dict[str, Any] = dict(condition.settings)
-            if condition.prompt is None:
-                raise ValueError(f"condition {condition.class_label}: a text-to-image model needs a prompt")
-            if own.get("guidance_scale", 2) <= 1:
-                raise ValueError(
-                    f"condition {condition.prompt!r} sets guidance_scale={own['guidance_scale']:g}: where "
-                    f"model.guidance_scale={self.guidance_scale:g} is run, above 1 is needed"
-                )
-            prompts.append(condition.prompt)
-            negatives.append(Negative(own.get("negative_prompt")))
-        return prompts, negatives if self.forwards_per_call == 2 else []
+        return text_encoders.wanted(conditions, self.guidance_scale, self.forwards_per_call == 2)
 
     def _options(self) -> dict[str, Any]:
         options = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DECIDE_NOTHING}

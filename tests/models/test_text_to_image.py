@@ -176,7 +176,7 @@ def test_a_call_neither_moves_nor_counts_again(make: Any, monkeypatch: pytest.Mo
     flops = model.gflops()
     model(x, t, encoded)
     moved: list[str] = []
-    monkeypatch.setattr(torch.nn.Module, "to", lambda network, device: moved.append(type(network).__name__))
+    monkeypatch.setattr(torch.nn.Module, "to", lambda network, *_: moved.append(type(network).__name__))
     monkeypatch.setattr(type(model.repository), "build", lambda *_: pytest.fail("counted again"))
     model(x, t, encoded)
     assert (moved, model.gflops()) == ([], flops)
