@@ -20,7 +20,7 @@ from scaling.loading.devices import DTYPES, dtype_of, pick_device
 from scaling.loading.labels import class_labels
 from scaling.loading.weights_file import load_weights, weights_path
 from scaling.models.class_transformer import ClassTransformer
-from scaling.models.step_cache import apply_cache, begin
+from scaling.models.step_cache import apply_cache, begin, gflops_along
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow
 
@@ -100,19 +100,16 @@ def network_gflops(architecture: str, step_cache: str = "", nfe: int = 1) -> flo
 
     With a cache (its options as json) they are the mean over the `nfe` forwards of a solve.
     """
-    from torch.utils.flop_counter import FlopCounterMode
-
     config = json.loads(architecture)
     with torch.device("meta"):
         network = build(config)
         x = torch.empty(1, config["in_channels"], config["sample_size"], config["sample_size"])
         t, labels = torch.empty(1), torch.empty(1, dtype=torch.long)
-    if step_cache:
-        apply_cache(network, json.loads(step_cache))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        for _ in range(nfe):
-            network(x, timestep=t, class_labels=labels)
-    return counter.get_total_flops() / nfe / 1e9
+
+    def forward() -> Any:
+        return network(x, timestep=t, class_labels=labels)
+
+    return gflops_along(network, forward, json.loads(step_cache or "{}"), nfe)
 
 
 class DiT:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from scaling.loading.devices import DTYPES, dtype_of, move, pick_device
 from scaling.loading.weights_file import load_weights, weights_path
 from scaling.models.dit import decode_range, guidance_gap, guidance_named, predict
-from scaling.models.step_cache import apply_cache, begin
+from scaling.models.step_cache import apply_cache, begin, gflops_along
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 from scaling.schedules import Flow
 from scaling.shapes.phrases import TOKENS, WIDTH, phrases
@@ -37,19 +37,16 @@ def network_gflops(architecture: str, step_cache: str = "", nfe: int = 1) -> flo
 
     With a cache (its options as json) they are the mean over the `nfe` forwards of a solve.
     """
-    from torch.utils.flop_counter import FlopCounterMode
-
     config = json.loads(architecture)
     with torch.device("meta"):
         network = build(config)
         x = torch.empty(1, config["in_channels"], config["sample_size"], config["sample_size"])
         text, mask, t = torch.empty(1, TOKENS, WIDTH), torch.empty(1, TOKENS), torch.empty(1)
-    if step_cache:
-        apply_cache(network, json.loads(step_cache))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        for _ in range(nfe):
-            network(x, encoder_hidden_states=text, encoder_attention_mask=mask, timestep=t, added_cond_kwargs={})
-    return counter.get_total_flops() / nfe / 1e9
+
+    def forward() -> Any:
+        return network(x, encoder_hidden_states=text, encoder_attention_mask=mask, timestep=t, added_cond_kwargs={})
+
+    return gflops_along(network, forward, json.loads(step_cache or "{}"), nfe)
 
 
 class Shapes:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+import torch
 from torch import nn
 
 KINDS = ("taylor_seer", "pyramid_attention")
@@ -52,6 +53,21 @@ def begin(network: nn.Module) -> None:
 
     HookRegistry.check_if_exists_or_initialize(network).reset_stateful_hooks()
     _set_cache_context(network, CacheContext("solve"))
+
+
+def gflops_along(network: nn.Module, forward: Callable[[], Any], cache: Mapping[str, Any], nfe: int) -> float:
+    """GFLOPs of a forward on average over the `nfe` of a solve, of which a cache (empty: none) leaves some out.
+
+    `network` is on the meta device: fused attention on the CPU would count 0. What `forward` makes is there too.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    if cache:
+        apply_cache(network, cache)
+    with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
+        for _ in range(nfe):
+            forward()
+    return counter.get_total_flops() / nfe / 1e9
 
 
 def _parts(network: nn.Module) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from scaling.models.blocks import compile_blocks
 from scaling.models.dit import guidance_gap, guidance_named, predict
 from scaling.models.encoded_prompts import Asked, EncodedPrompts, Encoder, Negative, Row
 from scaling.models.repository import Repository
-from scaling.models.step_cache import apply_cache, begin
+from scaling.models.step_cache import apply_cache, begin, gflops_along
 from scaling.models.vae import rows_at_once
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 
@@ -93,6 +93,7 @@ class TextToImage(ABC):
         for name in ("guidance_scale", "height", "width", "vae_dtype", "tiling", "spacing", "compile", "cache"):
             text.pop(name, None)
         self._prompts = EncodedPrompts(self.prompt_cache, text)
+        self._gflops: dict[int | None, float] = {}  # of a forward, by the steps of a solve with a cache
         self._there: set[str] = set()  # parts on the device: to ask every parameter takes SDXL 24 ms a call
 
     # What a family fills in.
@@ -187,11 +188,11 @@ class TextToImage(ABC):
 
     def gflops(self) -> float:
         """GFLOPs of one network forward of one row (2 per multiply-add)."""
-        return self._gflops
+        return self._gflops_along(None)
 
     def gflops_along(self, nfe: int) -> float:
         """The same on average over the forwards of a solve of so many NFE, of which a cache leaves some out."""
-        return self._counted(self.cache, nfe) if self.cache else self._gflops
+        return self._gflops_along(nfe if self.cache else None)
 
     def encode_gflops(self) -> float:
         """GFLOPs of the text encoders for one prompt, counted without their weights."""
@@ -214,23 +215,20 @@ class TextToImage(ABC):
         """Leaves the device to others until the next call."""
         self._bring(None)
 
-    @cached_property
-    def _gflops(self) -> float:
-        """Counted on the meta device, which takes seconds: once, whatever the runs of a sweep."""
-        return self._counted({}, 1)
+    def _gflops_along(self, nfe: int | None) -> float:
+        """Counted on the meta device, which takes seconds: once each, whatever the runs of a sweep. None: no cache."""
+        if nfe not in self._gflops:
+            with torch.device("meta"):
+                network = self.repository.build(self.part).to(DTYPES[self.dtype])
+            encoded = {name: value.to("meta") for name, value in self.encode([Condition(prompt="")]).items()}
+            row = {name: value for name, value in encoded.items() if not name.startswith(_NULL)}
 
-    def _counted(self, cache: Mapping[str, Any], nfe: int) -> float:
-        from torch.utils.flop_counter import FlopCounterMode
+            def forward() -> Tensor:
+                return self.forward(network, torch.empty(1, *self.latent_shape), torch.empty(1), row)
 
-        encoded = {name: value.to("meta") for name, value in self.encode([Condition(prompt="")]).items()}
-        row = {name: value for name, value in encoded.items() if not name.startswith(_NULL)}
-        with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
-            network = self.repository.build(self.part).to(DTYPES[self.dtype])
-            if cache:
-                apply_cache(network, cache)
-            for _ in range(nfe):
-                self.forward(network, torch.empty(1, *self.latent_shape), torch.empty(1), row)
-        return counter.get_total_flops() / nfe / 1e9
+            cache = {} if nfe is None else self.cache
+            self._gflops[nfe] = gflops_along(network, forward, cache, 1 if nfe is None else nfe)
+        return self._gflops[nfe]
 
     @cached_property
     def network(self) -> nn.Module:
