@@ -20,7 +20,7 @@ from scaling.models.dit import guidance_gap, guidance_named, predict
 from scaling.models.encoded_prompts import Asked, EncodedPrompts, Encoder, Negative, Row
 from scaling.models.repository import Repository
 from scaling.models.step_cache import apply_cache, begin, gflops_along
-from scaling.models.vae import rows_at_once
+from scaling.models.vae import rows_at_once, side_of
 from scaling.protocols import Condition, Encoded, Prediction, Schedule
 
 Offload = Literal["none", "model", "layers"]
@@ -84,8 +84,9 @@ class TextToImage(ABC):
         self.vae_config = self.repository.config("vae")
         if self.vae_config.get("latents_mean") is not None and type(self).image is TextToImage.image:
             raise ValueError(f"model.path={self.path}: its VAE has latents_mean, which model=pipeline obeys")
-        self.height, self.width = self._size("height", self.height), self._size("width", self.width)
-        factor = self.vae_factor
+        factor, trained = self.vae_factor, self.config.get("sample_size", 128)
+        self.height = side_of("model.height", self.height, factor, self.multiple, trained)
+        self.width = side_of("model.width", self.width, factor, self.multiple, trained)
         self.latent_shape: tuple[int, ...] = (self.channels(), self.height // factor, self.width // factor)
         self.schedule: Schedule = self.noise_schedule(self.repository.config("scheduler"))
         self.forwards_per_call = 2 if self.guides() else 1
@@ -292,14 +293,3 @@ class TextToImage(ABC):
     def _options(self) -> dict[str, Any]:
         options = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DECIDE_NOTHING}
         return options if self.cache else {name: value for name, value in options.items() if name != "cache"}
-
-    def _size(self, name: str, given: int | None) -> int:
-        """Pixels that the latents can hold; a ValueError names the nearest."""
-        unit = self.vae_factor * self.multiple
-        if given is None:
-            return int(self.config.get("sample_size", 128)) * self.vae_factor
-        if given < unit or given % unit:
-            raise ValueError(
-                f"model.{name}={given} is no multiple of {unit}; the nearest is {max(round(given / unit), 1) * unit}"
-            )
-        return given

@@ -19,6 +19,22 @@ def rows_at_once(chunk: int | None, height: int, width: int) -> int:
     return max(PIXELS // (height * width), 1) if chunk is None else chunk
 
 
+def side_of(option: str, given: int | None, factor: int, multiple: int, trained: int) -> int:
+    """Pixels of a side: `factor` to a latent, latents in multiples of `multiple`; None: the `trained` latents.
+
+    Raises:
+        ValueError: naming the nearest that latents can hold.
+    """
+    unit = factor * multiple
+    if given is None:
+        return int(trained) * factor
+    if given < unit or given % unit:
+        raise ValueError(
+            f"{option}={given} is no multiple of {unit}; the nearest is {max(round(given / unit), 1) * unit}"
+        )
+    return given
+
+
 class VAE:
     """diffusers' `AutoencoderKL` from a local folder or a hub id, as a decoder.
 
