@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Growth = Any  # a tree of dimensions (tensors), "list" (an entry a row) and None (the same for any rows)
+# a tree of pairs: ("rows", dimension) and ("same", None) of tensors, ("list", None) (an entry a row), ("fields", trees)
+Growth = Any
 
 
 def mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -29,10 +30,9 @@ def growth(one: Any, two: Any) -> Growth | None:
     A dimension that doubles holds rows; a list that doubles holds an entry a row.
     """
     try:
-        found = _growth(one, two)
+        return _growth(one, two)
     except ValueError:
         return None
-    return found
 
 
 def grown(one: Any, how: Growth, rows: int) -> Any:
