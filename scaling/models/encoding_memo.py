@@ -23,6 +23,9 @@ from scaling.models.row_trees import alike, grown, growth, plain, to_cpu, to_dev
 METHODS = ("encode_prompt", "generate_prior_tokens", "rewire_prompt", "_enhance_prompt_with_pe", "prior_pipe")
 
 
+ENCODERS = ("text_encoder", "vision_language_encoder")  # how names of text encoders begin
+
+
 class EncodingMemo:
     """Takes the place of a pipeline's encoding methods, for which alone its text encoders are on the device.
 
@@ -161,7 +164,7 @@ class EncodingMemo:
 
 def encodes(name: str, part: Any) -> bool:
     """Whether a pipeline's part is a text encoder."""
-    return isinstance(part, nn.Module) and name.startswith(("text_encoder", "vision_language_encoder"))
+    return isinstance(part, nn.Module) and name.startswith(ENCODERS)
 
 
 def _one_row(bound: Mapping[str, Any]) -> tuple[dict[str, Any], int]:

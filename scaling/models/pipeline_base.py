@@ -15,7 +15,7 @@ from torch import Tensor
 
 from scaling.loading.devices import dtype_of, move, pick_device
 from scaling.loading.hub import cache_folder
-from scaling.models.encoding_memo import EncodingMemo, encodes
+from scaling.models.encoding_memo import ENCODERS, EncodingMemo, encodes
 from scaling.models.open_call import OpenCall, set_scheduler
 from scaling.models.pipeline_arguments import Arguments, Asked
 from scaling.models.pipeline_networks import LoopNetworks
@@ -58,7 +58,7 @@ class PipelineBase:
         if "safety_checker" in repository.parts:
             notice(f"{self.path}: its safety checker is left out, which would blacken images")
         parts = [part for part in repository.parts if part != "safety_checker"]
-        encoders = [part for part in parts if part.startswith(("text_encoder", "vision_language_encoder"))]
+        encoders = [part for part in parts if part.startswith(ENCODERS)]
         pipe = repository.pipeline(parts, dtype, encoders)
         options = dict(self.options)
         self.arguments = Arguments(pipe, self.guidance_scale, self.height, self.width, self.negative_prompt, options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.files import replacing
 from scaling.loading.encoders import OpenClip
 from scaling.loading.hub import cache_folder
 from scaling.loading.labels import class_labels
@@ -78,10 +78,8 @@ def _kept_columns(file: Path, encoder: OpenClip, prompts: list[list[str]]) -> Fl
     from safetensors.torch import load_file, save_file
 
     if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}")  # several workers may start at once
-        save_file({"columns": torch.stack([_column(encoder, texts) for texts in prompts]).cpu()}, temporary)
-        temporary.replace(file)
+        with replacing(file) as part:  # several workers may start at once
+            save_file({"columns": torch.stack([_column(encoder, texts) for texts in prompts]).cpu()}, part)
     return load_file(file)["columns"].to(encoder.device)
 
 
