@@ -105,11 +105,16 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(value, indent=1).encode())
 
 
-def png(image: np.ndarray, scale: int = 1) -> bytes:
-    """An image [3, h, w] in [0, 1] as PNG bytes, enlarged by whole pixels."""
+def picture(image: np.ndarray, scale: int = 1) -> Any:
+    """An image [3, h, w] in [0, 1] as one of PIL, enlarged by whole pixels."""
     from PIL import Image
 
     pixels = (image.transpose(1, 2, 0) * 255).round().clip(0, 255).astype(np.uint8)
+    return Image.fromarray(pixels.repeat(scale, 0).repeat(scale, 1))
+
+
+def png(image: np.ndarray, scale: int = 1) -> bytes:
+    """The same as the bytes of a PNG file."""
     out = BytesIO()
-    Image.fromarray(pixels.repeat(scale, 0).repeat(scale, 1)).save(out, "PNG")
+    picture(image, scale).save(out, "PNG")
     return out.getvalue()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from textwrap import wrap
-from typing import Any
 
 import numpy as np
 
+from scaling.output.run_folder import picture
 from scaling.protocols import Condition
 
 COLUMNS = 12
@@ -28,7 +28,7 @@ def sheet(images: Sequence[np.ndarray], conditions: Sequence[Condition], scale: 
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(SIZE)
     for place, (image, lines) in enumerate(zip(images, captions, strict=True)):
         y, x = divmod(place, columns)
-        page.paste(_pixels(image, scale), (x * width + 2, y * height + 2))
+        page.paste(picture(image, scale), (x * width + 2, y * height + 2))
         draw.multiline_text(
             (x * width + 2, y * height + h * scale + 3), "\n".join(lines), fill="black", font=font, spacing=LINE - SIZE
         )
@@ -45,10 +45,3 @@ def caption(condition: Condition, letters: int) -> list[str]:
     if len(lines) <= MOST:
         return lines
     return [*lines[: MOST - 1], lines[MOST - 1][: max(letters, 4) - 1] + "…"]
-
-
-def _pixels(image: np.ndarray, scale: int) -> Any:
-    from PIL import Image
-
-    pixels = (image.transpose(1, 2, 0) * 255).round().clip(0, 255).astype(np.uint8)
-    return Image.fromarray(pixels.repeat(scale, 0).repeat(scale, 1))
