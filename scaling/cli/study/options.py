@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from scaling.cli.study.runs import Add
+from scaling.config.catalog import GROUPS, Option
+from scaling.config.catalog import options as known
 
-GROUPS = ("search", "verifier", "model", "metrics", "conditions", "experiment")
 COLUMNS = "name, where what it needs comes from, the extra that it needs (scaling-study[...]), what it is"
 
 
 def list_options(options: argparse.Namespace) -> int:
     """Lists the options of a group (or of all): offline or download, what to install, how long a preset takes."""
-    from scaling.config.catalog import Option
-    from scaling.config.catalog import options as known
-
     found = {group: known(group) for group in ([options.group] if options.group else GROUPS)}
     name, extras = (
         max(len(word(option)) for each in found.values() for option in each)
