@@ -21,6 +21,7 @@ import torch
 from scaling.files import Damaged, read_json
 from scaling.identity import identity_of
 from scaling.journal.stream import digest, write_atomically
+from scaling.loading.devices import device_name
 from scaling.protocols import Condition, Denoiser, begin_solve
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -47,7 +48,7 @@ def measured_batch(denoiser: Denoiser, condition: Condition, kept: Path, block_s
     On a CPU there is one for each block size, so that a first run of small blocks does not hold later ones to small
     batches. Where the file is damaged, which is said, the size is that of the journal beside it.
     """
-    device = torch.cuda.get_device_name() if denoiser.device.type == "cuda" else denoiser.device.type
+    device = device_name(denoiser.device)
     identity, most = {"denoiser": identity_of(denoiser), "device": device}, _most(denoiser, block_size)
     key, from_journal = digest({**identity, "most": most}), None
     try:

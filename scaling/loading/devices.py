@@ -24,6 +24,11 @@ def pick_device(device: str | torch.device) -> torch.device:
     return torch.device(device)
 
 
+def device_name(device: torch.device) -> str:
+    """What timings of a device go by: the GPU's name, or `cpu`."""
+    return torch.cuda.get_device_name() if device.type == "cuda" else device.type
+
+
 def move(network: nn.Module, device: torch.device, dtype: torch.dtype | None = None) -> None:
     """Moves a network in place, past diffusers' own `to`, which warns of nothing here."""
     nn.Module.to(network, device, dtype)

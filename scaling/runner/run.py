@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from scaling.budget import Prices
 from scaling.engine.batch_size import measured_batch
 from scaling.engine.batches import Batches
 from scaling.engine.prices import gflops_of, seconds_of
-from scaling.files import Damaged
+from scaling.files import Damaged, read_json
 from scaling.identity import identity_of
 from scaling.journal.lease import Leases
 from scaling.journal.stream import digest
+from scaling.loading.devices import device_name
 from scaling.output import tables
 from scaling.output.block_result import draft_ranks
 from scaling.output.run_folder import account, environment, is_done, write_json
@@ -92,12 +91,12 @@ def _measured_seconds(study: Study, size: int, leases: Leases) -> Prices:
     """What the run was priced with; else what was once measured for these parts on this kind of device, or is now."""
     if recorded := (recorded_run(study.folder) or {}).get("prices"):
         return Prices(**recorded)
-    device = torch.cuda.get_device_name() if study.searcher.device.type == "cuda" else study.searcher.device.type
     parts = {"searcher": study.searcher, "verifier": study.verifier, "conditions": study.conditions}
-    key = digest({**{name: identity_of(part) for name, part in parts.items()}, "device": device, "batch_size": size})
+    identities = {name: identity_of(part) for name, part in parts.items()}
+    key = digest({**identities, "device": device_name(study.searcher.device), "batch_size": size})
     path = Path(study.output_dir) / "journal" / "prices.json"
     with leases.wait(path.parent / "shapes"):
-        known = json.loads(path.read_text()) if path.exists() else {}
+        known = read_json(path)
         if key not in known:
             first, guide = next(iter(study.conditions)), study.name("verifier")
             batches = Batches(study.searcher, study.sampler, {guide: study.verifier}, {}, size)
