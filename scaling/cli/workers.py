@@ -33,8 +33,6 @@ def run_workers(config: Mapping[str, Any], overrides: list[str], folder: Path) -
     from scaling.output.run_folder import is_done
 
     count = config["workers"]
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"workers={count!r} must be a whole number, at least 1")
     processes = [_start(config, overrides, folder, index) for index in range(count)]
     last_words: dict[int, str] = {}
     while len(last_words) < count:

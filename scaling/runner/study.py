@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from scaling import checks
 from scaling.budget import Budget, Prices
 from scaling.engine.batch_size import BLOCK_SIZE
 from scaling.engine.ladder import ORDERS, FittedSearch, fit
@@ -80,8 +82,7 @@ class Study:
         Retention(self.retention)
         if self.order not in ORDERS:
             raise ValueError(f"order={self.order!r} is none of {', '.join(ORDERS)}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise ValueError(f"seed={self.seed!r} must be a whole number")
+        checks.whole(seed=self.seed)
         for name in ("batch_size", "block_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -209,6 +210,10 @@ class Study:
 
     def searches(self) -> list[FittedSearch]:
         """The search in every size that the ladder asks for, with the rungs that it answers."""
+        return self._searches
+
+    @cached_property
+    def _searches(self) -> list[FittedSearch]:
         return fit(self.search, self.budget, self.space(next(iter(self.conditions))), self.prices())
 
     def prices(self) -> Prices | None:
