@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from scaling.engine.ladder import FittedSearch
-from scaling.engine.made_up import asked
+from scaling.engine.made_up import Asked, asked
 from scaling.engine.retention import BYTES, Retention
 from scaling.noise import NoiseSpace
 from scaling.traits import SearchTraits
 
 
-@dataclass(frozen=True)
-class Spending:
-    """Of one condition, up to the cap of a search's last rung."""
+def spending(space: NoiseSpace, fitted: FittedSearch) -> Asked:
+    """Of one condition, up to the cap of a search's last rung.
 
-    nfe: int
-    clean: int  # rows that end clean, with latents to keep
-    between: int  # rows that end above time 0
-
-
-def spending(space: NoiseSpace, fitted: FittedSearch) -> Spending:
-    """Exact where the cost of a search does not follow its scores; all answers are worth the same here."""
-    spent = Spending(0, 0, 0)
+    Exact where the cost of a search does not follow its scores; all answers are worth the same here.
+    """
+    spent = Asked(0, 0, 0, 0, 0)
     for total in asked(fitted.search, space):
         if total.nfe > fitted.nfe:
             break
-        spent = Spending(total.nfe, total.clean, total.between)
+        spent = total
     return spent
 
 
-def kept_bytes(space: NoiseSpace, traits: SearchTraits, spent: Spending, retention: Retention, probes: bool) -> float:
+def kept_bytes(space: NoiseSpace, traits: SearchTraits, spent: Asked, retention: Retention, probes: bool) -> float:
     """What the journal keeps of a condition's samples; with `winners` the expected number of records in a row.
 
     `probes`: with every sample its prediction at a probed noise level.
