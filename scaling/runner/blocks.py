@@ -138,10 +138,7 @@ def _take(
     path: Path,
     progress: Progress,
 ) -> LeasedBlock | None:
-    """A block under the leases of its streams; None while another process holds one of them, or has written the file.
-
-    Its conditions are encoded once for all its searches.
-    """
+    """A block under the leases of its streams; None while another process holds one, or where its file is there."""
     with ExitStack() as held:
         owned: list[Lease] = []
         for _, stream in streams:
@@ -151,23 +148,9 @@ def _take(
             owned.append(held.enter_context(lease))
         if rungs_in(path) >= len(study.rungs):  # another worker of this run was quicker
             return None
-        first, second = number * study.journal.block_size, study.outcome.second
-        encoded = study.batches.encode(conditions, first)
-        solver = None if second is None else second.of(conditions, first)
-        spaces = study.spaces(conditions)
-        runs = [
-            BlockRun(
-                fitted=fitted,
-                spaces=spaces,
-                table=stream.block(number, conditions, lease),
-                batches=study.batches,
-                encoded=encoded,
-                guide=study.outcome.guide,
-                retention=study.journal.retention,
-                second=solver,
-            )
-            for (fitted, stream), lease in zip(streams, owned, strict=True)
-        ]
+        leased = zip(streams, owned, strict=True)
+        opened = [(fitted, stream.block(number, conditions, lease)) for (fitted, stream), lease in leased]
+        runs = study.block_runs(number, conditions, opened)
         return LeasedBlock(path, number, runs, progress, held.pop_all())
     return None
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from scaling.engine.batches import Batches
-from scaling.engine.block_run import SecondSolve
+from scaling.engine.block_run import BlockRun, SecondSolve
 from scaling.engine.ladder import FittedSearch, Rung, rungs_of
 from scaling.engine.retention import BYTES, Retention, size
+from scaling.journal.block import Block
 from scaling.journal.stream import Stream, digest
 from scaling.noise import NoiseSpace
 from scaling.protocols import Condition, Conditions, Metric, PerSample, RankSelector, SetSelector
@@ -95,9 +96,27 @@ class ResolvedStudy:
         root, block_size = self.journal.root, self.journal.block_size
         return [(stream.fitted, Stream(root, stream.identity, block_size)) for stream in self.streams]
 
-    def spaces(self, conditions: Sequence[Condition]) -> list[NoiseSpace]:
-        """The noise space of each condition."""
-        return [dataclasses.replace(self.space, condition_key=condition.key) for condition in conditions]
+    def block_runs(
+        self, number: int, conditions: Sequence[Condition], opened: Sequence[tuple[FittedSearch, Block]]
+    ) -> list[BlockRun]:
+        """Searches over a block of conditions, which are encoded once for all of them; `opened` are their tables."""
+        first, second = number * self.journal.block_size, self.outcome.second
+        encoded = self.batches.encode(conditions, first)
+        solver = None if second is None else second.of(conditions, first)
+        spaces = [dataclasses.replace(self.space, condition_key=condition.key) for condition in conditions]
+        return [
+            BlockRun(
+                fitted=fitted,
+                spaces=spaces,
+                table=table,
+                batches=self.batches,
+                encoded=encoded,
+                guide=self.outcome.guide,
+                retention=self.journal.retention,
+                second=solver,
+            )
+            for fitted, table in opened
+        ]
 
 
 def resolve(study: Study, batch_size: int | None = None, prepared: float = 0.0) -> ResolvedStudy:

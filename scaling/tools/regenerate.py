@@ -67,18 +67,9 @@ def _opened(
     """A block of the stream that the rung was read from, leased."""
     streams = study.open_streams()
     fitted, stream = next(each for each in streams if rung in {answered.index for answered in each[0].rungs})
-    first, second = number * study.journal.block_size, study.outcome.second
     with Leases(patience).wait(stream.block_folder(number)) as lease:
-        yield BlockRun(
-            fitted=fitted,
-            spaces=study.spaces(members),
-            table=stream.block(number, members, lease),
-            batches=study.batches,
-            encoded=study.batches.encode(members, first),
-            guide=study.outcome.guide,
-            retention=study.journal.retention,
-            second=None if second is None else second.of(members, first),
-        )
+        (run,) = study.block_runs(number, members, [(fitted, stream.block(number, members, lease))])
+        yield run
 
 
 def _images(opened: BlockRun, keys: np.ndarray, final_nfe: int) -> Iterator[np.ndarray]:
