@@ -243,8 +243,7 @@ def open_run(path: Path | str) -> Run:
     if not run.path.is_dir():
         raise ValueError(f"there is no folder {run.path}")
     if not (run.path / "config.yaml").exists():
-        held = find_runs(run.path)
-        hint = f"; it holds {len(held)} runs, name one, e.g. {held[0].path}" if held else ""
+        hint = f"; it holds {len(held)} runs, name one, e.g. {held[0].path}" if (held := find_runs(run.path)) else ""
         raise ValueError(f"{run.path} is no run folder: it has no config.yaml{hint}")
     return run
 
