@@ -9,6 +9,7 @@ from scaling.notices import keep_notices, notice, take_notices
 
 
 def test_equal_keys_count_once_and_are_taken_once() -> None:
+    take_notices()  # of tests before
     notice("{n} prompts were cut", ["a", "b", "a"])
     notice("{n} prompts were cut", ["b"])
     notice("{n} images are black", [])

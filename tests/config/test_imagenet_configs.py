@@ -23,7 +23,8 @@ def composed(*overrides):
 
 def built(node):
     """The object; a model's draft is a model beside it, no parameter."""
-    return instantiate({name: value for name, value in node.items() if name != "draft"}, _convert_="all")
+    plain = OmegaConf.to_container(node, resolve=True)
+    return instantiate({name: value for name, value in plain.items() if name != "draft"}, _convert_="all")
 
 
 @pytest.mark.parametrize("model", ["sit_s", "sit_b", "sit_l", "sit_xl", "dit_xl"])
