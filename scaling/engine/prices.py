@@ -29,18 +29,19 @@ def gflops_of(
     `final_nfe`.
     """
     return Prices(
-        forward=_forward(searcher, nfe),
+        forward=forward_gflops(searcher, nfe),
         decode=_decode(searcher),
         verify=_once("verify", verifier, lambda: _verify(verifier, searcher, condition)),
         encode=_once("encode", searcher, lambda: _encode(searcher, condition)),
-        final_forward=None if searcher is denoiser else _forward(denoiser, final_nfe),
+        final_forward=None if searcher is denoiser else forward_gflops(denoiser, final_nfe),
         final_per_call=denoiser.forwards_per_call,
         per_call=searcher.forwards_per_call,
         images=2 if verifier.probe_sigma is not None else 1,
     )
 
 
-def _forward(denoiser: Denoiser, nfe: int) -> float:
+def forward_gflops(denoiser: Denoiser, nfe: int) -> float:
+    """GFLOPs of one forward of one row; of a network with a cache the mean over a whole solve of `nfe`."""
     along = getattr(denoiser, "gflops_along", None)
     return denoiser.gflops() if along is None else float(along(nfe))
 

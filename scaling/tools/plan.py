@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from scaling.engine.batch_size import BLOCK_SIZE, rate
 from scaling.engine.ladder import solves_again
+from scaling.engine.prices import forward_gflops
 from scaling.engine.retention import BYTES, size
 from scaling.journal.stream import digest
 from scaling.output.run_folder import is_done
@@ -137,9 +138,10 @@ def measured_speed(study: Study) -> float:
 def _add(streams: dict[str, Stream], run: ResolvedStudy) -> int:
     """Adds a run to the streams that it uses; the search NFE that it would cost alone."""
     apart, count, denoiser, done = 0, len(run.conditions), run.batches.denoiser, is_done(run.folder)
+    forward = forward_gflops(denoiser, run.space.nfes_per_iter)
     for each in run.streams:
         fitted, traits = each.fitted, each.fitted.traits
-        stream = streams.setdefault(digest(each.identity), Stream(denoiser.forwards_per_call, denoiser.gflops()))
+        stream = streams.setdefault(digest(each.identity), Stream(denoiser.forwards_per_call, forward))
         spent = spending(run.space, fitted)
         stream.nfe = max(stream.nfe, spent.nfe * count)
         stream.done = max(stream.done, spent.nfe * count * done)
@@ -148,7 +150,7 @@ def _add(streams: dict[str, Stream], run: ResolvedStudy) -> int:
         stream.second_solve = max(stream.second_solve, _second_solve(run, each))
         if second := run.outcome.second:
             solver = second.batches.denoiser
-            stream.gflops_per_final_nfe = solver.forwards_per_call * solver.gflops()
+            stream.gflops_per_final_nfe = solver.forwards_per_call * forward_gflops(solver, run.outcome.final_nfe)
         probes = run.batches.probe_sigma is not None and traits.open_loop
         kept = kept_bytes(run.space, traits, spent, run.journal.retention, probes)
         stream.kept = max(stream.kept, count * kept)

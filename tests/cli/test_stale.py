@@ -38,7 +38,7 @@ from scaling.sampling import Euler
 class Strong(Euler):
     strength: float = 1.0
     def advance(self, denoise, schedule, x, times, score, probe_sigma=None):
-        return super().advance(denoise, schedule, self.strength * x, times, score, probe)
+        return super().advance(denoise, schedule, self.strength * x, times, score, probe_sigma)
 """
 METRIC = """
 class Pixels:

@@ -80,6 +80,17 @@ def test_final_solves_and_gflops_are_those_of_the_curve(tmp_path: Path) -> None:
     assert planned.gflops == pytest.approx(20 * float(row["gflops"]))
 
 
+@pytest.mark.parametrize("draft", ["{guidance_scale: 1}", "{cache: {kind: taylor_seer, cache_interval: 2}}"])
+def test_a_drafts_gflops_are_planned_as_they_are_counted(tmp_path: Path, draft: str) -> None:
+    lines = ["model=fashion_s", "search=random", "verifier=control", "metrics=none", "conditions.count=2", "samples=0"]
+    lines += ["budget.candidates=[3]", "budget.nfes_per_iter=6", f"model.draft={draft}", "logger=none"]
+    ((config, overrides),) = grid([*lines, "progress=false", f"output_dir={tmp_path}"])
+    run = study_of(config, overrides)
+    planned = plan([run]).gflops
+    row = next(csv.DictReader((execute(run) / "curve.csv").open()))
+    assert planned == pytest.approx(2 * float(row["gflops"]))
+
+
 def test_an_embedded_grid_spends_what_its_plan_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["model=fashion_s", "model.guidance_scale=1.5", "metrics=none", "conditions.count=6", "batch_size=8"]
     lines += ["search=random,zero_order", "verifier=classifier,control", "budget.candidates=[1,3]", "logger=none"]
