@@ -1,4 +1,4 @@
-"""What all tests share: few threads, so that results and times depend less on the machine."""
+"""What all tests share: one thread, so that results and times depend less on what else the machine runs."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import torch
 shape_checks.install(
     "scaling.protocols", "scaling.noise", "scaling.schedules", "scaling.search"
 )  # before anything of the package is imported
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 # A shell in the background and nohup let their children ignore these; the tests are started as from a terminal.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
