@@ -122,16 +122,32 @@ def check_finite(network: nn.Module, file: Path) -> None:
     refuse_not_finite(network.state_dict(), file)
 
 
-def load_transformers(kind: Any, folder: Path, dtype: torch.dtype = torch.float32) -> Any:
-    """A frozen model of transformers from a local folder, every weight of which was there."""
+def load_transformers(
+    kind: Any, source: Path, dtype: torch.dtype = torch.float32, *, config: Any = None, state: Any = None
+) -> Any:
+    """A frozen model of transformers, every weight of which was there.
+
+    Args:
+        kind: its class.
+        source: the local folder, or the file that the weights in `state` came from.
+        dtype: of the weights.
+        config: with `state`, what to build.
+        state: weights by their names of old or of now; None reads those in the folder.
+
+    Raises:
+        ValueError: naming the source, where its weights cannot be read, lack something, do not fit or are no numbers.
+    """
+    place: dict[str, Any] = {"pretrained_model_name_or_path": source}
+    if state is not None:
+        place = {"pretrained_model_name_or_path": None, "config": config, "state_dict": state}
     options = {"local_files_only": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
     try:
-        network, info = kind.from_pretrained(folder, dtype=dtype, **options)
+        network, info = kind.from_pretrained(**place, dtype=dtype, **options)
     except (RuntimeError, OSError) as error:
-        raise ValueError(f"the weights in {folder} cannot be read ({' '.join(str(error).split())[:300]})") from None
+        raise ValueError(f"the weights in {source} cannot be read ({' '.join(str(error).split())[:300]})") from None
     if missing := sorted(info["missing_keys"]):
-        raise ValueError(f"{folder} lacks {missing[0]} ({len(missing)} weights are missing)")
+        raise ValueError(f"{source} lacks {missing[0]} ({len(missing)} weights are missing)")
     for name, found, needed in info["mismatched_keys"]:
-        raise ValueError(f"{folder}: {name} is {tuple(found)}, where {tuple(needed)} is needed")
-    check_finite(network, folder)
+        raise ValueError(f"{source}: {name} is {tuple(found)}, where {tuple(needed)} is needed")
+    check_finite(network, source)
     return network.eval().requires_grad_(False)

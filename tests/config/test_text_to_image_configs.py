@@ -20,8 +20,8 @@ BUDGETS = {
     "playground_v25": 50,
 }  # fmt: skip
 VERIFIERS = {
-    "clip_score": {}, "aesthetic": {}, "siglip": {}, "pickscore": {}, "hps_v2": {}, "image_reward": {},
-    "vqa_score": {}, "llm_grader": {}, "llm_grader_local": {}, "command": {"command": "judge"},
+    "clip_score": {}, "aesthetic": {}, "siglip": {}, "pickscore": {}, "hps_v2": {}, "hps_v3": {}, "image_reward": {},
+    "unified_reward": {}, "vqa_score": {}, "llm_grader": {}, "llm_grader_local": {}, "command": {"command": "judge"},
     "ensemble": {"calibration": "outputs/x/y"},
 }  # fmt: skip
 

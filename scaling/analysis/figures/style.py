@@ -93,6 +93,8 @@ NAMES = {
     "llm_grader": "LLM grader",
     "pickscore": "PickScore",
     "hps_v2": "HPS v2.1",
+    "hps_v3": "HPS v3",
+    "unified_reward": "UnifiedReward",
     "nfe": "NFE",
     "search_nfe": "search NFE",
     "paper_nfe": "NFE, as the paper counts",
