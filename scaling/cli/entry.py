@@ -26,7 +26,9 @@ class Interrupted(BaseException):
 def scaling() -> None:
     """The `scaling` command."""
     kept = "all that was computed is kept, and the same command goes on"
-    _guarded(f"scaling: stopped; {kept}", lambda: import_module("scaling.cli.run").main())
+    asked = any(argument in ("--help", "-h") for argument in sys.argv[1:])
+    module = "scaling.cli.option_help" if asked else "scaling.cli.run"
+    _guarded(f"scaling: stopped; {kept}", lambda: import_module(module).main())
 
 
 def scaling_study() -> int:

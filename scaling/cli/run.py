@@ -29,7 +29,6 @@ def app(cfg: DictConfig) -> None:
 def main() -> None:
     """Runs the command; exit code 1 and one line for whatever a user can mend, the traceback on request."""
     from scaling.cli.errors import failures, one_line, share_failures
-    from scaling.cli.option_help import chosen, option_help
     from scaling.cli.quiet import quiet_libraries
     from scaling.config.own import import_from_here
     from scaling.config.plugins import register
@@ -37,9 +36,6 @@ def main() -> None:
 
     if "--version" in sys.argv[1:]:
         print(f"scaling {_version()}")
-        return
-    if asked := chosen(sys.argv[1:]):
-        print("\n\n".join(option_help(group, name) for group, name in asked))
         return
     quiet_libraries()
     import_from_here()  # where one's own search or verifier lies

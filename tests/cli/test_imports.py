@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 RUN = """
 import json, sys
 from scaling.runner import progress
@@ -29,7 +31,7 @@ QUICKSTART = [
 ]  # fmt: skip
 NEVER = {"diffusers", "torchmetrics", "torchvision", "transformers", "accelerate", "wandb", "huggingface_hub"}
 LATER = {"torch._dynamo", "sympy", "matplotlib", "scipy"}
-HELP = "import sys; from scaling.cli.{}; sys.argv[1:] = ['--help']; main()"
+HELP = "import sys; from scaling.cli.entry import {} as main; sys.argv[1:] = ['--help']; main()"
 
 
 def imported(folder: Path, code: str, *arguments: str) -> str:
@@ -46,7 +48,7 @@ def test_the_quickstart_imports_what_it_uses(tmp_path: Path) -> None:
     assert not before_the_first_batch & LATER
 
 
-def test_help_imports_no_torch(tmp_path: Path) -> None:
-    for where in ("run import main", "study.command import main"):
-        code = f"import atexit; atexit.register(lambda: print('torch' in sys.modules)); {HELP.format(where)}"
-        assert imported(tmp_path, code).splitlines()[-1] == "False"
+@pytest.mark.parametrize(("command", "never"), [("scaling", "hydra"), ("scaling_study", "torch")])
+def test_help_imports_nothing_heavy(tmp_path: Path, command: str, never: str) -> None:
+    code = f"import atexit; atexit.register(lambda: print('{never}' in sys.modules)); {HELP.format(command)}"
+    assert imported(tmp_path, code).splitlines()[-1] == "False"

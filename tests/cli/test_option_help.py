@@ -8,8 +8,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from scaling.cli.option_help import chosen, option_help
-from scaling.config.compose import CONF
+from scaling.cli.option_help import chosen, general_help, option_help
+from scaling.config.places import CONF
 
 GROUPS = ("search", "verifier", "model", "conditions", "budget")
 
@@ -48,3 +48,15 @@ def test_only_options_with_help_beside_them_are_asked_about(tmp_path: Path) -> N
     assert chosen(["search=zero_order", "seed=3", "model.path=x", "--help"]) == [("search", "zero_order")]
     assert chosen(["search=zero_order"]) == []
     assert chosen(["--help"]) == []
+
+
+def test_without_an_option_all_of_them_are_listed_those_of_a_folder_of_ones_own_too(tmp_path: Path) -> None:
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "mine.yaml").write_text("_target_: mine.Search\n")
+    said = " ".join(general_help(["--config-dir", str(tmp_path), "--help"], width=80).split())
+    for group in GROUPS:
+        names = sorted([path.stem for path in (CONF / group).glob("*.yaml")] + ["mine"] * (group == "search"))
+        assert f" {group}: {', '.join(names)} " in said
+    assert "mine" not in general_help()
+    assert "experiment/tuned: beam" in said
+    assert all(len(line) <= 100 for line in general_help(width=80).splitlines())
