@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
@@ -134,7 +135,8 @@ class Budget:
         values: tuple[Any, ...] = tuple(value) if several else (value,)
         whole = self.unit in ("candidates", "nfe")
         for rung in values:
-            if isinstance(rung, bool) or not isinstance(rung, int if whole else int | float):
+            number = isinstance(rung, int if whole else int | float) and not isinstance(rung, bool)
+            if not number or not math.isfinite(rung):
                 raise ValueError(f"a budget's rungs are {'whole ' * whole}numbers, not {rung!r}")
         return values
 

@@ -187,6 +187,8 @@ class Verifier(Protocol):
     """Judges samples one by one, during the search; higher is better.
 
     One that takes other samples than images names their axes in `sample_axes: tuple[str, ...]` (default `IMAGE_AXES`).
+    One with a `latent_shape: tuple[int, ...]` takes the model's latents of that shape, as they are before `decode`, in
+    the place of images and probes: nothing is decoded for its scores (`scaling.traits.VerifierTraits`).
     """
 
     differentiable: bool  # whether the score has a gradient to the images
@@ -201,7 +203,7 @@ class Verifier(Protocol):
         """Scores each image, whatever images lie beside it.
 
         Args:
-            images: in [0, 1], float32 on the model's device.
+            images: in [0, 1], float32 on the model's device; clean latents or x0 predictions for a judge of latents.
             conditions: what each image was made for.
             probes: the decoded x0 predictions at the noise level `probe_sigma`; None where that is None.
 

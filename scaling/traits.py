@@ -1,11 +1,11 @@
-"""What a search says of itself, read in one place."""
+"""What a search and a verifier say of themselves, read in one place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import Any
 
-from scaling.protocols import Search
+from scaling.protocols import Search, Verifier
 
 REQUIREMENTS = frozenset({"gradient", "calibrated", "stochastic", "guidance"})
 RENAMED = {"scales": "size_parameter", "needs": "requires", "resolve": "resolve_winner"}
@@ -40,6 +40,31 @@ class SearchTraits:
             if unknown := sorted(set(said.get(trait, ())) - known):
                 raise ValueError(f"search {name}: {trait} names {unknown[0]!r}; valid: {', '.join(sorted(known))}")
         return cls(**said)
+
+
+@dataclass(frozen=True)
+class VerifierTraits:
+    """The optional attributes of a verifier that say what it looks at; nothing else reads them."""
+
+    latent_shape: tuple[int, ...] | None = None  # of the model's latents, where it takes these in the images' place
+    probes: bool = False  # whether it looks at an x0 prediction beside the final sample
+
+    @classmethod
+    def of(cls, verifier: Verifier) -> VerifierTraits:
+        """What a verifier says of itself."""
+        shape = getattr(verifier, "latent_shape", None)
+        return cls(None if shape is None else tuple(shape), verifier.probe_sigma is not None)
+
+    @property
+    def images(self) -> int:
+        """Images that are decoded for one of its scores: none for a judge of latents."""
+        return 0 if self.latent_shape is not None else 1 + self.probes
+
+
+def refuse_latents(verifier: Any, words: str) -> None:
+    """A ValueError where a verifier takes latents, for what has images alone; `words` name it and say what it has."""
+    if getattr(verifier, "latent_shape", None) is not None:
+        raise ValueError(f"{words}: {type(verifier).__name__} takes a model's latents, which only a search has")
 
 
 def refuse_former_name(part: Any, words: str, old: str, new: str) -> None:

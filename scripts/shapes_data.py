@@ -14,7 +14,7 @@ from scaling.shapes.scenes import Scene, compose, render
 
 SKEW = 0.7  # captions have a long tail of rare words, as those of photographs; evaluation prompts have not
 TRAIN, SCENES = 0, 100_000  # seed and number of the training scenes
-TEST, AESTHETIC, REFERENCE, READER = 1, 2, 3, 4  # seeds of other scenes
+TEST, AESTHETIC, REFERENCE, READER, LATENTS = 1, 2, 3, 4, 5  # seeds of other scenes
 
 
 def scenes(count: int, seed: int, skew: float = SKEW) -> tuple[list[Scene], list[str]]:

@@ -18,6 +18,7 @@ import shapes_aesthetic
 import shapes_clip
 import shapes_data
 import shapes_diffusion
+import shapes_latents
 import shapes_reader
 
 from scaling.loading.devices import pick_device
@@ -25,7 +26,7 @@ from scaling.loading.weights_file import weights_folder
 from scaling.metrics.reference import reference_from_batches, save_reference
 from scaling.metrics.shapes_judge import ShapesFeatures
 
-PARTS = ("reader", "model", "clip", "aesthetic", "reference")
+PARTS = ("reader", "model", "latents", "clip", "aesthetic", "reference")
 REAL, KEPT = 10_000, 3_000  # rendered scenes behind the reference, and how many of their features are kept
 
 
@@ -45,6 +46,8 @@ def make(part: str, out: Path, checkpoints: Path, minutes: float | None, device:
         shapes_reader.train(out, checkpoints, minutes, device)
     elif part == "model":
         shapes_diffusion.train(out, checkpoints, minutes, device)
+    elif part == "latents":
+        shapes_latents.train(out, checkpoints, minutes, device)
     elif part == "aesthetic" and not (out / "shapes_aesthetic.safetensors").exists():
         shapes_aesthetic.train(out)
     elif part == "reference" and not (out / "shapes_reference.npz").exists():

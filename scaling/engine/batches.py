@@ -21,6 +21,7 @@ from scaling.journal.stream import digest
 from scaling.protocols import Condition, Denoiser, Encoded, Features, Prediction, Verifier, begin_solve
 from scaling.sampling import Sampler
 from scaling.stop import check_stop
+from scaling.traits import VerifierTraits
 
 Judge = Callable[[Tensor, list[Condition], Tensor | None], Mapping[str, Tensor]]
 
@@ -53,11 +54,12 @@ class Batches:
         self.scorers, self.extractors = dict(scorers), dict(extractors)
         self.score_columns = {n: f"score/{digest(judge_identity(v, metadata))}" for n, v in self.scorers.items()}
         self.features_tag = f"features/{digest({n: judge_identity(e, metadata) for n, e in self.extractors.items()})}/"
+        self.traits = {name: VerifierTraits.of(verifier) for name, verifier in self.scorers.items()}
         probes = {v.probe_sigma for v in self.scorers.values() if v.probe_sigma is not None}
         if len(probes) > 1:
             raise ValueError(f"verifiers of one run must look at one noise level, not at {sorted(probes)}")
         self.probe_sigma = next(iter(probes), probe_sigma)
-        self.images_per_candidate = 1 + bool(probes)  # that are decoded for its scores
+        self.images_per_candidate = max((each.images for each in self.traits.values()), default=1)  # for its scores
         self._watch, self._prepared = Stopwatch(denoiser.device), prepared
 
     @property
@@ -93,15 +95,16 @@ class Batches:
         latents: np.ndarray,
         keys: Keys,
         block: EncodedBlock,
-        names: Sequence[str],
+        name: str,
         probes: np.ndarray | None = None,
     ) -> Answers:
-        """Scores of kept clean samples, with their kept predictions for a scorer that looks at those."""
+        """One scorer's scores of kept clean samples, with their kept predictions where it looks at those."""
 
         def judge(images: Tensor, conditions: list[Condition], probed: Tensor | None) -> Mapping[str, Tensor]:
-            return {self.score_columns[n]: self._score(n, images, conditions, probed) for n in names}
+            return {self.score_columns[name]: self._score(name, images, conditions, probed)}
 
-        return self._judged(latents, keys, block, judge, probes, calls=len(names))
+        decoded = self.traits[name].images > 0
+        return self._judged(latents, keys, block, judge, probes, calls=1, decoded=decoded)
 
     def features(self, latents: np.ndarray, keys: Keys, block: EncodedBlock) -> Answers:
         """Every extractor's outputs for clean samples, as "<extractor>.<output>" columns."""
@@ -161,15 +164,17 @@ class Batches:
         judge: Judge,
         probes: np.ndarray | None = None,
         calls: int = 0,
+        decoded: bool = True,
     ) -> Answers:
-        """What `judge` says of clean samples, decoded for it; `calls` are the verifier's of a row."""
+        """What `judge` says of clean samples, `decoded` for it or not; `calls` are the verifier's of a row."""
         arrays = [latents] if probes is None else [latents, probes]
         device = self.denoiser.device
 
         def compute(part: slice) -> Answers:
             index = np.minimum(np.arange(part.start, part.start + self.rows.decode_batch), part.stop - 1)
             with torch.inference_mode():
-                images, *probed = (self._decode(torch.from_numpy(array[index]).to(device)) for array in arrays)
+                samples = [torch.from_numpy(array[index]).to(device) for array in arrays]
+                images, *probed = map(self._decode, samples) if decoded else samples
                 conditions = [block.conditions[i] for i in keys[index, 0]]
                 answers = {
                     **judge(images, conditions, probed[0] if probed else None),
@@ -180,7 +185,7 @@ class Batches:
 
         def cost(part: slice) -> Cost:
             rows = part.stop - part.start
-            return Cost(decodes=rows * len(arrays), verifier_calls=rows * calls)
+            return Cost(decodes=rows * len(arrays) * decoded, verifier_calls=rows * calls)
 
         answers = self.rows.in_parts("decode", len(latents), compute, cost)
         checks.answers(answers.columns, self.score_columns, lambda i: block.describe(*keys[i].tolist()))
@@ -205,10 +210,16 @@ class Batches:
         return {name: torch.from_numpy(value) for name, value in columns.items()}
 
     def _scored(self, x0: Tensor, probe: Tensor | None, conditions: list[Condition]) -> dict[str, Tensor]:
-        images = self._decode(x0)
-        probes = self._decode(probe) if probe is not None and self.images_per_candidate > 1 else None
-        scores = {column: self._score(n, images, conditions, probes) for n, column in self.score_columns.items()}
-        return {**scores, checks.IMAGES_FINITE: checks.finite_images(images)}
+        scores, images, probes = dict[str, Tensor](), x0, None
+        if self.images_per_candidate:
+            images = self._decode(x0)
+            scores[checks.IMAGES_FINITE] = checks.finite_images(images)
+        if self.images_per_candidate > 1 and probe is not None:
+            probes = self._decode(probe)
+        for name, column in self.score_columns.items():
+            shown = (images, probes) if self.traits[name].images else (x0, probe)
+            scores[column] = self._score(name, shown[0], conditions, shown[1])
+        return scores
 
     def _decode(self, x0: Tensor) -> Tensor:
         with self._watch.part("decode"):

@@ -55,11 +55,16 @@ def images(run: BlockRun, keys: Keys, column: str) -> Answers:
 
 
 def rung_costs(run: BlockRun, search: list[Cost], final_nfe: np.ndarray, draft_nfe: np.ndarray) -> list[Cost]:
-    """What a rung costs alone, condition by condition: its search and its winner's final solve and decode."""
+    """What a rung costs alone, condition by condition: its search and its winner's final solve and decode.
+
+    A winner that a judge of latents found is decoded once, whether or not it is solved again.
+    """
     per_call = run.batches.denoiser.forwards_per_call
+    undecoded = run.batches.traits[run.guide].images == 0
     final_per_call = run.final.batches.denoiser.forwards_per_call
     return [
-        cost + Cost(nfe=nfe, forwards=(nfe - draft) * final_per_call + draft * per_call, decodes=int(nfe > 0))
+        cost
+        + Cost(nfe=nfe, forwards=(nfe - draft) * final_per_call + draft * per_call, decodes=int(nfe > 0 or undecoded))
         for cost, nfe, draft in zip(search, final_nfe.tolist(), draft_nfe.tolist(), strict=True)
     ]
 
@@ -166,7 +171,7 @@ def _score_missing(run: BlockRun, keys: Keys, prefix: str) -> Cost:
         for start in range(0, len(missing), batches.batch_size):
             part = missing[start : start + batches.batch_size]
             probes = table.get(prefix + batches.probe_column, part) if probed else None
-            answers = batches.rescore(table.get(prefix + "latents", part), part, run.final.encoded, [name], probes)
+            answers = batches.rescore(table.get(prefix + "latents", part), part, run.final.encoded, name, probes)
             write_answers(run, part, {prefix + column: answers[column]}, answers)
             cost += answers.cost
     return cost

@@ -134,7 +134,7 @@ def _score_kept(run: BlockRun) -> Iterator[Answers]:
         for start in range(0, len(keys), batches.batch_size):
             part = keys[start : start + batches.batch_size]
             probes = None if verifier.probe_sigma is None else table.get(batches.probe_column, part)
-            answers = batches.rescore(table.get("latents", part), part, run.encoded, [name], probes)
+            answers = batches.rescore(table.get("latents", part), part, run.encoded, name, probes)
             waiting.append((part, answers))
             if time.monotonic() - since > FLUSH_SECONDS or start + len(part) == len(keys):
                 # several batches as one record: a block of many records is read slowly

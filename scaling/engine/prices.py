@@ -15,6 +15,7 @@ from scaling.flops import counted
 from scaling.identity import digest_of
 from scaling.noise import NoiseSpace
 from scaling.protocols import Condition, Denoiser, Verifier
+from scaling.traits import VerifierTraits
 
 _known: dict[str, float] = {}  # what was counted in this process
 
@@ -36,7 +37,7 @@ def gflops_of(
         final_forward=None if searcher is denoiser else forward_gflops(denoiser, final_nfe),
         final_per_call=denoiser.forwards_per_call,
         per_call=searcher.forwards_per_call,
-        images=2 if verifier.probe_sigma is not None else 1,
+        images=VerifierTraits.of(verifier).images,
     )
 
 
@@ -64,11 +65,13 @@ def _decode(searcher: Denoiser) -> float:
 
 
 def _verify(verifier: Verifier, searcher: Denoiser, condition: Condition) -> float:
-    def score(judge: Verifier, model: Denoiser) -> None:
-        images = model.decode(_latents(model))
-        judge(images, [condition], images if judge.probe_sigma is not None else None)
+    traits = VerifierTraits.of(verifier)
 
-    return counted(score, verifier, searcher) - _decode(searcher)
+    def score(judge: Verifier, model: Denoiser) -> None:
+        images = model.decode(_latents(model)) if traits.images else _latents(model)
+        judge(images, [condition], images if traits.probes else None)
+
+    return counted(score, verifier, searcher) - (_decode(searcher) if traits.images else 0.0)
 
 
 def _encode(searcher: Denoiser, condition: Condition) -> float:
@@ -96,7 +99,7 @@ def seconds_of(batches: Batches, condition: Condition, space: NoiseSpace) -> Pri
     nfe = rows * space.nfe(times)
     return Prices(
         forward=min(cost.solve_seconds for cost in costs) / nfe / batches.denoiser.forwards_per_call,
-        decode=min(cost.decode_seconds for cost in costs) / rows / batches.images_per_candidate,
+        decode=min(cost.decode_seconds for cost in costs) / rows / max(batches.images_per_candidate, 1),
         verify=min(cost.verify_seconds for cost in costs) / rows,
         encode=block.seconds,
         per_call=batches.denoiser.forwards_per_call,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scaling.identity import identity_of
 from scaling.protocols import Condition, Verifier
+from scaling.traits import refuse_latents
 
 
 class Judged:
@@ -22,6 +23,7 @@ class Judged:
     def __init__(self, *, verifier: Verifier) -> None:
         if verifier.probe_sigma is not None:
             raise ValueError("this verifier wants to see an x0 prediction: a metric sees the samples alone")
+        refuse_latents(verifier, "a metric sees images")
         self.verifier = verifier
 
     @torch.no_grad()

@@ -46,15 +46,15 @@ def execute(study: Study, renew: bool = False) -> Path:
         if prepare := getattr(model, "prepare", None):  # text encoders are loaded once a study, then freed
             prepare(list(study.conditions))
     prepared = time.monotonic() - start
-    if gate := gate_of(study):
-        check_gate(study, gate, execute(gate, renew=True))
-    elif study.calibration is not None and study.progress:
-        print_error(f"not calibrated: no value is known at guidance scale {study.denoiser.guidance_scale:g}")
     leases = Leases(study.patience, on_wait=Waiting(study.run, study.progress))
     size = study.batch_size or recorded_batch(study.folder) or _measured_batch(study, leases)
     if study.budget.unit == "seconds" and study.seconds is None:
         study = dataclasses.replace(study, seconds=_measured_seconds(study, size, leases))
-    resolved = resolve(study, size, prepared)
+    resolved = resolve(study, size, prepared)  # which refuses a ladder in seconds that buys nothing
+    if gate := gate_of(study):
+        check_gate(study, gate, execute(gate, renew=True))
+    elif study.calibration is not None and study.progress:
+        print_error(f"not calibrated: no value is known at guidance scale {study.denoiser.guidance_scale:g}")
     with leases.wait(study.folder / ".claim"):
         mend(study.folder, Path(study.output_dir) / "journal")
         identities = run_identities(study, [(stream.fitted, stream.identity) for stream in resolved.streams])

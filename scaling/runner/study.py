@@ -32,7 +32,7 @@ from scaling.protocols import (
 )
 from scaling.runner.calibration import Calibration
 from scaling.sampling import Euler, Sampler
-from scaling.traits import SearchTraits, refuse_former_name
+from scaling.traits import SearchTraits, VerifierTraits, refuse_former_name
 
 RENAMED = {"keep": "retention", "probe": "probe_sigma"}
 
@@ -100,7 +100,7 @@ class Study:
                 f"verifier={self.name('selector')} picks afterwards, from candidates that do not depend on scores: "
                 f"search={self.name('search')} is not open-loop; random is"
             )
-        if self.budget.unit in ("nfe", "candidates"):  # the others are fitted by prices, once all parts are there
+        if self.budget.unit != "seconds" and hasattr(self.searcher, "gflops"):  # seconds are measured first
             self.searches()
 
     def _check_names(self) -> None:
@@ -135,9 +135,16 @@ class Study:
             )
 
     def _check_axes(self) -> None:
-        """A ValueError where a judge takes other samples than the model makes: images are no videos."""
-        made = getattr(self.denoiser, "sample_axes", IMAGE_AXES)
+        """A ValueError where a judge takes other samples than the model makes: images are no videos, nor latents."""
+        made, shape = getattr(self.denoiser, "sample_axes", IMAGE_AXES), tuple(self.denoiser.latent_shape)
         for name, judge in self.scored.items():
+            if wanted := VerifierTraits.of(judge).latent_shape:
+                if wanted != shape:
+                    raise ValueError(
+                        f"model={self.name('model')} has latents of shape {list(shape)}, and verifier={name} takes "
+                        f"{list(wanted)}"
+                    )
+                continue
             if made != (taken := getattr(judge, "sample_axes", IMAGE_AXES)):
                 raise ValueError(
                     f"model={self.name('model')} makes samples with the axes {', '.join(made)}, and verifier={name} "
@@ -222,6 +229,8 @@ class Study:
             return self.seconds if self.budget.unit == "seconds" else None
         first, budget = next(iter(self.conditions)), self.budget
         prices = gflops_of(self.searcher, self.denoiser, self.verifier, first, budget.nfes_per_iter, budget.final)
+        if not prices.forward > 0:
+            raise ValueError(f"budget.gflops: model={self.name('model')} counts {prices.forward} GFLOPs a forward")
         if any(price != price for price in (prices.decode, prices.verify, prices.encode)):
             raise ValueError(
                 "budget.gflops: the FLOPs of decoding, judging or encoding cannot be counted; take budget.nfe"

@@ -18,6 +18,7 @@ from scaling.identity import digest_of
 from scaling.output.tables import write_table
 from scaling.protocols import Verifier
 from scaling.tools.image_files import ImageFile
+from scaling.traits import refuse_latents
 
 EVERY = 30.0  # seconds between two writings of the table
 IDENTITIES = b"scaling.verifiers"  # where in the parquet file's metadata the verifiers' digests are
@@ -60,6 +61,8 @@ def score(
         ValueError: where a verifier judges none of the first batch, and where `out` is something else.
     """
     done = Scoring()
+    for name, verifier in verifiers.items():
+        refuse_latents(verifier, f"--verifier {name}: a file holds an image")
     identities = {name: digest_of(verifier) for name, verifier in verifiers.items()}
     kept, before = _read(out)
     for name, identity in identities.items():

@@ -19,6 +19,7 @@ from torch import Tensor
 from scaling.identity import identity_of
 from scaling.protocols import Condition, Verifier
 from scaling.schema import recorded
+from scaling.traits import VerifierTraits
 
 
 class MeanRank:
@@ -56,6 +57,10 @@ class Ensemble:
     def __init__(self, *, members: Mapping[str, Verifier], calibration: Mapping[str, Sequence[float]] | str) -> None:
         if any(member.probe_sigma is not None for member in members.values()):
             raise ValueError("an ensemble's members must judge the final sample alone")
+        shapes = {VerifierTraits.of(member).latent_shape for member in members.values()}
+        if len(shapes) > 1:
+            raise ValueError("an ensemble's members must all take images, or all latents of one shape")
+        self.latent_shape = next(iter(shapes), None)
         if isinstance(calibration, str):
             calibration = calibrate(Path(calibration), tuple(members))
         for name in members:

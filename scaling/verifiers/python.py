@@ -19,7 +19,7 @@ from torch import Tensor
 
 from scaling.identity import identity_of
 from scaling.protocols import Condition
-from scaling.traits import refuse_former_name
+from scaling.traits import refuse_former_name, refuse_latents
 
 
 class Python:
@@ -31,7 +31,8 @@ class Python:
     It takes images [n, 3, h, w] in [0, 1], float32 on the model's device, and n prompts (class labels where there are
     none), and returns n scores, higher is better. A class is made once, with `arguments`, and called so; it may have
     `differentiable` (its scores have a gradient to the images), `probe_sigma` (a noise level whose x0 prediction it
-    wants as a third argument) and `identity()`; without that, its code, parameters and local imports decide what it is.
+    wants as a third argument), `latent_shape` (it takes latents of that shape, no images) and `identity()`; without
+    that, its code, parameters and local imports decide what it is.
 
     Args:
         function: `file.py:name`, found from the current folder, or `package.module:name`.
@@ -52,6 +53,7 @@ class Python:
         refuse_former_name(self.judge, f"the judge {function}", "probe", "probe_sigma")
         self.differentiable = bool(getattr(self.judge, "differentiable", False))
         self.probe_sigma: float | None = getattr(self.judge, "probe_sigma", None)
+        self.latent_shape: tuple[int, ...] | None = getattr(self.judge, "latent_shape", None)
 
     def __call__(
         self,
@@ -96,6 +98,7 @@ class PythonValues:
         self.verifier = Python(function=function, arguments=arguments)
         if self.verifier.probe_sigma is not None:
             raise ValueError(f"{function} wants to see an x0 prediction: a metric sees the samples alone")
+        refuse_latents(self.verifier, f"{function}: a metric sees images")
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from counted import Counted, model, sketch
 from studies import Toward, study
-from torch import Tensor
 
 import scaling
 from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
 from scaling.models.gaussian_mixture import GaussianMixture
-from scaling.protocols import Encoded, Prediction
 from scaling.runner.study import Study
 from scaling.schedules import VariancePreserving
 from scaling.search.dfs import Dfs
@@ -28,31 +26,6 @@ from scaling.search.steps import Steps
 from scaling.search.zero_order import ZeroOrder
 
 CONDITIONS = ClassLabels(count=12, classes=2)
-
-
-class Counted(GaussianMixture):
-    """A mixture that counts the rows that it is asked for."""
-
-    def __init__(self, means: list[list[float]], **options: Any) -> None:
-        super().__init__(means, 0.5, latent_shape=(1, 1, 2), **options)
-        self.rows: Counter[str] = Counter()
-
-    def __call__(self, x: Tensor, t: Tensor, encoded: Encoded) -> Prediction:
-        self.rows["forward"] += len(x)
-        return super().__call__(x, t, encoded)
-
-    def decode(self, x0: Tensor) -> Tensor:
-        self.rows["decode"] += len(x0)
-        return super().decode(x0)
-
-
-def model() -> Counted:
-    return Counted([[-1.0, 0.0], [1.0, 0.5]])
-
-
-def sketch() -> Counted:
-    """Its components lie elsewhere, and are two more: each forward has twice the FLOPs."""
-    return Counted([[-0.8, 0.1], [0.9, 0.4], [0.0, 0.0], [0.1, 0.1]])
 
 
 def drafted(folder: Path, **changes: Any) -> Study:
