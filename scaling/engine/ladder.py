@@ -84,6 +84,7 @@ def _affordable(search: Any, budget: Budget, space: NoiseSpace, prices: Prices) 
     """Search NFE that each rung of a priced ladder buys, those that buy something more."""
     parameter, last = SearchTraits.of(search).size_parameter, budget.caps[-1]
     bought: list[tuple[float, int]] = []  # (price, NFE) after each proposal, or of each size
+    price = 0.0
     if parameter is None:
         sums: Iterable[Asked] = asked(search, space)
     else:
@@ -96,7 +97,7 @@ def _affordable(search: Any, budget: Budget, space: NoiseSpace, prices: Prices) 
     rungs = [max((nfe for price, nfe in bought if price <= cap), default=0) for cap in budget.caps]
     if not any(rungs):
         ladder = f"budget.{budget.unit}={list(budget.caps)}"
-        raise ValueError(f"{ladder} ends under what {type(search).__name__} costs at least")
+        raise ValueError(f"{ladder} ends under what {type(search).__name__} costs at least, {price:.3g} a condition")
     return tuple(nfe for nfe in dict.fromkeys(rungs) if nfe)
 
 

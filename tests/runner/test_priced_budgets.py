@@ -14,7 +14,11 @@ from studies import mixture, study
 import scaling
 from scaling.budget import Budget, Prices
 from scaling.conditions.class_labels import ClassLabels
+from scaling.config.compose import grid
+from scaling.config.outline import outline_of
 from scaling.models.dit import DiT
+from scaling.models.gaussian_mixture import GaussianMixture
+from scaling.runner.calibration import Calibration
 from scaling.search.paths import Paths
 from scaling.search.random import Random
 from scaling.search.zero_order import ZeroOrder
@@ -72,8 +76,37 @@ def test_rungs_that_buy_nothing_more_have_no_point(tmp_path: Path) -> None:
     gflops = mixture().gflops()
     budget = Budget(nfes_per_iter=4, gflops=[1 * gflops, 4 * gflops, 5 * gflops, 8 * gflops])
     assert [float(row["candidates"]) for row in rows(scaling.run(study(tmp_path, budget=budget)))] == [1, 2]
-    with pytest.raises(ValueError, match="ends under what Random costs at least"):
-        study(tmp_path, budget=Budget(nfes_per_iter=4, gflops=[gflops])).searches()
+    with pytest.raises(ValueError, match=r"ends under what Random costs at least, [0-9.e-]+ a condition"):
+        study(tmp_path, budget=Budget(nfes_per_iter=4, gflops=[gflops]))
+
+
+def test_a_ladder_that_buys_nothing_is_refused_before_anything_is_run(tmp_path: Path) -> None:
+    class Free(GaussianMixture):
+        prepared = 0
+
+        def prepare(self, conditions: Any) -> None:
+            self.prepared += 1
+
+        def gflops(self) -> float:
+            return 0.0
+
+    model = Free([[-1.0, 0.0], [1.0, 0.5]], 0.5, latent_shape=(1, 1, 2))
+    with pytest.raises(ValueError, match=r"model=free counts 0.0 GFLOPs a forward"):
+        study(tmp_path, denoiser=model, budget=Budget(nfes_per_iter=4, gflops=[1.0]))
+    calibration = Calibration({"toward": {"expected": 0.0, "tolerance": 1.0}})
+    priced = Prices(forward=1.0, verify=3.0)
+    run = study(
+        tmp_path, denoiser=model, budget=Budget(nfes_per_iter=4, seconds=[6.0]), seconds=priced, calibration=calibration
+    )
+    with pytest.raises(ValueError, match="at least, 7 a condition"):
+        scaling.run(run)
+    assert not list(tmp_path.rglob("curve.csv"))  # of the gate
+
+
+def test_a_plan_refuses_it_by_the_architecture_alone(tmp_path: Path) -> None:
+    (config, overrides), *_ = grid(["model=sit_xl", "budget.gflops=[1,50]", f"output_dir={tmp_path}"])
+    with pytest.raises(ValueError, match=r"budget.gflops=\[1, 50\] ends under what Random costs at least, [0-9.e+]+ a"):
+        outline_of(config, overrides, build_model=False)
 
 
 def test_seconds_are_priced_once_and_the_run_keeps_its_prices(tmp_path: Path) -> None:
@@ -101,6 +134,8 @@ def test_seconds_are_priced_once_and_the_run_keeps_its_prices(tmp_path: Path) ->
         ({"gflops": [2.0, 1.0]}, "must rise"),
         ({"seconds": [0.0]}, "starts under"),
         ({"candidates": [1.5]}, "whole numbers"),
+        ({"gflops": [1.0, float("inf")]}, "are numbers, not inf"),
+        ({"seconds": [float("nan")]}, "are numbers, not nan"),
     ],
 )
 def test_what_is_no_ladder_is_refused(ladder: dict[str, Any], message: str) -> None:
