@@ -51,8 +51,8 @@ class Point:
     total_gflops: Annotated[float, About("GFLOPs", "of all that; a backward pass counts as 2", "cost", later=True)]
     metric: Annotated[str, About("", "what was measured of the winners' final samples")]
     value: Annotated[float, About("the metric's", "the metric over the conditions")]
-    ci_low: Annotated[float, About("the metric's", "lower end of the 95 % interval; empty where there is none")]
-    ci_high: Annotated[float, About("the metric's", "upper end of the 95 % interval; empty where there is none")]
+    ci_low: Annotated[float, About("the metric's", "lower end of its 95 % interval, within its range; or empty")]
+    ci_high: Annotated[float, About("the metric's", "upper end of its 95 % interval, within its range; or empty")]
     conditions: Annotated[int, About("conditions", "to which the metric applies")]
 
 

@@ -6,6 +6,8 @@ metric without the conditions of each group. The groups are the same in every ru
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,6 +18,11 @@ Array = NDArray[np.float64]
 LEVEL = 0.95
 RESAMPLES = 2000
 CHUNK = 250_000  # resampled values held at a time: what a cache holds
+RANGES = {  # what metrics can be, by a word of their name
+    **dict.fromkeys(("accuracy", "precision", "recall"), (0.0, 1.0)),
+    "fid": (0.0, math.inf),
+    "inception_score": (1.0, math.inf),
+}
 
 
 class Interval(NamedTuple):
@@ -31,17 +38,33 @@ class Interval(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
-def mean_interval(values: NDArray, seed: int = 0) -> Interval:
+def mean_interval(values: NDArray, seed: int = 0, metric: str = "") -> Interval:
     """The mean of independent values and an interval that covers the population's mean.
 
     A bootstrap whose percentiles are widened for small samples (Hesterberg 2015, The American Statistician 69,
     "expanded percentile"); values of 0 and 1 take Wilson's interval, right even where all are 1; values that are
-    all 0 need not be a share, and have no spread. ValueError where there is no value or one is not finite.
+    all 0 need not be a share, and have no spread, but of a `metric` that is one by its name. ValueError where there is
+    no value or one is not finite.
     """
     values = _checked(values)
-    if len(values) > 1 and 1.0 in values and np.isin(values, (0.0, 1.0)).all():
+    is_share = 1.0 in values or range_of(metric) == (0.0, 1.0)
+    if len(values) > 1 and is_share and np.isin(values, (0.0, 1.0)).all():
         return Interval(float(values.mean()), *_wilson(float(values.mean()), len(values)))
     return _bootstrap(values, seed)
+
+
+def in_range(metric: str, interval: Interval) -> Interval:
+    """An interval within what a metric of that name can be; one that is measured on another scale keeps its own."""
+    value, low, high = interval
+    least, most = range_of(metric, value)
+    return interval if low != low else Interval(value, max(low, least), min(high, most))
+
+
+def range_of(metric: str, *values: float) -> tuple[float, float]:
+    """What a metric of that name can be; everything, where it took other values."""
+    words = (metric, *re.split(r"[^a-z]+", metric.lower()))
+    least, most = next((RANGES[word] for word in words if word in RANGES), (-math.inf, math.inf))
+    return (least, most) if all(least <= value <= most for value in values) else (-math.inf, math.inf)
 
 
 def jackknife_interval(value: float, replicates: NDArray) -> tuple[float, float]:

@@ -13,6 +13,8 @@ from typing import Any
 import golden_runs
 import pytest
 
+from scaling.statistics import Interval, in_range
+
 GOLDEN = json.loads(gzip.decompress(golden_runs.GOLDEN.read_bytes()))
 NO_SCORES = ("condition", "candidate", "parent", "round", "nfe", "t", "cosine")
 EXACT = os.environ.get("SCALING_GOLDEN") == "exact"  # processors differ in the last bits of a convolution
@@ -23,7 +25,10 @@ EXACT = os.environ.get("SCALING_GOLDEN") == "exact"  # processors differ in the 
 def test_results_are_those_of_before(world: str, search: str, tmp_path: Path) -> None:
     played = golden_runs.play(world, search, tmp_path)
     pinned = GOLDEN[f"{world} {search}"]
-    runs = {name: {**run, "candidates": own_candidates(run)} for name, run in pinned["runs"].items()}
+    runs = {
+        name: {**run, "candidates": own_candidates(run), "curve": within_ranges(run["curve"])}
+        for name, run in pinned["runs"].items()
+    }
     compare(played, {**pinned, "runs": runs}, f"{world} {search}")
 
 
@@ -36,6 +41,13 @@ def own_candidates(run: dict[str, Any]) -> list[dict[str, Any]]:
         inside = [nfe <= largest for nfe in table["nfe"]]
         tables.append({name: list(compress(table[name], inside)) for name in names})
     return tables
+
+
+def within_ranges(curve: dict[str, Any]) -> dict[str, Any]:
+    """The pinned curve with bounds within what each metric can be: they were written as computed at that time."""
+    rows = zip(curve["metric"], curve["value"], curve["ci_low"], curve["ci_high"], strict=True)
+    low, high = zip(*(in_range(metric, Interval(*bounds))[1:] for metric, *bounds in rows), strict=True)
+    return {**curve, "ci_low": list(low), "ci_high": list(high)}
 
 
 def compare(new: Any, old: Any, where: str) -> None:

@@ -3,8 +3,10 @@ import pytest
 from folders import GROUPS, fid
 
 from scaling.statistics import (
+    Interval,
     combine_seeds,
     fixed_list_interval,
+    in_range,
     jackknife_interval,
     mean_interval,
     paired_mean_difference,
@@ -171,6 +173,25 @@ def test_seeds_average_condition_by_condition():
 def test_a_metric_of_zeros_is_no_share():
     assert mean_interval(np.zeros(40)) == (0, 0, 0)
     assert mean_interval(np.ones(40)).low < 1
+    assert mean_interval(np.zeros(40), metric="accuracy").high == pytest.approx(1 - mean_interval(np.ones(40)).low)
+    assert mean_interval(np.zeros(40), metric="accuracy_of_color") != (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("metric", "interval", "shown"),
+    [
+        ("recall", (0.9, 0.7, 1.1), (0.9, 0.7, 1)),
+        ("precision_dino", (0.1, -0.1, 0.3), (0.1, 0, 0.3)),
+        ("fid", (3, -2, 8), (3, 0, 8)),
+        ("fid(inception)", (3, -2, 8), (3, 0, 8)),
+        ("inception_score", (1.2, 0.8, 1.6), (1.2, 1, 1.6)),
+        ("kid", (0.1, -0.1, 0.3), (0.1, -0.1, 0.3)),
+        ("precision", (85, 80, 90), (85, 80, 90)),  # of one's own, in percent
+    ],
+)
+def test_an_interval_is_within_the_metrics_range(metric, interval, shown):
+    assert in_range(metric, Interval(*interval)) == shown
+    assert np.isnan(in_range(metric, Interval(interval[0], np.nan, np.nan))).sum() == 2
 
 
 def test_simultaneous_intervals_hold_all_rungs_at_once():

@@ -9,7 +9,7 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,22 @@ from torch import Tensor, nn
 from scaling.files import replacing
 from scaling.flops import hollow_network, shapes_alone
 from scaling.loading.devices import free, move
+from scaling.models.prompt_limits import hearing_cuts
 from scaling.models.row_trees import alike, grown, growth, plain, to_cpu, to_device
+from scaling.notices import notice
 
 # of pipelines, where they have them: what turns prompts into what the networks take
 METHODS = ("encode_prompt", "generate_prior_tokens", "rewire_prompt", "_enhance_prompt_with_pe", "prior_pipe")
 
 
 ENCODERS = ("text_encoder", "vision_language_encoder")  # how names of text encoders begin
+
+
+class Encoded(NamedTuple):
+    """What a method made of prompts, and the texts that it cut, with the tokens that are read of each."""
+
+    tree: Any
+    cuts: Mapping[str, int]
 
 
 class EncodingMemo:
@@ -41,18 +50,19 @@ class EncodingMemo:
         load: Callable[[str], nn.Module],
     ) -> None:
         """Files lie in a folder of their own for each `identity`; `load` reads a text encoder that was freed."""
-        name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-        self.folder = folder / name
+        with_cuts = json.dumps({**identity, "cuts": "beside"}, sort_keys=True)  # files of before do not know of them
+        self.folder = folder / hashlib.sha256(with_cuts.encode()).hexdigest()[:32]
         self.device, self.encoded, self.loaded = device, 0, 0
         self._load, self._staying = load, False
         self._encoders = {name: part for name, part in pipe.components.items() if encodes(name, part)}
         self._growths: dict[str, Any] = {}
         self._asked: dict[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {}  # the last arguments of each method
-        self._others: dict[str, Any] = {}  # what is of types that a file should not hold, by its key
+        self._others: dict[str, Encoded] = {}  # what is of types that a file should not hold, by its key
         methods = [method for method in METHODS if hasattr(pipe, method)]
+        self._in_call = not methods
         for method in methods:
             setattr(pipe, method, self._kept(method, getattr(pipe, method)))
-        if not methods:  # it encodes in its call: they stay
+        if self._in_call:  # they stay
             self._bring()
             self._encoders = {}
 
@@ -61,7 +71,12 @@ class EncodingMemo:
         """The text encoders stay on the device from the first prompt that is encoded here, and are freed in the end."""
         self._staying = True
         try:
-            yield
+            if self._in_call:
+                with hearing_cuts() as cuts:
+                    yield
+                _say(cuts)
+            else:
+                yield
         finally:
             self._staying = False
             self._move(torch.device("meta"))
@@ -120,7 +135,7 @@ class EncodingMemo:
         path = self.folder / f"{key}.json"
         if key not in self._growths:
             if not path.is_file():
-                one, two = self._read(method, encode, alone), self._encode(encode, _rows(alone, 2))
+                one, two = self._read(method, encode, alone), self._encode(encode, _rows(alone, 2)).tree
                 how = growth(one, two)
                 how = how if how is not None and alike(grown(one, how, 2), two, 0.02) else None
                 with replacing(path) as part:
@@ -129,32 +144,44 @@ class EncodingMemo:
         return self._growths[key]
 
     def _read(self, method: str, encode: Callable[..., Any], bound: Mapping[str, Any]) -> Any:
+        """What is encoded; that a prompt of it was cut is noticed whenever that was."""
+        tree, cuts = self._found(method, encode, bound)
+        _say({text: most for text, most in cuts.items() if text not in _negative(bound)})
+        return tree
+
+    def _found(self, method: str, encode: Callable[..., Any], bound: Mapping[str, Any]) -> Encoded:
         key = _key(method, bound)
         if key is None:
             return self._encode(encode, bound)
         path = self.folder / f"{key}.pt"
+        beside = self.folder / f"{key}.cuts.json"
         if key in self._others:
             return self._others[key]
         if not path.is_file():
-            tree = self._encode(encode, bound)
-            if not plain(tree):
-                return self._others.setdefault(key, tree)
+            encoded = self._encode(encode, bound)
+            if not plain(encoded.tree):
+                return self._others.setdefault(key, encoded)
+            if encoded.cuts:
+                with replacing(beside) as part:
+                    part.write_text(json.dumps(encoded.cuts))
             with replacing(path) as part:
-                torch.save(tree, part)
+                torch.save(encoded.tree, part)
         try:
-            return torch.load(path, weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            cuts = json.loads(beside.read_text()) if beside.is_file() else {}
+            return Encoded(torch.load(path, weights_only=True), cuts)
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
             raise ValueError(f"cannot read the encoded prompt {path} ({error}); remove it to encode it again") from None
 
-    def _encode(self, encode: Callable[..., Any], bound: Mapping[str, Any]) -> Any:
+    def _encode(self, encode: Callable[..., Any], bound: Mapping[str, Any]) -> Encoded:
         self.encoded += 1
         self._bring()
         states = [(value, value.get_state()) for value in bound.values() if isinstance(value, torch.Generator)]
         cuda = [torch.cuda.current_device()] if self.device.type == "cuda" else []
         try:
-            with torch.no_grad(), torch.random.fork_rng(cuda):
+            with torch.no_grad(), torch.random.fork_rng(cuda), hearing_cuts() as cuts:
                 torch.manual_seed(0)
-                return to_cpu(encode(**bound))
+                tree = to_cpu(encode(**bound))
+            return Encoded(tree, cuts)
         finally:
             for generator, state in states:  # what is read from disk draws nothing
                 generator.set_state(state)
@@ -165,6 +192,19 @@ class EncodingMemo:
 def encodes(name: str, part: Any) -> bool:
     """Whether a pipeline's part is a text encoder."""
     return isinstance(part, nn.Module) and name.startswith(ENCODERS)
+
+
+def _say(cuts: Mapping[str, int]) -> None:
+    for text, most in cuts.items():
+        notice(f"{{n}} prompts were cut: the model reads {most} tokens, and they have more", [text])
+
+
+def _negative(bound: Mapping[str, Any]) -> set[str]:
+    """What guidance leads away from, among a method's arguments."""
+    values = [value for name, value in bound.items() if name.startswith("negative")]
+    return {
+        text for value in values for text in ([value] if isinstance(value, str) else value if _prompts(value) else [])
+    }
 
 
 def _one_row(bound: Mapping[str, Any]) -> tuple[dict[str, Any], int]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ from scaling.models.pipeline_facts import Facts, facts_file, read_facts, write_f
 from scaling.models.scheduler_rule import SchedulerRule
 from scaling.models.schedulers import DENSE, first_order, rule_of
 from scaling.models.vae import rows_at_once
-from scaling.protocols import Condition, Encoded, Prediction, Schedule
+from scaling.protocols import Encoded, Prediction, Schedule
 
 KEPT = 64  # calls that stay open, the least recently used closed first: a batch's prompts at least
 
@@ -65,6 +65,7 @@ class Pipeline(PipelineBase):
             write_facts(path, self._facts)
         else:
             self._recall(facts)
+        self._pairs = self._facts.rows > 1
 
     def _find_out(self) -> None:
         rows, seen = self._remember(), self.networks
@@ -85,14 +86,6 @@ class Pipeline(PipelineBase):
         self.forwards_per_call, self._gflops = facts.forwards_per_call, facts.gflops
         self.networks.names, self.networks.memory = set(facts.names), facts.memory
         self._learn()
-
-    def prepare(self, conditions: Sequence[Condition]) -> None:
-        """Encodes all prompts of a study beforehand: the text encoders are loaded at most once, and then freed."""
-        self.encode(conditions)
-        with self.memo.encoders():
-            for number, asked in enumerate(self._prompts.values()):
-                for rows in (1, 2) if number == 0 and self._facts.rows > 1 else (1,):
-                    grid_of(self.pipe, self._call(asked, rows, self._declared))
 
     def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
         """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""

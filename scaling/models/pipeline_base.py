@@ -16,7 +16,7 @@ from torch import Tensor
 from scaling.loading.devices import dtype_of, move, pick_device
 from scaling.loading.hub import cache_folder
 from scaling.models.encoding_memo import ENCODERS, EncodingMemo, encodes
-from scaling.models.open_call import OpenCall, set_scheduler
+from scaling.models.open_call import OpenCall, grid_of, set_scheduler
 from scaling.models.pipeline_arguments import Arguments, Asked
 from scaling.models.pipeline_networks import LoopNetworks
 from scaling.models.repository import Repository
@@ -79,6 +79,7 @@ class PipelineBase:
         self.memo = EncodingMemo(self.pipe, self.device, self._cache, text, load)
         self.settings = self.arguments.settings
         self._prompts: dict[int, Asked] = {}
+        self._declared, self._pairs = 2, False  # steps that a call is told of, and whether it may have two rows
         self._identity = {
             "class": type(self).__name__,
             "pipeline": type(pipe).__name__,
@@ -94,6 +95,14 @@ class PipelineBase:
         numbers = [known.setdefault(self.arguments.asked(condition), len(known)) for condition in conditions]
         self._prompts = {number: asked for asked, number in known.items()}
         return {"prompt": torch.tensor(numbers)}
+
+    def prepare(self, conditions: Sequence[Condition]) -> None:
+        """Encodes all prompts of a study beforehand: the text encoders are loaded at most once, and then freed."""
+        self.encode(conditions)
+        with self.memo.encoders():
+            for number, asked in enumerate(self._prompts.values()):
+                for rows in (1, 2) if number == 0 and self._pairs else (1,):
+                    grid_of(self.pipe, self.arguments(asked, rows, self._declared, self.device))
 
     def gflops(self) -> float:
         """GFLOPs of one forward of one row (2 per multiply-add); fused attention on the CPU counts nothing."""

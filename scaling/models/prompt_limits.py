@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -18,3 +20,38 @@ def cut_at(pipe: Any, prompt: str, longest: int | None) -> int | None:
                 return None
             limits.append(limit)
     return max(limits, default=None)
+
+
+@contextmanager
+def hearing_cuts() -> Iterator[dict[str, int]]:
+    """Fills in the texts that a pipeline's tokenizers cut meanwhile, in any thread, with the tokens that are read of each.
+
+    Whatever limit a pipeline has for itself, it hands it to its tokenizers. A text that one of them reads whole is not
+    cut.
+    """
+    from transformers import PreTrainedTokenizerBase
+
+    found: dict[str, int] = {}
+    heard: dict[str, dict[int, int | None]] = {}  # by text and tokenizer: the tokens that were read, None for all
+    plain: Any = PreTrainedTokenizerBase.__call__
+
+    def call(self: Any, text: Any = None, *rest: Any, **options: Any) -> Any:
+        most = (options.get("max_length") or self.model_max_length) if options.get("truncation") else None
+        for each in [text] if isinstance(text, str) else text or ():
+            if isinstance(each, str):
+                limits = heard.setdefault(each, {})
+                limits.setdefault(id(self), None)
+                if most is not None:
+                    kept = {key: options[key] for key in ("add_special_tokens",) if key in options}
+                    limits[id(self)] = most if len(plain(self, each, verbose=False, **kept).input_ids) > most else None
+        return plain(self, text, *rest, **options)
+
+    PreTrainedTokenizerBase.__call__ = call  # type: ignore[method-assign]
+    try:
+        yield found
+    finally:
+        PreTrainedTokenizerBase.__call__ = plain  # type: ignore[method-assign]
+        for text, limits in heard.items():
+            known = [limit for limit in limits.values() if limit is not None]
+            if len(known) == len(limits):
+                found[text] = max(known)

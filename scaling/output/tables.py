@@ -20,7 +20,7 @@ from scaling.journal.stream import blocks_of, write_atomically
 from scaling.output.block_result import COSTS, BlockResult, load, load_values
 from scaling.protocols import Condition, Conditions, Metric
 from scaling.schema import SEARCH, Candidate, Point, Replicate, Winner, names
-from scaling.statistics import jackknife_interval, mean_interval
+from scaling.statistics import Interval, in_range, jackknife_interval, mean_interval
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +59,7 @@ def write_curve(
         if shared["conditions"] >= GROUPS:
             for name, metric in metrics.items():
                 feed(metric, parts, index)
-                row, without = _set_row(metric)
+                row, without = _set_row(name, metric)
                 rows.append({**shared, "metric": name, **row})
                 replicates += [
                     {"rung": index, "metric": name, "group": group, "value": value}
@@ -91,16 +91,16 @@ def _per_sample_rows(shared: Mapping[str, Any], values: Mapping[str, np.ndarray]
     for name, of_conditions in values.items():
         applies = of_conditions[~np.isnan(of_conditions)]
         if len(applies):
-            value, low, high = mean_interval(applies)
+            value, low, high = mean_interval(applies, metric=name)
             interval = {"value": value, "ci_low": low, "ci_high": high, "conditions": len(applies)}
             yield {**shared, "metric": name, **interval}
 
 
-def _set_row(metric: Metric) -> tuple[dict[str, float], list[float]]:
+def _set_row(name: str, metric: Metric) -> tuple[dict[str, float], list[float]]:
     """A metric's value with its interval, and its values without each group."""
     value = float(metric.compute())
     without = np.asarray(metric.replicates(GROUPS), dtype=np.float64)
-    low, high = jackknife_interval(value, without)
+    _, low, high = in_range(name, Interval(value, *jackknife_interval(value, without)))
     return {"value": value, "ci_low": low, "ci_high": high}, [float(each) for each in without]
 
 

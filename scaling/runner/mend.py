@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scaling.budget import Cost
 from scaling.files import Damaged
+from scaling.notices import notice
 from scaling.output.block_result import load
 from scaling.output.run_folder import account, write_json
 from scaling.output.whole import FROM_BLOCKS, faults, words
@@ -92,8 +93,12 @@ def _remove(folder: Path, paths: Sequence[Path]) -> None:
 
 
 def _left_for(folder: Path, path: Path) -> Account:
+    """What the run's account holds beyond its other files; where it says nothing either, that is said."""
     recorded = account(folder)
     if not recorded.get("paid"):
+        unknown = "had cost is not known: it is missing from `paid` in cost.json"
+        print_error(f"{folder}: what {path.name} {unknown}")
+        notice(f"what {{n}} damaged files {unknown}", [path])
         return Account()
     others = paid_for(folder)
     names = [field.name for field in dataclasses.fields(Cost)]

@@ -47,7 +47,7 @@ def execute(study: Study, renew: bool = False) -> Path:
             prepare(list(study.conditions))
     prepared = time.monotonic() - start
     leases = Leases(study.patience, on_wait=Waiting(study.run, study.progress))
-    size = study.batch_size or recorded_batch(study.folder) or _measured_batch(study, leases)
+    size = study.batch_size or _begun_batch(study) or _measured_batch(study, leases)
     if study.budget.unit == "seconds" and study.seconds is None:
         study = dataclasses.replace(study, seconds=_measured_seconds(study, size, leases))
     resolved = resolve(study, size, prepared)  # which refuses a ladder in seconds that buys nothing
@@ -71,6 +71,16 @@ def execute(study: Study, renew: bool = False) -> Path:
             for rungs in range(1, count + 1):
                 _run_rungs(resolved.up_to(rungs), leases, is_last=rungs == count)
     return study.folder
+
+
+def _begun_batch(study: Study) -> int | None:
+    """That of the results that the folder has, on whatever device they were begun."""
+    size, device = recorded_batch(study.folder), device_name(study.searcher.device)
+    if size and study.progress and not is_done(study.folder):
+        print_error(
+            f"batches of {size} rows, as this run was begun with, here on {device}; batch_size=... sets another"
+        )
+    return size
 
 
 def _measured_batch(study: Study, leases: Leases) -> int:

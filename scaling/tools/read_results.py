@@ -56,7 +56,7 @@ def _curve(rows: Sequence[dict[str, Any]], values: Values) -> str:
         for name, rungs in values.items():
             applies = rungs[place][~np.isnan(rungs[place])]
             if len(applies):
-                mean, low, high = (repr(float(number)) for number in mean_interval(applies))
+                mean, low, high = (repr(float(number)) for number in mean_interval(applies, metric=name))
                 interval = {"value": mean, "ci_low": low, "ci_high": high, "conditions": len(applies)}
                 kept.append({**cost, "metric": name, **interval})
     out = StringIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,14 +49,25 @@ def statuses(folder: Path, look: float = LOOK) -> list[Status]:
     return [_status(run, run in before and _moved(before[run], counts(run))) for run in runs]
 
 
-def text(runs: list[Status]) -> str:
-    """A line a run and one for all."""
+def text(runs: list[Status], width: int | None = None) -> str:
+    """A line a run and one for all.
+
+    Where lines are longer than `width` (None: there is no edge) the last columns are left out, but for the state; a
+    name that does not fit beside it either, and an error, have lines of their own.
+    """
+    rows = [_cells(run) for run in runs]
+    most = max(map(len, rows), default=0)
+    room = math.inf if width is None else width
+    while most > 2 and _longest(rows, runs, most) > room:
+        most -= 1
+    beside = _longest(rows, runs, most) <= room
+    if not beside:  # then the columns have their lines for themselves
+        most = max(map(len, rows))
     lines = []
-    for run in runs:
-        parts = [f"{run.state:8}", f"{run.done}/{run.blocks} blocks", f"{run.nfe:,} NFE", f"{run.seconds:.0f} s"]
-        if run.state != "done" and run.share:
-            parts.append(f"about {run.left:.0f} s left")
-        lines.append("  ".join(parts) + f"  {run.name}" + (f"\n          {run.error}" if run.error else ""))
+    for run, cells in zip(runs, rows, strict=True):
+        shown = "  ".join(cells[:most])
+        lines += [f"{shown}  {run.name}"] if beside else [shown, f"  {run.name}"]
+        lines += [f"          {run.error}"] if run.error else []
     states = [run.state for run in runs]
     counted = ", ".join(f"{states.count(s)} {s}" for s in ("done", "running", "failed", "stopped") if s in states)
     total = (
@@ -64,6 +76,17 @@ def text(runs: list[Status]) -> str:
     if "failed" in states or "stopped" in states:
         total += "; the same command goes on with what is missing"
     return "\n".join([*lines, total])
+
+
+def _cells(run: Status) -> list[str]:
+    """The columns, the most telling first."""
+    left = [f"about {run.left:.0f} s left"] if run.state != "done" and run.share else []
+    return [f"{run.state:8}", f"{run.done}/{run.blocks} blocks", *left, f"{run.nfe:,} NFE", f"{run.seconds:.0f} s"]
+
+
+def _longest(rows: list[list[str]], runs: list[Status], columns: int) -> int:
+    """Of the lines with so many columns and the run's name."""
+    return max(len("  ".join([*cells[:columns], run.name])) for cells, run in zip(rows, runs, strict=True))
 
 
 def _status(run: Path, alive: bool) -> Status:

@@ -90,6 +90,30 @@ def test_a_prompt_is_encoded_once_ever_and_decoding_asks_no_network(folder: Path
     assert (again.memo.encoded, again.memo.loaded) == (0, 0)
 
 
+LONG = "a red cat on the green table and two small dogs of a photo " * 3  # a letter is a token of the tiny tokenizer
+
+
+@pytest.mark.parametrize("kind", [Pipeline, WholePipeline])
+def test_a_prompt_that_is_cut_is_said_every_time(folder: Path, tmp_path: Path, kind: type) -> None:
+    conditions = [Condition(prompt="a cat"), Condition(prompt=LONG), Condition(prompt=LONG, copy=1)]
+    for _ in range(2):  # encoded, and read from disk
+        model = make(folder, kind, prompt_cache=str(tmp_path), negative_prompt=LONG + "away")
+        take_notices()
+        model.prepare(conditions)
+        encoded = model.memo.encoded
+        assert "1 prompts were cut: the model reads 77 tokens, and they have more" in take_notices()
+    assert encoded == 0
+
+
+def test_what_one_of_its_text_encoders_reads_whole_is_not_cut(tmp_path: Path) -> None:
+    model = make(save_family("sd3", tmp_path / "sd3"), prompt_cache=str(tmp_path))
+    take_notices()
+    model.prepare([Condition(prompt="two small dogs on a table and " * 10)])  # T5 reads 256 tokens, CLIP 77
+    assert take_notices() == []
+    model.prepare([Condition(prompt=LONG * 10)])
+    assert take_notices() == ["1 prompts were cut: the model reads 256 tokens, and they have more"]
+
+
 def test_gradients_reach_the_noise_through_call_and_decoding(folder: Path) -> None:
     model, encoded = make(folder), None
     with torch.inference_mode():

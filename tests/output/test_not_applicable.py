@@ -43,3 +43,27 @@ def test_nan_is_no_answer_and_counts_for_nothing(tmp_path: Path) -> None:
     assert {row["value"] for row in some} == {"1.0"}
     assert all(0 < int(row["conditions"]) < 20 for row in some)
     assert not [row for row in rows if row["metric"] == "none"]
+
+
+class Recall:
+    """A metric of a set whose jackknife leaves the range that recall has."""
+
+    feature = "judge.some"
+
+    def update(self, values: Tensor, index: Tensor, labels: Tensor) -> None:
+        pass
+
+    def compute(self) -> Tensor:
+        return torch.tensor(0.9)
+
+    def replicates(self, groups: int) -> Tensor:
+        return torch.linspace(0.85, 0.95, groups)
+
+    def reset(self) -> None:
+        pass
+
+
+def test_an_interval_is_written_within_the_metrics_range(tmp_path: Path) -> None:
+    folder = execute(study(tmp_path, extractors={"judge": OfSome()}, metrics={"recall": Recall()}))
+    rows = [row for row in csv.DictReader((folder / "curve.csv").open()) if row["metric"] == "recall"]
+    assert rows and all(float(row["ci_low"]) > 0.5 and row["ci_high"] == "1.0" for row in rows)

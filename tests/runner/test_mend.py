@@ -16,10 +16,12 @@ import scaling
 from scaling.conditions.class_labels import ClassLabels
 from scaling.engine import batch_size as shapes
 from scaling.files import Damaged
+from scaling.notices import take_notices
 from scaling.output.block_result import load, save
+from scaling.runner.ledger import account_of
 from scaling.runner.study import Study
 from scaling.search.smc import Smc
-from scaling.tools.status import statuses, text
+from scaling.tools.status import Status, statuses, text
 
 
 class Counted:
@@ -162,6 +164,25 @@ def test_damage_on_damage_still_knows_what_was_paid(run: Study) -> None:
     assert status.nfe == int(before["paid"])
 
 
+@pytest.mark.parametrize("run", ["random"], indirect=True)
+def test_what_nobody_knows_any_more_to_have_been_paid_is_said(run: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    """A block and the account are damaged: what the block had cost is in neither, nor in the journal that all share."""
+    folder = run.folder
+    before = shown(folder)
+    part = folder / "blocks" / "00001.npz"
+    cost = account_of(part).cost.nfe
+    flip(part)
+    garbage(folder / "cost.json")
+    take_notices()
+    scaling.run(run)
+    after = shown(folder)
+    assert int(after.pop("paid")) == int(before.pop("paid")) - cost and after == before
+    said = capsys.readouterr().err
+    assert "what 00001.npz had cost is not known" in said
+    [line] = take_notices()
+    assert line == "what 1 damaged files had cost is not known: it is missing from `paid` in cost.json"
+
+
 def statuses_of(folder: Path) -> list:
     (folder / "config.yaml").touch()
     return statuses(folder.parent, look=0)
@@ -182,6 +203,25 @@ def test_one_bad_run_blinds_no_status(tmp_path: Path) -> None:
     for file in ("environment.json", "cost.json", "00000.npz"):
         assert sum(f"{file} is damaged" in line for line in lines) == 1
     assert lines[-1].startswith("4 runs: 3 done, 1 stopped")
+
+
+NAME = "model-fashion_s__search-zero_order__verifier-classifier__candidates-1-2-4-8-0f4295c4c73aa583"
+TWO = [Status(NAME[60:], "done", 3, 3, 1.0, 5120, 12.0), Status("b", "stopped", 1, 3, 1 / 3, 1700, 4.0, "no room")]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, None])
+def test_a_narrow_terminal_shows_fewer_columns_of_the_status_and_whole_words(width: int | None) -> None:
+    lines = text(TWO, width).splitlines()[:-1]
+    assert all(len(line) <= (width or 200) for line in lines)
+    assert [line.split()[0] for line in lines if "blocks" in line] == ["done", "stopped"]
+    assert any(line.endswith(f" {NAME[60:]}") for line in lines)
+    assert ("5,120 NFE" in lines[0]) == (width != 60)  # at 40 the name has a line of its own
+    assert any(line.strip() == "no room" for line in lines)
+
+
+def test_a_name_that_is_longer_than_the_terminal_is_whole(tmp_path: Path) -> None:
+    lines = text([Status(NAME, "done", 3, 3, 1.0, 5120, 12.0)], 80).splitlines()
+    assert lines[:2] == ["done      3/3 blocks  5,120 NFE  12 s", f"  {NAME}"]
 
 
 def test_damaged_batch_shapes_are_named_and_the_journals_batch_is_taken(

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from studies import Toward, study
 
 import scaling
 from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
 from scaling.journal import records
+from scaling.metrics.fid import FID
 from scaling.protocols import Search
+from scaling.runner.claim import recorded_batch
 from scaling.runner.study import Study
 from scaling.search.paths import Paths
 from scaling.search.random import Random
@@ -159,5 +165,74 @@ def test_a_search_that_changed_its_mind_is_noticed(tmp_path: Path, monkeypatch: 
             yield Proposal(proposal.x + 1, proposal.times)
 
     monkeypatch.setattr(Random, "__call__", other)
-    with pytest.raises(ValueError, match="something else than the journal"):
-        scaling.run(study(tmp_path, run="after", budget=Budget(nfes_per_iter=4, candidates=[16])))
+    after = study(tmp_path, run="after", budget=Budget(nfes_per_iter=4, candidates=[16]))
+    with pytest.raises(ValueError, match="something else than the journal") as refused:
+        scaling.run(after)
+    stream = Path(str(refused.value).rpartition("delete ")[2])
+    assert stream.parent == tmp_path / "journal" and (stream / "stream.json").is_file()
+    shutil.rmtree(stream)  # as it is told
+    fresh = scaling.run(dataclasses.replace(after, output_dir=tmp_path / "fresh"))
+    assert (scaling.run(after) / "curve.csv").read_text() == (fresh / "curve.csv").read_text()
+
+
+def test_a_run_goes_on_at_its_batch_on_another_kind_of_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def begun(device: str, measured: int) -> Study:
+        for module in ("scaling.runner.run", "scaling.engine.batch_size"):
+            monkeypatch.setattr(f"{module}.device_name", lambda _: device)
+        monkeypatch.setattr("scaling.engine.batch_size.measure", lambda *parts, **options: measured)
+        return study(tmp_path, batch_size=None, progress=True)
+
+    folder = scaling.run(begun("NVIDIA H100", 16))
+    before = (folder / "curve.csv").read_text()
+    assert "batches of 16 rows, as measured" in capsys.readouterr().err
+    (folder / "cost.json").unlink()
+    (folder / "blocks" / "00001.npz").unlink()
+    (folder / "curve.csv").unlink()
+    scaling.run(begun("NVIDIA A40", 4))
+    said = capsys.readouterr().err
+    assert "batches of 16 rows, as this run was begun with, here on NVIDIA A40" in said
+    assert (folder / "curve.csv").read_text() == before
+    other = scaling.run(dataclasses.replace(begun("NVIDIA A40", 4), run="new"))
+    assert recorded_batch(other) == 4 and recorded_batch(folder) == 16
+    with pytest.raises(ValueError, match="batch_size was 16, now 8"):
+        scaling.run(study(tmp_path, batch_size=8))
+
+
+FORMAT_2 = {  # what identities of metrics held beside what they do now
+    "_device": "cpu",
+    "compute_on_cpu": False,
+    "_defaults": {"count": "torch.float64[20] 88d5d92d69430679"},
+    "update": {"name": "scaling.metrics.fid.FID.update"},
+}
+
+
+def test_a_run_whose_metrics_knew_too_much_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)).numpy()
+    np.savez(tmp_path / "reference.npz", mu=rows.mean(0), sigma=np.cov(rows, rowvar=False))
+
+    def judged(**changes: object) -> Study:
+        fid = FID(reference=str(tmp_path / "reference.npz"), feature="pixels.features")
+        return study(tmp_path, metrics={"fid": fid}, **changes)
+
+    folder = scaling.run(judged())
+    before = (folder / "curve.csv").read_text()
+    description = json.loads((folder / "environment.json").read_text())
+    fid = description["identities"]["judges"]["fid"]
+    description |= {"format": 2}
+    fid |= FORMAT_2
+    fid["reference"] |= {"source": "/where/it/lay/reference.npz"}
+    for changed in (False, True):
+        (folder / "cost.json").unlink()
+        if changed:
+            fid["reference"]["mean"] = "torch.float64[2] 0123456789abcdef"
+        (folder / "environment.json").write_text(json.dumps(description))
+        capsys.readouterr()
+        if changed:
+            with pytest.raises(ValueError, match="judges.fid.reference.mean"):
+                scaling.run(judged())
+        else:
+            scaling.run(judged())
+            assert (folder / "curve.csv").read_text() == before and not capsys.readouterr().err
+            assert json.loads((folder / "environment.json").read_text())["format"] == 3

@@ -17,7 +17,7 @@ from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.lines import bought, intervals
 from scaling.analysis.runs.names import NO_SEARCH, Names, key_of, settings_of
 from scaling.schema import Point
-from scaling.statistics import Interval, simultaneous_intervals, widened
+from scaling.statistics import Interval, in_range, simultaneous_intervals, widened
 
 SPLIT = ("budget.nfe", "budget.candidates", "budget.nfes_per_iter", "budget.final_nfe", "study")
 
@@ -138,7 +138,7 @@ def advise(runs: Sequence[Run], budget: float, metric: str, axis: str = "nfe") -
     rung, labels = _best_rung(trace, metric, budget), Names(tuple(runs)).labels
     assert rung is not None
     held = simultaneous(found, budget)
-    point, expected = trace.points[rung], held[found.index(trace), rung]
+    point, expected = trace.points[rung], in_range(metric, held[found.index(trace), rung])
     others = [(place, _best_rung(other, metric, budget)) for place, other in enumerate(found) if other is not trace]
     alike = [labels[key_of(found[o].run)] for o, r in others if r is not None and _overlap(held[o, r], expected)]
     solve = point.nfe if trace.run.identity.search in NO_SEARCH else _per_iter(trace, point)

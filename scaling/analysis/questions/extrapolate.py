@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.lines import bought, intervals
-from scaling.statistics import Array, Interval
+from scaling.statistics import Array, Interval, range_of
 
 LEAST = 4  # rungs that a fit needs, before one is held out
 EXPONENTS = np.geomspace(0.02, 4.0, 80)
@@ -61,7 +61,8 @@ def extrapolate(runs: Sequence[Run], metric: str, factor: float = 8.0, seed: int
     errors = held_out_errors(x, y)
     law = min(errors, key=lambda name: errors[name])
     ahead = np.geomspace(x[-1], x[-1] * factor, 12)
-    return Extrapolation(metric, law, errors, tuple(ahead), _bands(law, x, y, error, ahead, seed))
+    bands = _bands(law, x, y, error, ahead, seed, range_of(metric, *y.tolist()))
+    return Extrapolation(metric, law, errors, tuple(ahead), bands)
 
 
 def turning_rung(y: NDArray, error: NDArray) -> int | None:
@@ -118,10 +119,12 @@ def _power_bases(x: NDArray, scale: float) -> Array:
     return np.stack([np.ones_like(powers), powers], axis=-1)
 
 
-def _bands(law: str, x: NDArray, y: NDArray, error: NDArray, ahead: NDArray, seed: int) -> tuple[Interval, ...]:
-    """The prediction, with the spread of refits to values redrawn within their errors."""
+def _bands(
+    law: str, x: NDArray, y: NDArray, error: NDArray, ahead: NDArray, seed: int, within: tuple[float, float]
+) -> tuple[Interval, ...]:
+    """The prediction, with the spread of refits to values redrawn within their errors, `within` what can be."""
     middle = fit(law, x, y)(ahead)
     rng = np.random.default_rng(seed)
     redrawn = y + np.nan_to_num(error) * rng.standard_normal((RESAMPLES, len(y)))
     low, high = np.quantile(fit(law, x, redrawn)(ahead), (0.025, 0.975), axis=0)
-    return tuple(Interval(*map(float, row)) for row in zip(middle, low, high, strict=True))
+    return tuple(Interval(*map(float, row.clip(*within))) for row in np.stack([middle, low, high], axis=1))

@@ -15,7 +15,7 @@ from scaling.analysis.questions.best_of_n import best_of_n, powers_of_two, rank_
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import settings_of
 from scaling.schema import SEARCH, Candidate, names
-from scaling.statistics import Array, Interval, jackknife_interval, mean_interval
+from scaling.statistics import Array, Interval, in_range, jackknife_interval, mean_interval
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,7 +115,7 @@ def best_of_n_rows(
             for guide in guides:
                 made = set_metric(pool.scores[guide], n, _fid_of(features, reference), seed=seed)
                 covers = f"the expected FID at {len(features)} conditions"
-                rows.append(Row(guide, f"fid({name})", n, made.interval, covers, made.single))
+                rows.append(Row(guide, f"fid({name})", n, in_range("fid", made.interval), covers, made.single))
     return rows
 
 

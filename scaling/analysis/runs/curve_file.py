@@ -8,17 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import numpy as np
-
 from scaling.schema import Point, columns
-
-RANGES = {"precision": (0.0, 1.0), "recall": (0.0, 1.0), "fid": (0.0, np.inf), "inception_score": (1.0, np.inf)}
-
-
-def in_range(metric: str, low: float, high: float) -> tuple[float, float]:
-    """An interval within what the metric can be, as it is shown everywhere; curve.csv holds it as it was computed."""
-    least, most = RANGES.get(metric, (-np.inf, np.inf))
-    return (low, high) if low != low else (max(low, least), min(high, most))
+from scaling.statistics import Interval, in_range
 
 
 def read_curve(path: Path, text: str, former_budgets: Callable[[], list[int]]) -> tuple[Point, ...]:
@@ -39,7 +30,7 @@ def read_curve(path: Path, text: str, former_budgets: Callable[[], list[int]]) -
             row |= {"rung": str(rung), "budget_nfe": str(budgets[rung])}
         try:
             point = Point(**{name: _parse(row.get(name) or "", hint) for name, hint in hints.items()})
-            low, high = in_range(point.metric, point.ci_low, point.ci_high)
+            _, low, high = in_range(point.metric, Interval(point.value, point.ci_low, point.ci_high))  # as of before
             points.append(replace(point, ci_low=low, ci_high=high))
         except ValueError as error:
             raise ValueError(f"{path}, line {reader.line_num}: {error}") from None

@@ -9,10 +9,9 @@ import numpy as np
 
 from scaling.analysis.figures.style import Look
 from scaling.analysis.runs.costs import cost
-from scaling.analysis.runs.curve_file import in_range
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import Names, key_of, order
-from scaling.statistics import Interval, combine_seeds, jackknife_interval, mean_interval
+from scaling.statistics import Interval, combine_seeds, in_range, jackknife_interval, mean_interval
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,9 @@ def intervals(runs: Sequence[Run], metric: str) -> tuple[Interval, ...]:
 def _bounds(runs: Sequence[Run], metric: str, rung: int, value: float) -> tuple[float, float]:
     if all(metric in run.set_metrics for run in runs):
         without = combine_seeds([run.replicates(metric)[rung] for run in runs])
-        return in_range(metric, *jackknife_interval(value, without))
+        return in_range(metric, Interval(value, *jackknife_interval(value, without)))[1:]
     if all(run.has_winners and metric in run.per_sample_metrics for run in runs):
-        return mean_interval(combine_seeds([run.per_sample(metric)[rung] for run in runs]))[1:]
+        return mean_interval(combine_seeds([run.per_sample(metric)[rung] for run in runs]), metric=metric)[1:]
     return float("nan"), float("nan")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,8 @@ def status(options: argparse.Namespace) -> int:
     """Says of every run of a study whether it is done, running, failed or stopped, what it cost and what is left."""
     from scaling.tools.status import statuses, text
 
-    print(text(statuses(options.study, options.look)))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None  # a log has no edge to wrap at
+    print(text(statuses(options.study, options.look), width))
     return 0
 
 

@@ -14,7 +14,7 @@ def test_intervals_are_shown_within_the_metrics_range(tmp_path):
     sets = ("fid", "recall", "precision")
     runs = [Run(make_run(tmp_path, f"r{seed}", conditions=25, seed=seed, sets=sets)) for seed in (0, 1)]
     raw = (runs[0].path / "curve.csv").read_text()
-    assert any(float(line.split(",")[-3]) < 0 for line in raw.splitlines() if ",fid," in line)  # as computed
+    assert any(float(line.split(",")[-3]) < 0 for line in raw.splitlines() if ",fid," in line)  # as of earlier versions
     for metric, most in (("fid", float("inf")), ("recall", 1.0), ("precision", 1.0)):
         for shown in (intervals(runs[:1], metric), intervals(runs, metric)):
             assert all(each.low >= 0 and each.high <= most for each in shown)
