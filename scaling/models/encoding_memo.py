@@ -201,10 +201,11 @@ def _say(cuts: Mapping[str, int]) -> None:
 
 def _negative(bound: Mapping[str, Any]) -> set[str]:
     """What guidance leads away from, among a method's arguments."""
-    values = [value for name, value in bound.items() if name.startswith("negative")]
-    return {
-        text for value in values for text in ([value] if isinstance(value, str) else value if _prompts(value) else [])
-    }
+    found: set[str] = set()
+    for name, value in bound.items():
+        if name.startswith("negative"):
+            found |= {value} if isinstance(value, str) else set(value) if _prompts(value) else set()
+    return found
 
 
 def _one_row(bound: Mapping[str, Any]) -> tuple[dict[str, Any], int]:

@@ -24,7 +24,7 @@ def cut_at(pipe: Any, prompt: str, longest: int | None) -> int | None:
 
 @contextmanager
 def hearing_cuts() -> Iterator[dict[str, int]]:
-    """Fills in the texts that a pipeline's tokenizers cut meanwhile, in any thread, with the tokens that are read of each.
+    """Fills in the texts that a pipeline's tokenizers cut meanwhile, in any thread, with the tokens that are read.
 
     Whatever limit a pipeline has for itself, it hands it to its tokenizers. A text that one of them reads whole is not
     cut.

@@ -77,9 +77,7 @@ def _begun_batch(study: Study) -> int | None:
     """That of the results that the folder has, on whatever device they were begun."""
     size, device = recorded_batch(study.folder), device_name(study.searcher.device)
     if size and study.progress and not is_done(study.folder):
-        print_error(
-            f"batches of {size} rows, as this run was begun with, here on {device}; batch_size=... sets another"
-        )
+        print_error(f"batches of {size} rows, as this run was begun with, here on {device}")
     return size
 
 
