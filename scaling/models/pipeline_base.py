@@ -60,6 +60,8 @@ class PipelineBase:
         parts = [part for part in repository.parts if part != "safety_checker"]
         encoders = [part for part in parts if part.startswith(ENCODERS)]
         pipe = repository.pipeline(parts, dtype, encoders)
+        if getattr(pipe, "watermark", None) is not None:  # of SDXL and Kolors, where a library for it is installed
+            pipe.watermark = None
         options = dict(self.options)
         self.arguments = Arguments(pipe, self.guidance_scale, self.height, self.width, self.negative_prompt, options)
         self.guidance_scale = self.arguments.guidance_scale
@@ -123,6 +125,12 @@ class PipelineBase:
 
     def images(self, result: Any) -> Float[Tensor, "n 3 h w"]:
         """The images in a pipeline's result, in [0, 1]."""
+        flags = getattr(result, "nsfw_content_detected", None) or getattr(result, "nsfw_detected", None) or ()
+        if any(flags):
+            raise ValueError(
+                f"{type(self.pipe).__name__} blackened an image: its safety checker cannot be left out, and what it "
+                "leaves is no sample of the model"
+            )
         images = next((getattr(result, name) for name in ("images", "image") if hasattr(result, name)), None)
         if not isinstance(images, Tensor):
             raise ValueError(f"{type(self.pipe).__name__} gives {type(images).__name__} for output_type=pt")

@@ -82,8 +82,9 @@ class TextToImage(ABC):
         self.repository.check(self.pipeline)
         self.config = self.repository.config(self.part)
         self.vae_config = self.repository.config("vae")
-        if self.vae_config.get("latents_mean") is not None and type(self).image is TextToImage.image:
-            raise ValueError(f"model.path={self.path}: its VAE has latents_mean, which model=pipeline obeys")
+        odd = [name for name in ("latents_mean", "latents_std") if self.vae_config.get(name) is not None]
+        if odd and type(self).image is TextToImage.image:
+            raise ValueError(f"model.path={self.path}: its VAE has {odd[0]}, which model=pipeline obeys")
         factor, trained = self.vae_factor, self.config.get("sample_size", 128)
         self.height = side_of("model.height", self.height, factor, self.multiple, trained)
         self.width = side_of("model.width", self.width, factor, self.multiple, trained)

@@ -67,6 +67,9 @@ class VAE:
         files = [str(f"{subfolder}/{f}" if subfolder else f) for f in ("config.json", "diffusion_pytorch_model*")]
         folder = find_folder(path, files)
         network = AutoencoderKL.from_pretrained(folder, subfolder=subfolder, dtype=number)
+        for name in ("latents_mean", "latents_std", "shift_factor"):
+            if (value := network.config.get(name)) not in (None, 0):
+                raise ValueError(f"vae.path={path} has {name}={value}, which class-conditional models know nothing of")
         network = network.to(pick_device(device)).eval().requires_grad_(False)
         if slicing:
             network.enable_slicing()

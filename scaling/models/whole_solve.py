@@ -89,7 +89,7 @@ class WholePipeline(PipelineBase):
         before, call = self.networks.rows, self.arguments(self._prompts[prompt], len(x), steps, self.device)
         try:
             with torch.no_grad(), self.networks.whole_call():
-                images = self.images(self.pipe(**call, latents=x.to(self.device, self._latents.dtype)))
+                result = self.pipe(**call, latents=x.to(self.device, self._latents.dtype))
         except Exception as error:
             raise said(self.pipe, error) from error
         made = self.networks.rows - before
@@ -99,4 +99,4 @@ class WholePipeline(PipelineBase):
                 f"{steps * self.forwards_per_call} were expected: set model.forwards_per_call, or a model.scheduler "
                 f"with one evaluation a step (DDIMScheduler, FlowMatchEulerDiscreteScheduler)"
             )
-        return images
+        return self.images(result)

@@ -55,17 +55,12 @@ def text(runs: list[Status], width: int | None = None) -> str:
     Where lines are longer than `width` (None: there is no edge) the last columns are left out, but for the state; a
     name that does not fit beside it either, and an error, have lines of their own.
     """
-    rows = [_cells(run) for run in runs]
-    most = max(map(len, rows), default=0)
-    room = math.inf if width is None else width
-    while most > 2 and _longest(rows, runs, most) > room:
-        most -= 1
-    beside = _longest(rows, runs, most) <= room
-    if not beside:  # then the columns have their lines for themselves
-        most = max(map(len, rows))
-    lines = []
-    for run, cells in zip(runs, rows, strict=True):
-        shown = "  ".join(cells[:most])
+    room, lines = math.inf if width is None else width, list[str]()
+    longest = max(len(run.name) for run in runs) + 2
+    beside = _fitting(runs, room - longest)
+    columns = beside or _fitting(runs, room) or 2
+    for run in runs:
+        shown = "  ".join(_cells(run)[:columns])
         lines += [f"{shown}  {run.name}"] if beside else [shown, f"  {run.name}"]
         lines += [f"          {run.error}"] if run.error else []
     states = [run.state for run in runs]
@@ -84,9 +79,11 @@ def _cells(run: Status) -> list[str]:
     return [f"{run.state:8}", f"{run.done}/{run.blocks} blocks", *left, f"{run.nfe:,} NFE", f"{run.seconds:.0f} s"]
 
 
-def _longest(rows: list[list[str]], runs: list[Status], columns: int) -> int:
-    """Of the lines with so many columns and the run's name."""
-    return max(len("  ".join([*cells[:columns], run.name])) for cells, run in zip(rows, runs, strict=True))
+def _fitting(runs: list[Status], room: float) -> int:
+    """How many columns fit, 2 at least; 0 where these do not."""
+    rows = [_cells(run) for run in runs]
+    counts = range(max(map(len, rows)), 1, -1)
+    return next((n for n in counts if max(len("  ".join(cells[:n])) for cells in rows) <= room), 0)
 
 
 def _status(run: Path, alive: bool) -> Status:

@@ -26,7 +26,9 @@ CONDITIONS = [Condition(prompt=prompt) for prompt in PROMPTS]
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {name: save_family(name, tmp_path_factory.mktemp(name)) for name in ("sd15", "flux2_klein", "qwen_image")}
+    return {
+        name: save_family(name, tmp_path_factory.mktemp(name)) for name in ("sd15", "sdxl", "flux2_klein", "qwen_image")
+    }
 
 
 @pytest.fixture
@@ -207,6 +209,39 @@ def test_a_safety_checker_is_left_out_and_said(folder: Path, tmp_path: Path) -> 
     take_notices()
     make(tmp_path / "checked")
     assert any("its safety checker is left out" in line for line in take_notices())
+
+
+@pytest.mark.parametrize("kind", [Pipeline, WholePipeline])
+def test_images_that_a_pipeline_blackens_are_no_samples(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    """With its safety checker left out no pipeline does so; one of another make might."""
+    from diffusers import StableDiffusionPipeline
+
+    model = make(folder, kind)
+    assert model.pipe.safety_checker is None
+    black = lambda self, image, *rest: (0 * image, [False] * (len(image) - 1) + [True])  # noqa: E731
+    monkeypatch.setattr(StableDiffusionPipeline, "run_safety_checker", black)
+    encoded = model.encode(CONDITIONS[:1])
+    with pytest.raises(ValueError, match=r"^StableDiffusionPipeline blackened an image: its safety checker"):
+        if kind is Pipeline:
+            model.decode(noise(model, 2))
+        else:
+            model(noise(model, 1), torch.linspace(1, 0, 3)[None], encoded)
+
+
+def test_a_watermark_that_only_some_machines_have_is_left_out(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl as library
+
+    class Marks:
+        def apply_watermark(self, images: torch.Tensor) -> torch.Tensor:
+            return 1 - images
+
+    monkeypatch.setattr(library, "is_invisible_watermark_available", lambda: True)
+    monkeypatch.setattr(library, "StableDiffusionXLWatermarker", Marks, raising=False)
+    assert make(folders["sdxl"]).pipe.watermark is None
 
 
 def test_identity_flops_and_errors(folder: Path) -> None:

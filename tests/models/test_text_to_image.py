@@ -223,6 +223,16 @@ def test_what_cannot_be_is_said(make: Any, folders: dict[str, Path]) -> None:
         make("sd15", offload="layers", compile=True)
 
 
+@pytest.mark.parametrize("name", ["sd15", "sdxl", "sd3", "flux_schnell"])
+def test_latents_that_the_vae_moves_are_refused(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders[name], tmp_path / name)
+    path = tmp_path / name / "vae" / "config.json"
+    for odd in ("latents_std", "latents_mean"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), odd: [0.5] * 4}))
+        with pytest.raises(ValueError, match=f"its VAE has {odd}, which model=pipeline obeys"):
+            FAMILIES[name](path=str(tmp_path / name), device="cpu")
+
+
 def test_no_guidance_is_none_as_in_diffusers(make: Any) -> None:
     x, t = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(2)), torch.tensor([0.5])
     none, one = make("sdxl_turbo", guidance_scale=0.0), make("sdxl_turbo", guidance_scale=1.0)

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import pytest
 import torch
 from tiny_models import tiny_vae
@@ -76,6 +79,15 @@ def test_a_subfolder(folder, tmp_path, latents):
     (tmp_path / "vae").symlink_to(folder)
     inside = VAE(path=str(tmp_path), subfolder="vae", device="cpu")
     assert torch.equal(inside.decode(latents), VAE(path=str(folder), device="cpu").decode(latents))
+
+
+@pytest.mark.parametrize("own", [{"latents_mean": [0.1] * 4, "latents_std": [1.2] * 4}, {"shift_factor": 0.1159}])
+def test_latents_that_are_shifted_are_refused(folder, tmp_path, own):
+    shutil.copytree(folder, tmp_path / "vae")
+    config = json.loads((folder / "config.json").read_text())
+    (tmp_path / "vae" / "config.json").write_text(json.dumps({**config, **own}))
+    with pytest.raises(ValueError, match=f"has {next(iter(own))}="):
+        VAE(path=str(tmp_path / "vae"), device="cpu")
 
 
 @pytest.mark.parametrize(("wrong", "message"), [({"dtype": "int8"}, "float32"), ({"chunk": 0}, "least is 1")])
