@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
+
 EXTRAS = {
     "accelerate": "models",
     "open_clip": "judges",
@@ -12,6 +15,18 @@ EXTRAS = {
     "torchvision": "judges",
     "transformers": "models",
 }
+
+
+def require(*modules: str) -> None:
+    """Says that a module is missing before anything is looked for or downloaded; nothing is imported.
+
+    Raises:
+        ModuleNotFoundError: with the module's name, of which `missing_extra` makes what to install.
+    """
+    for module in modules:
+        found = sys.modules[module] if module in sys.modules else find_spec(module)
+        if found is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
 
 def missing_extra(error: BaseException | None) -> str | None:

@@ -33,9 +33,9 @@ def shrunk(config: Config, overrides: Sequence[str]) -> Config:
 
 
 def _ladder(ladder: int | Sequence[int], limits: Mapping[str, int], most: int) -> int | list[int]:
-    """The rungs up to `most` (the smallest in any case), thinned evenly to as many as the limits say."""
+    """The rungs, none above `most`, thinned evenly to as many as the limits say."""
     if isinstance(ladder, int):
         return min(ladder, most)
-    low = [rung for rung in ladder if rung <= most] or list(ladder[:1])
+    low = sorted({min(rung, most) for rung in ladder})
     count = min(limits["rungs"], len(low))
     return [low[round(place * (len(low) - 1) / max(count - 1, 1))] for place in range(count)]

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.extras import require
 from scaling.loading.checkpoints import check_finite, load_transformers
 from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import digest, find_folder
@@ -63,6 +64,7 @@ class Dino:
         dtype: str = "float32",
         device: str = "auto",
     ) -> None:
+        require("torchvision")
         files = ("config.json", "model.safetensors")
         folder = find_folder(path, files)
         config = json.loads((folder / "config.json").read_text())
@@ -115,6 +117,7 @@ class OpenClip:
     def __init__(
         self, *, path: str = "timm/vit_large_patch14_clip_224.openai", dtype: str = "float32", device: str = "auto"
     ) -> None:
+        require("open_clip", "torchvision")
         files = ("open_clip_config.json", "open_clip_model.safetensors")
         bundled = weights_folder() / path
         self.folder = find_folder(bundled if bundled.is_dir() else path, files)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.extras import require
 from scaling.loading.checkpoints import load_transformers
 from scaling.loading.devices import pick_device
 from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess
@@ -51,6 +52,7 @@ class BlipVqa:
     ) -> None:
         if phrases not in ("rules", "spacy"):
             raise ValueError(f"phrases={phrases!r} is neither 'rules' nor 'spacy'")
+        require("transformers", "torchvision")
         folder = find_folder(path, FILES)
         from transformers import AutoTokenizer, BlipForQuestionAnswering
 

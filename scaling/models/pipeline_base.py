@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.extras import require
 from scaling.loading.devices import dtype_of, move, pick_device
 from scaling.loading.hub import cache_folder
 from scaling.models.encoding_memo import ENCODERS, EncodingMemo, encodes
@@ -54,6 +55,7 @@ class PipelineBase:
     def __post_init__(self) -> None:
         dtype = dtype_of(self.dtype, "model.dtype")
         self.device = pick_device(self.device)
+        require("transformers")
         repository = Repository(self.path, self.variant)
         if "safety_checker" in repository.parts:
             notice(f"{self.path}: its safety checker is left out, which would blacken images")

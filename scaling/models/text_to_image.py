@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from scaling.extras import require
 from scaling.loading.devices import DTYPES, dtype_of, move, pick_device
 from scaling.models import text_encoders
 from scaling.models.blocks import compile_blocks
@@ -78,6 +79,7 @@ class TextToImage(ABC):
             raise ValueError(f"model.chunk={self.chunk}; the least is 1")
         self.device = pick_device(self.device)
         self.guidance_scale = float(self.guidance_scale)
+        require("transformers")
         self.repository = Repository(self.path, self.variant)
         self.repository.check(self.pipeline)
         self.config = self.repository.config(self.part)

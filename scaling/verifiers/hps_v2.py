@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.extras import require
 from scaling.loading.checkpoints import fit, read_state
 from scaling.loading.devices import pick_device
 from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess, open_clip_tokens
@@ -34,6 +35,7 @@ class HPSv2(PromptCosine):
         architecture: str = "ViT-H-14",
         device: str = "auto",
     ) -> None:
+        require("open_clip", "torchvision")
         file = find_file(path)
         import open_clip
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.extras import require
 from scaling.loading.checkpoints import fit, read_state
 from scaling.loading.devices import pick_device
 from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess
@@ -53,6 +54,7 @@ class ImageReward:
         tokenizer: str = "google-bert/bert-base-uncased",
         device: str = "auto",
     ) -> None:
+        require("transformers", "torchvision")
         file = find_file(path)
         words = find_folder(tokenizer, ("tokenizer*.json",))
         from transformers import AutoTokenizer

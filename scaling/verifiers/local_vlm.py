@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.extras import require
 from scaling.loading.checkpoints import load_transformers
 from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import digest, find_folder
@@ -28,6 +29,7 @@ class LocalVLM:
         self, *, path: str = "Qwen/Qwen2.5-VL-7B-Instruct", dtype: str = "bfloat16", device: str = "auto"
     ) -> None:
         kind = dtype_of(dtype, "vlm dtype")
+        require("transformers")
         folder = find_folder(path, FILES)
         from transformers import AutoModelForImageTextToText, AutoProcessor
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.extras import require
 from scaling.loading.checkpoints import load_transformers
 from scaling.loading.devices import pick_device
 from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess
@@ -35,6 +36,7 @@ class PickScore(PromptCosine):
         device: str = "auto",
     ) -> None:
         files = ("config.json", "model.safetensors")
+        require("transformers", "torchvision")
         folder = find_folder(path, files)
         words = find_folder(tokenizer, ("tokenizer*.json",))
         from transformers import CLIPModel, CLIPTokenizer

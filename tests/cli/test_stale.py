@@ -72,7 +72,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         (tmp_path / f"{name}.py").write_text(text)
 
     def forget() -> None:
-        for name in ("mine", "helper", "judging"):
+        for name in ("mine", "helper", "judging", "own"):
             sys.modules.pop(name, None)
         clear_cache()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from scaling.cli.study.command import main
 from scaling.config.compose import grid
 from scaling.config.places import CONF
 from scaling.config.quick import shrunk, spelled
@@ -38,7 +39,7 @@ def test_every_preset_is_small(preset: str) -> None:
     unit = "nfe" if budget["candidates"] is None else "candidates"
     rungs = budget[unit] if isinstance(budget[unit], list) else [budget[unit]]
     assert 1 <= len(rungs) <= 3 and rungs == sorted(set(rungs))
-    assert rungs[-1] <= {"nfe": 480, "candidates": 16}[unit]
+    assert rungs[-1] <= {"nfe": 480, "candidates": 20}[unit]
     assert (config["output_dir"], config["calibration"]) == ("outputs/quick", None)
     total = runs * config["conditions"]["count"] * rungs[-1] * (1 if unit == "nfe" else budget["nfes_per_iter"])
     assert (
@@ -77,3 +78,10 @@ def test_without_it_nothing_changes() -> None:
     config = {"conditions": {"count": 3}}
     assert shrunk(config, []) is config
     assert Path(CONF / "quick" / "small.yaml").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", [preset for preset in PRESETS if not preset.startswith("paper/")])
+def test_every_job_of_it_can_run(preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", f"experiment={preset}", "quick=true", f"output_dir={tmp_path}"]) == 0
+    assert "cannot run" not in capsys.readouterr().err
