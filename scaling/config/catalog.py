@@ -21,7 +21,7 @@ ORIGINS = ("offline", "download", "yours", "endpoint")  # the last one that an o
 ARXIV = re.compile(r"\b\d{4}\.\d{4,5}\b")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(/[\w.+-]+)*")
 _SENTENCE = re.compile(r"(?<!al)\.(?= [A-Z0-9`(]|$)|$")
-_TAKES = re.compile(r"Takes (.+?)\.(?= |$)")
+_TAKES = re.compile(r"Takes (.+?)\.(?= |$)|(Never run .+?)\.(?= |$)")
 _COMMAND = re.compile(r"scaling(-study)? .*")
 
 
@@ -58,9 +58,9 @@ class Option:
 
     @property
     def takes(self) -> str:
-        """How long a preset took where it was measured, as its head says."""
+        """How long a preset took where it was measured, as its head says, or that it was never run."""
         found = _TAKES.search(self.head)
-        return found[1] if found else ""
+        return (found[1] or found[2].lower()) if found else ""
 
     @property
     def sources(self) -> tuple[str, ...]:
