@@ -10,6 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 SEARCH = "search/"  # before the name of a score that was given during the search
@@ -171,6 +172,7 @@ def _kind(hint: Any) -> str:
     return KINDS[get_origin(kind) or kind]
 
 
+@cache
 def columns(row: type) -> tuple[Column, ...]:
     """The columns that a row's class declares, in the order of the file."""
     hints = get_type_hints(row, include_extras=True)

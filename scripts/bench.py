@@ -22,6 +22,7 @@ PARTS = {
     "loop": "bench_loop",
     "open_call": "bench_open_call",
     "growth": "bench_growth",
+    "study": "bench_study",
     "journal": "bench_journal",
     "sharing": "bench_grid",
     "drafts": "bench_drafts",

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-CANDIDATES, CONDITIONS, SIZES = (1, 32, 1024), (10, 1000, 10_000), (16, 32, 64, 128)
+CANDIDATES, CONDITIONS, SIZES = (1, 32, 1024), (1000, 20_000, 100_000), (16, 32, 64, 128)
 
 
 def main() -> dict[str, Any]:

@@ -124,9 +124,14 @@ def envelope(found: Sequence[Trace], metric: str, budgets: Sequence[float]) -> l
     return best
 
 
-def advise(runs: Sequence[Run], budget: float, metric: str, axis: str = "nfe") -> Advice:
-    """What to use for a total budget per condition; a ValueError says the least budget where it is under that."""
-    found = traces(runs, metric, axis)
+def advise(
+    runs: Sequence[Run], budget: float, metric: str, axis: str = "nfe", found: Sequence[Trace] | None = None
+) -> Advice:
+    """What to use for a total budget per condition; `found` are the traces, where they are known already.
+
+    A ValueError says the least budget where it is under that.
+    """
+    found = traces(runs, metric, axis) if found is None else found
     if not found:
         known = ", ".join(dict.fromkeys(name for run in runs for name in run.metrics))
         raise ValueError(f"no run has the metric {metric!r}; there are {known}")

@@ -50,7 +50,8 @@ def extrapolate(runs: Sequence[Run], metric: str, factor: float = 8.0, seed: int
     """
     rungs = bought(runs)
     x = np.array([runs[0].series(metric)[rung].nfe for rung in rungs])
-    values = [intervals(runs, metric)[rung] for rung in rungs]
+    known = intervals(runs, metric)
+    values = [known[rung] for rung in rungs]
     y = np.array([each.value for each in values])
     error = np.array([(each.high - each.low) / 3.92 for each in values])
     if len(x) < LEAST:

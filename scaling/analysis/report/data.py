@@ -69,7 +69,8 @@ def _line(runs: Sequence[Run], names: Names, key: Key) -> dict[str, Any]:
     run = runs[0]
     look = names.looks[key]
     rungs = bought(runs)
-    values = {metric: [list(intervals(runs, metric)[rung]) for rung in rungs] for metric in run.metrics}
+    known = {metric: intervals(runs, metric) for metric in run.metrics}
+    values = {metric: [list(held[rung]) for rung in rungs] for metric, held in known.items()}
     return {
         "label": names.labels[key],
         "color": look.color,
@@ -156,7 +157,7 @@ def _advice(runs: Sequence[Run], metric: str) -> list[dict[str, Any]]:
     low, high = min(trace.cost[0] for trace in found), max(trace.cost[-1] for trace in found)
     rows = []
     for budget in np.geomspace(low, high, BUDGETS):
-        best = advise(runs, float(budget) * (1 + 1e-9), metric)
+        best = advise(runs, float(budget) * (1 + 1e-9), metric, found=found)
         rows.append(
             {
                 "budget": round(float(budget)),

@@ -113,7 +113,7 @@ class Run:
         table = self._renamed(self._raw_winners, Winner)
         return table.sort_by([("rung", "ascending"), ("condition", "ascending")])
 
-    @property
+    @cached_property
     def per_sample_metrics(self) -> tuple[str, ...]:
         """Names of the scores that each final sample carries."""
         known = names(Winner)
@@ -141,7 +141,7 @@ class Run:
     def _replicates(self) -> pa.Table:
         return self._table("replicates.parquet").sort_by([("rung", "ascending"), ("group", "ascending")])
 
-    @property
+    @cached_property
     def set_metrics(self) -> tuple[str, ...]:
         """Names of the set metrics, those with jackknife replicates."""
         if not (self.path / "replicates.parquet").exists():
