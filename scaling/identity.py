@@ -18,6 +18,7 @@ from dataclasses import Field, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from scaling.contents import by_content, named_by_code
 from scaling.source import code_of, is_ours
 
 Json = dict[str, Any]
@@ -113,11 +114,11 @@ def _object(part: Any, own_word: bool = False) -> Json:
     former: Mapping[str, str] = getattr(kind, "former_parameters", {})  # identities keep the names that they began with
     for key, value in ((former.get(key, key), value) for key, value in _parameters(part, own_word).items()):
         try:
-            parameters[key] = named(value)
+            parameters[key] = named(value if is_ours(kind) else by_content(key, value))
         except ValueError:
             if not own_word:
                 raise
-    return {"name": name, **parameters, **_weights(part), **_code(kind)}
+    return {"name": name, **parameters, **_weights(part), **_code(kind), **named_by_code(kind)}
 
 
 def _reduced(part: Any) -> Json:
@@ -213,13 +214,13 @@ def _tensors(value: Any) -> Any:
 def _callable(part: Any) -> Json:
     """A function, method, class or partial: its name, what it is bound to, and its code."""
     if isinstance(part, functools.partial):
-        bound = {"arguments": named(part.args), "keywords": named(part.keywords)}
-        return {**identity_of(part.func), **bound}
+        given = {"arguments": part.args, "keywords": part.keywords}
+        return {**identity_of(part.func), **named(given if is_ours(part.func) else by_content("", given))}
     if isinstance(part, types.MethodType):
         return {**_callable(part.__func__), "of": named(part.__self__)}
     name = f"{part.__module__}.{part.__qualname__}"
     inside = _closure(part) if isinstance(part, types.FunctionType) else {}
-    return {"name": name, **inside, **_code(part)}
+    return {"name": name, **inside, **_code(part), **named_by_code(part)}
 
 
 def _code(kind: Any) -> Json:

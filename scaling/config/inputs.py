@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from scaling.contents import PATH_LIKE, files_named_by, files_of_command
 from scaling.files import read_json
 from scaling.journal.stream import write_atomically
 from scaling.source import PACKAGE, is_library, sources, sources_digest
@@ -25,7 +26,6 @@ from scaling.source import PACKAGE, is_library, sources, sources_digest
 LARGE = 32 * 2**20  # bytes from which on a file is told by size and date, which is enough to look closer
 REVISED = "revised: "
 ELSEWHERE = ("output_dir", "study", "logger", "choices", "hydra", "journal")  # name no input
-_PATHS = re.compile(r"path|file|folder|weights|checkpoint|reference|calibration|command")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -98,10 +98,10 @@ def _word(name: str, value: Any) -> str | None:
             words = shlex.split(value)
         except ValueError:
             return None
-        found = [_content(Path(word)) for word in words if Path(word).is_file()]
+        found = [_content(path) for path in files_of_command(words)]
         return " ".join(found) or None
     path = Path(value).expanduser()
-    if os.sep in value or path.suffix or _PATHS.search(name):
+    if os.sep in value or path.suffix or PATH_LIKE.search(name):
         try:
             return _content(path) if path.exists() else _revision(value)
         except OSError:
@@ -117,10 +117,17 @@ def _code(target: str) -> str | None:
             base = place.joinpath(*parts[:count])
             for file in (base.with_name(base.name + ".py"), base / "__init__.py"):
                 if file.is_file():
-                    return None if is_library(file) else sources_digest(sources(file))
+                    return None if is_library(file) else _sources(file)
         if importlib.machinery.PathFinder.find_spec(parts[0], [str(place)]) is not None:
             return None  # compiled, or a folder that holds none of it
     return None
+
+
+def _sources(path: Path) -> str:
+    """A Python file with all that it imports, and the files that they name: its defaults may be among them."""
+    files = sources(path)
+    named = [_content(each) for each in files_named_by(files, ("",)) if each not in files]
+    return "+".join([sources_digest(files), *named])
 
 
 def _content(path: Path) -> str:
@@ -130,7 +137,7 @@ def _content(path: Path) -> str:
         for file in sorted(each for each in path.rglob("*") if each.is_file()):
             found.update(f"{file.relative_to(path)} {_content(file)}\n".encode())
     elif path.suffix == ".py":
-        found.update(sources_digest(sources(path)).encode())
+        found.update(_sources(path).encode())
     elif (stat := path.stat()).st_size >= LARGE:
         found.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
     else:

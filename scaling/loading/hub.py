@@ -5,7 +5,6 @@ Everything that can go wrong is one ValueError line with the command that would 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -13,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from scaling.contents import digest as digest
+
 Kind = Literal["model", "dataset"]
-LARGE = 2**20  # bytes from which on a digest is remembered
-_digests: dict[Path, tuple[tuple[int, ...], str]] = {}
-_SHA256 = re.compile("[0-9a-f]{64}")
 _ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w.-]+))?(/(?P<file>[^/].*))?")
 
 
@@ -100,34 +98,6 @@ def find_folder(path: str | Path, files: Sequence[str], kind: Kind = "model") ->
 def cache_folder() -> Path:
     """`scaling` in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "scaling"
-
-
-def digest(path: Path, files: Sequence[str] = ("*",)) -> str:
-    """sha256 of a file's bytes, or of a folder's files that match, whatever the folder is called."""
-    if path.is_file():
-        return _file_digest(path.resolve())
-    whole = hashlib.sha256()
-    for found in sorted({f for pattern in files for f in path.glob(pattern) if f.is_file()}):
-        whole.update(f"{found.relative_to(path)} {digest(found)}\n".encode())
-    return whole.hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    """The hub's cache names a large file by its sha256; another large one is hashed once a process, unless it changes.
-
-    A small one is hashed each time, since it may change within a tick of the file system's clock.
-    """
-    if path.parent.name == "blobs" and _SHA256.fullmatch(path.name):
-        return path.name
-    stat = path.stat()
-    state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    if (known := _digests.get(path)) and known[0] == state:
-        return known[1]
-    with path.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if stat.st_size >= LARGE:
-        _digests[path] = state, found
-    return found
 
 
 def _in_folder(folder: Path, file: str | None) -> Path:

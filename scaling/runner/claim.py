@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scaling.contents import CONTENT, NAMED_FILES
 from scaling.files import Damaged, read_json
 from scaling.output.run_folder import write_json
 
@@ -66,16 +67,23 @@ def remove_results(folder: Path) -> None:
 def _differing(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs, in words; of an older format what it does not know is passed over, with a word."""
     before, now = old["identities"], new["identities"]
+    whole = differences(before, now, strict=True)
     if old.get("format", 1) >= FORMAT:
-        found = differences(before, now, strict=True)
+        found = [path for path in whole if not _is_content_of_path(path, before, now)]
     else:
         found = differences(before, now)
-        beyond = set(differences(before, now, strict=True)) - set(found)
-        if unknown := sorted({path[-1] for path in beyond if _has(now, path)}):
-            _say(
-                f"{folder}: made before {', '.join(unknown)} was recorded, which cannot be compared: taken for the same"
-            )
+    if unknown := sorted({path[-1] for path in whole if path not in found and _has(now, path)}):
+        _say(f"{folder}: made before {', '.join(unknown)} was recorded, which cannot be compared: taken for the same")
     return list(dict.fromkeys(_word(path, before, now) for path in found))
+
+
+def _is_content_of_path(path: tuple[str, ...], before: Any, now: Any) -> bool:
+    """Whether it is a file's content that identities of this format did not know at first, but its path or nothing."""
+    if path[-1] == NAMED_FILES:
+        return not _has(before, path)
+    for key in path:
+        before, now = ((each or {}).get(key) for each in (before, now))
+    return isinstance(before, str) and isinstance(now, Mapping) and set(now) == {CONTENT}
 
 
 def _has(node: Any, path: tuple[str, ...]) -> bool:

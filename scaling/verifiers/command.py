@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.loading.hub import digest
+from scaling.contents import NAMED_FILES, WEIGHTS, digest, files_digest, files_named_by, files_of_command
 from scaling.protocols import Condition
 from scaling.source import sources, sources_digest
 from scaling.verifiers.pictures import png
@@ -59,10 +59,12 @@ class Command:
 
     def identity(self) -> dict[str, Any]:
         """Class, the command, and the hashes of those of its parts that are files and of what a script imports."""
-        paths = [Path(part) for part in self.command if Path(part).is_file()]
+        paths = files_of_command(self.command)
         files = [digest(path) for path in paths]
         imported = [more for path in paths if path.suffix == ".py" for more in sources(path)[1:]]
         imports = {"imports": sources_digest(imported)} if imported else {}
+        named = files_named_by([*(path for path in paths if path.suffix == ".py"), *imported], WEIGHTS)
+        imports |= {NAMED_FILES: files_digest(named)} if named else {}
         return {"class": "Command", "command": self.command, "files": files, "prompts": self.prompts, **imports}
 
     def _scores(self, lines: str, count: int) -> list[float]:

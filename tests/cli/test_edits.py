@@ -179,6 +179,135 @@ def test_a_class_of_ours_whose_answers_changed(
     assert "already finished" in capsys.readouterr().out
 
 
+BY_FILE = """
+import json, pathlib, torch
+class Judge:
+    differentiable, probe_sigma = True, None
+    def __init__(self, path="head.json", more=None):
+        self._factor = json.loads(pathlib.Path(more["extra"][0] if more else path).read_text())
+        self.path, self.more = path, more
+    def __call__(self, images, conditions, probes=None):
+        return self._factor * images.flatten(1).mean(1)
+def judge(images, prompts, head):
+    return json.loads(pathlib.Path(head).read_text()) * images.flatten(1).mean(1)
+class Table:
+    def __init__(self, table):
+        self.table = table
+    def __call__(self, space):
+        from scaling.protocols import Proposal
+        for k in range(99):
+            yield Proposal(space.start(space.draw("candidate", k)) + json.loads(open(self.table).read()), space.times)
+def propose(space, table):
+    yield from Table(table)(space)
+"""
+OWN_JUDGE = ("verifier=control", "verifier._target_=mine.Judge")
+FILED = {
+    "a path": (*OWN_JUDGE, "+verifier.path=head.json"),
+    "a path within": (*OWN_JUDGE, "+verifier.more={extra:[./head.json]}"),
+    "its default": OWN_JUDGE,
+    "a function's argument": (
+        "verifier=python",
+        "verifier.function=mine.py:judge",
+        "+verifier.arguments={head:head.json}",
+    ),
+    "a search's": ("verifier=control", "search=random", "search._target_=mine.Table", "+search.table=head.json"),
+    "a generator's": ("verifier=control", "search=mine.py:propose", "+search.table=head.json"),
+}
+
+
+@pytest.mark.parametrize("line", FILED.values(), ids=FILED)
+@pytest.mark.parametrize("study", ["one", "two"])
+def test_a_file_that_a_part_of_ones_own_is_given_is_edited_in_place(
+    run: Run, capsys: pytest.CaptureFixture[str], line: tuple[str, ...], study: str
+) -> None:
+    Path("mine.py").write_text(BY_FILE)
+    Path("head.json").write_text("1.0")
+    before = run(*MIXTURE, *line)
+    assert run(*MIXTURE, *line) == before and "already finished" in capsys.readouterr().out
+    Path("head.json").write_text("3.0")
+    if study == "two":  # of the same journal
+        Path("out/one").rename("out/two")
+    fresh(run, before, *MIXTURE, *line)
+
+
+LOADS = """
+import pathlib, torch
+HEAD = torch.load(pathlib.Path(__file__).parent / "head.pt", weights_only=True)
+class Judge:
+    differentiable, probe_sigma = True, None
+    def __call__(self, images, conditions, probes=None):
+        return HEAD * images.flatten(1).mean(1)
+class Mine:
+    def __call__(self, space):
+        from scaling.protocols import Proposal
+        for k in range(99):
+            yield Proposal(space.start(space.draw("candidate", k)) + HEAD, space.times)
+"""
+
+
+@pytest.mark.parametrize(
+    "line", [OWN_JUDGE, ("verifier=control", "search=mine.py:Mine"), ("verifier=mine.py:Judge",)], ids=str
+)
+def test_weights_that_own_code_loads_by_a_name_in_it_are_edited_in_place(run: Run, line: tuple[str, ...]) -> None:
+    import torch
+
+    Path("mine.py").write_text(
+        LOADS if line[0] != "verifier=mine.py:Judge" else LOADS.replace("conditions, probes=None", "_")
+    )
+    torch.save(torch.tensor(1.0), "head.pt")
+    before = run(*MIXTURE, *line)
+    torch.save(torch.tensor(3.0), "head.pt")
+    fresh(run, before, *MIXTURE, *line)
+
+
+SCORES = "import sys\nfor line in sys.stdin: print({})\n"
+COMMANDS = {
+    "as a module": f"{sys.executable} -m judge",
+    "of a package": f"{sys.executable} -m judges.first",
+    "in quotes": f'bash -c "{sys.executable} judge.py"',
+    "in a script": "bash judge.sh",
+    "with weights": f"{sys.executable} weighs.py",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_code_behind_a_command_is_edited_in_place(run: Run, command: str) -> None:
+    def write(score: float) -> None:
+        Path("judges").mkdir(exist_ok=True)
+        Path("judges/__init__.py").write_text("")
+        for path in ("judge.py", "judges/first.py"):
+            Path(path).write_text(SCORES.format(score))
+        Path("factor.npy").write_text(str(score))
+
+    Path("judge.sh").write_text(f"# scores\nexec {sys.executable} judge.py\n")
+    Path("weighs.py").write_text(SCORES.format("open('factor.npy').read()"))
+    line = (*MIXTURE, "verifier=command", f"verifier.command='{command}'")
+    write(1.0)
+    assert run(*line)["command"] == [1.0, 1.0]
+    write(2.0)
+    assert run(*line)["command"] == [2.0, 2.0]
+
+
+def test_a_file_given_before_content_was_recorded_is_taken_for_the_same_and_said(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.py").write_text(BY_FILE)
+    Path("head.json").write_text("1.0")
+    line = (*MIXTURE, *FILED["a path"])
+    before = run(*line)
+    [path] = Path("out/one").glob("*/environment.json")
+    description = json.loads(path.read_text())
+    judge = description["identities"]["verifiers"]["Judge"]
+    assert set(judge["path"]) == {"content"}
+    judge["path"] = "head.json"
+    path.write_text(json.dumps(description))
+    (path.parent / "inputs.json").write_text('{"verifier.path": "0123456789abcdef"}')
+    assert run(*line) == before
+    assert "made before path was recorded, which cannot be compared" in capsys.readouterr().err
+    assert run(*line) == before
+    assert "already finished, nothing to do" in capsys.readouterr().out
+
+
 SELECTOR = """
 import sys
 sys.path.insert(0, sys.argv[1])
