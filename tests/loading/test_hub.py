@@ -4,7 +4,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from scaling.loading import hub as hub_module
+from scaling import contents
 from scaling.loading.hub import HubId, digest, find_file, find_folder
 
 
@@ -135,7 +135,7 @@ def counted(monkeypatch):
 
 def test_a_large_file_is_hashed_once_a_process_unless_it_changes(tmp_path, monkeypatch):
     path, reads = tmp_path / "weights.bin", counted(monkeypatch)
-    content = bytearray(hub_module.LARGE)
+    content = bytearray(contents.LARGE)
     path.write_bytes(content)
     assert digest(path) == digest(path) == hashlib.sha256(content).hexdigest()
     assert len(reads) == 1
