@@ -28,7 +28,9 @@ SAMPLERS = ("Euler", "Heun", "RK4")
 SCHEDULES = (Flow(), Flow(shift=3.0), VariancePreserving.linear_betas(), replace(COARSE, spacing="leading"))
 DENOISERS = ("gaussian_mixture", "fashion_s", "shapes")
 CLOTHES = ("classifier", "self_supervised", "control", "oracle")
-SHAPES = ("shapes_clip", "shapes_reader", "shapes_oracle", "shapes_aesthetic", "shapes_self_supervised")
+SHAPES = (
+    "shapes_clip", "shapes_reader", "shapes_latents", "shapes_oracle", "shapes_aesthetic", "shapes_self_supervised",
+)  # fmt: skip
 METRICS = ("fid", "kid", "inception_score", "precision", "recall")
 PROMPTS = [Condition(prompt="a red square"), Condition(prompt="two blue rings")]
 LABELS = [Condition(class_label=0), Condition(class_label=1)]

@@ -1,0 +1,66 @@
+"""The judge of the shapes world that looks at latents: how sure it is, early in a solve, of how the sample will end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from scaling.loading.devices import pick_device
+from scaling.loading.weights_file import load_weights, weights_path
+from scaling.protocols import Condition
+from scaling.shapes.grammar import parse
+from scaling.shapes.questions import ask
+from scaling.shapes.reader import Reader
+
+_KIND = "ShapesLatents"
+
+
+class ShapesLatents:
+    """Asks a prompt's questions of clean latents or of an x0 prediction, and scores the sum of the log probabilities of
+    yes. It was trained on predictions along whole solves with the exact judge's answers on how they ended, so that a
+    score in the middle of a solve is a forecast. Nothing is decoded for it.
+
+    Args:
+        path: a bundled name or a file of this kind.
+        device: torch's name, or `auto`.
+
+    Raises:
+        ValueError: names a file of another kind, or a prompt that is not of the shapes' grammar.
+    """
+
+    execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
+    differentiable = True
+    probe_sigma: float | None = None
+
+    def __init__(self, *, path: str = "shapes_latents", device: str = "auto") -> None:
+        weights = load_weights(path)
+        if weights.metadata.get("class") != _KIND:
+            raise ValueError(f"{weights_path(path)} holds a {weights.metadata.get('class')}: a {_KIND} is needed")
+        with torch.random.fork_rng(devices=[]):
+            network = Reader(**weights.metadata["architecture"])
+        network.load_state_dict(weights.state)
+        self.device = pick_device(device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
+        self.latent_shape: tuple[int, ...] = tuple(weights.metadata["latent_shape"])
+        self._sha256 = weights.sha256
+
+    def __call__(
+        self,
+        images: Float[Tensor, "n *latent"],
+        conditions: Sequence[Condition],
+        probes: Float[Tensor, "n *latent"] | None = None,
+    ) -> Float[Tensor, " n"]:
+        """Log probabilities, at most 0, of the latents in the images' place, with a gradient."""
+        words, mask = ask([parse(condition.prompt or "") for condition in conditions])
+        latents = images.to(self.device).float() / 2 + 0.5
+        yes = F.logsigmoid(self.network(latents, words.to(self.device)))
+        return (yes * mask.to(self.device)).sum(dim=1)
+
+    def identity(self) -> dict[str, Any]:
+        """Class and the weights' hash."""
+        return {"class": _KIND, "weights": self._sha256}
