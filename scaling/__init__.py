@@ -6,6 +6,7 @@ folder = scaling.run(scaling.Study(denoiser=..., conditions=..., verifier=..., s
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,13 @@ __all__ = ["Study", "run"]
 
 def run(study: Study) -> Path:
     """Runs a study of built objects to its end and returns its folder, as the `scaling` command does."""
+    from scaling.loaded import edited
     from scaling.runner.run import execute
 
-    return execute(study)
+    folder = execute(study)
+    for line in edited():
+        warnings.warn(line, stacklevel=2)
+    return folder
 
 
 def __getattr__(name: str) -> Any:

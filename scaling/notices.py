@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from scaling.files import Damaged, read_json, replacing
+from scaling.loaded import edited
 
 _seen: dict[str, set[str]] = {}
 
@@ -44,6 +45,6 @@ def keep_notices(folder: Path) -> None:
 
 
 def print_notices() -> None:
-    """Writes the notices to standard error, a line each."""
-    for line in take_notices():
+    """Writes the notices to standard error, a line each, and which modules were edited while they were in use."""
+    for line in [*take_notices(), *edited()]:
         print(f"note: {line}", file=sys.stderr, flush=True)

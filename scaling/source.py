@@ -8,11 +8,15 @@ import importlib.metadata
 import inspect
 import sys
 import sysconfig
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scaling.loaded import content
+
 PACKAGE = Path(__file__).resolve().parent
+Read = Callable[[Path], bytes]
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -51,36 +55,36 @@ def code_of(kind: Any) -> str | None:
         try:
             return f"{name} {importlib.metadata.version(name)}"
         except importlib.metadata.PackageNotFoundError:
-            return sources_digest([path])
-    return sources_digest(sources(path))
+            return sources_digest([path], content)
+    return sources_digest(sources(path, content), content)
 
 
-def sources_digest(files: list[Path]) -> str:
+def sources_digest(files: list[Path], read: Read = Path.read_bytes) -> str:
     """16 hex digits of the files' content, wherever they lie and whatever their order."""
-    contents = sorted(hashlib.sha256(path.read_bytes()).digest() for path in files)
+    contents = sorted(hashlib.sha256(read(path)).digest() for path in files)
     return hashlib.blake2b(b"".join(contents), digest_size=8).hexdigest()
 
 
-def sources(path: Path) -> list[Path]:
-    """A Python file and all local files that it imports, and those that they import in turn.
+def sources(path: Path, read: Read = Path.read_bytes) -> list[Path]:
+    """A Python file and all local files that it imports, and those that they import in turn, by what `read` says.
 
     Local is what lies beside a file, in its package's root or in a folder of `sys.path` that holds no installed
     packages.
     """
     found, waiting = {path.resolve(): None}, [path.resolve()]
     while waiting:
-        for other in _imported(waiting.pop()):
+        for other in _imported(waiting.pop(), read):
             if other not in found:
                 found[other] = None
                 waiting.append(other)
     return list(found)
 
 
-def _imported(path: Path) -> list[Path]:
-    stat = path.stat()
+def _imported(path: Path, read: Read) -> list[Path]:
     roots = tuple(dict.fromkeys([path.parent, _root(path), *_local_roots()]))
-    names = _names(path, stat.st_mtime_ns, stat.st_size)
-    return [file for level, name in names for file in _files(path, level, name, roots) if not is_library(file)]
+    return [
+        file for level, name in _names(read(path)) for file in _files(path, level, name, roots) if not is_library(file)
+    ]
 
 
 def _local_roots() -> tuple[Path, ...]:
@@ -102,10 +106,10 @@ def _root(path: Path) -> Path:
 
 
 @cache
-def _names(path: Path, changed: int, size: int) -> tuple[tuple[int, str], ...]:
-    """All that a file imports, anywhere in it: (how many folders up, dotted name); an import of a name is both."""
+def _names(text: bytes) -> tuple[tuple[int, str], ...]:
+    """All that a text imports, anywhere in it: (how many folders up, dotted name); an import of a name is both."""
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return ()
     found: dict[tuple[int, str], None] = {}

@@ -12,6 +12,7 @@ from typing import Any
 
 from scaling.config.catalog import find
 from scaling.config.draft import draft_node, without_draft
+from scaling.config.inputs import inputs_of
 from scaling.config.renamed import refuse_former
 from scaling.config.run_name import Config, run_name
 from scaling.config.settings import check_settings
@@ -161,14 +162,15 @@ def _verifiers(config: Config, parts: Parts) -> tuple[Verifier, dict[str, Verifi
 
 
 def build(where: str, node: Any, off_device: bool = False) -> Any:
-    """Instantiates a node once per process; equal nodes are one object, so that a multirun loads a model once.
+    """Instantiates a node once per process; equal nodes are one object, so that a multirun loads a model once, and
+    anew where a file that it names was edited since.
 
     With `off_device` its networks leave the device until they are used, for a model that shares it with its judges.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
-    key = json.dumps([node, off_device], sort_keys=True, default=str)
+    key = json.dumps([node, inputs_of({where: node}), off_device], sort_keys=True, default=str)
     if key not in _built:
         if isinstance(node, Mapping) and "_target_" in node:
             located(where, node["_target_"])

@@ -21,7 +21,8 @@ from typing import Any
 from scaling.contents import PATH_LIKE, files_named_by, files_of_command
 from scaling.files import read_json
 from scaling.journal.stream import write_atomically
-from scaling.source import PACKAGE, is_library, sources, sources_digest
+from scaling.loaded import content
+from scaling.source import PACKAGE, Read, is_library, sources, sources_digest
 
 LARGE = 32 * 2**20  # bytes from which on a file is told by size and date, which is enough to look closer
 REVISED = "revised: "
@@ -92,7 +93,7 @@ def _word(name: str, value: Any) -> str | None:
         return _code(value)
     if name == "function":  # file.py:name, or package.module:name
         place = value.rpartition(":")[0]
-        return _content(Path(place).expanduser()) if Path(place).expanduser().is_file() else _code(place)
+        return _function_file(path.resolve()) if (path := Path(place).expanduser()).is_file() else _code(place)
     if name == "command" or (name.isdigit() and value.endswith(".py")):
         try:
             words = shlex.split(value)
@@ -117,17 +118,22 @@ def _code(target: str) -> str | None:
             base = place.joinpath(*parts[:count])
             for file in (base.with_name(base.name + ".py"), base / "__init__.py"):
                 if file.is_file():
-                    return None if is_library(file) else _sources(file)
+                    return None if is_library(file) else _sources(file, content)
         if importlib.machinery.PathFinder.find_spec(parts[0], [str(place)]) is not None:
             return None  # compiled, or a folder that holds none of it
     return None
 
 
-def _sources(path: Path) -> str:
+def _sources(path: Path, read: Read = Path.read_bytes) -> str:
     """A Python file with all that it imports, and the files that they name: its defaults may be among them."""
-    files = sources(path)
+    files = sources(path, read)
     named = [_content(each) for each in files_named_by(files, ("",)) if each not in files]
-    return "+".join([sources_digest(files), *named])
+    return "+".join([sources_digest(files, read), *named])
+
+
+def _function_file(path: Path) -> str:
+    """That of a file which is run anew whenever it is loaded, unlike the modules that it imports."""
+    return _sources(path, lambda each: each.read_bytes() if each == path else content(each))
 
 
 def _content(path: Path) -> str:

@@ -76,8 +76,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
             sys.modules.pop(name, None)
         clear_cache()
 
-    def ran(*arguments: str, study: str = "one", folder: str = "out") -> list[float]:
-        forget()
+    def ran(*arguments: str, study: str = "one", folder: str = "out", anew: bool = True) -> list[float]:
+        if anew:
+            forget()
         monkeypatch.setattr(sys, "argv", ["scaling", *COMMON, f"study={study}", *arguments])
         main()
         [curve] = Path(folder, study).glob("*/curve.csv")
@@ -103,6 +104,31 @@ def test_an_edited_search_is_run_anew(
     after = run(*OWN, study=study)
     assert after != before
     assert after == run(*OWN, "output_dir=out", study="three")
+
+
+@pytest.mark.parametrize(("file", "old", "new"), [("mine", "* helper", "* 3 * helper"), ("helper", "1.0", "3.0")])
+def test_an_edit_in_the_middle_of_a_sweep_is_not_what_its_later_jobs_are_called(
+    run: Run, capsys: pytest.CaptureFixture[str], file: str, old: str, new: str
+) -> None:
+    before = run(*OWN)
+    Path(f"{file}.py").write_text(Path(f"{file}.py").read_text().replace(old, new))
+    capsys.readouterr()
+    assert run(*OWN, study="two", anew=False) == before  # the modules are there: what runs is as it was
+    assert f"{file}.py was edited after it was imported" in capsys.readouterr().err
+    after = run(*OWN, study="two")  # as the next command would
+    assert after != before
+    assert after == run(*OWN, study="three")
+
+
+def test_an_edited_function_scores_anew_in_the_middle_of_a_sweep(run: Run) -> None:
+    function = "import helper\ndef score(images, prompts):\n    return [{}] * len(images)\n"
+    Path("own.py").write_text(function.format("helper.FACTOR"))
+    assert run("verifier=own.py:score") == [1.0, 1.0]
+    Path("own.py").write_text(function.format("2 * helper.FACTOR"))
+    assert run("verifier=own.py:score", anew=False) == [2.0, 2.0]
+    Path("helper.py").write_text("FACTOR = 3.0\n")
+    assert run("verifier=own.py:score", anew=False) == [2.0, 2.0]
+    assert run("verifier=own.py:score") == [6.0, 6.0]
 
 
 def test_an_edited_verifier_scores_anew(run: Run) -> None:

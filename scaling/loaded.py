@@ -1,0 +1,90 @@
+"""A local file of Python as this process runs it: an edit after its import is not what runs, and not what is named."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+_imported: dict[Path, tuple[object, bytes]] = {}
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a file; where a module was imported from it, those that it was imported from.
+
+    They are remembered at the first look. A module that was edited between its import and that look is refused, since
+    nothing tells any more what runs.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    module = _module_of(path)
+    if module is None:
+        return path.read_bytes()
+    made = getattr(module, "__spec__", None) or module  # a reload makes a new one
+    known = _imported.get(path)
+    if known is None or known[0] is not made:
+        text = path.read_bytes()
+        if not _is_from(module, path, text):
+            raise ValueError(
+                f"{path.name} was edited after {module.__name__} was imported from it: start anew, or "
+                f"importlib.reload({module.__name__})"
+            )
+        _imported[path] = known = made, text
+    return known[1]
+
+
+def edited() -> list[str]:
+    """A line for each local module that was edited after its import, whose old code runs here until it is reloaded."""
+    known = [(path, _module_of(path), text) for path, (_, text) in _imported.items()]
+    return [
+        f"{path.name} was edited after it was imported: this process runs it as it was; start anew to run it as it is"
+        for path, module, text in known
+        if module is not None and path.is_file() and path.read_bytes() not in (text, content(path))
+    ]
+
+
+def _module_of(path: Path) -> ModuleType | None:
+    for module in list(sys.modules.values()):
+        file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+        if isinstance(file, str) and file.endswith(path.name) and _resolved(file) == path:
+            return module
+    return None
+
+
+@cache
+def _resolved(file: str) -> Path:
+    return Path(file).resolve()
+
+
+def _is_from(module: ModuleType, path: Path, text: bytes) -> bool:
+    """Whether all functions of a module are in the text; taken to be so where an import hook rewrites what it loads."""
+    loader = getattr(getattr(module, "__spec__", None), "loader", None)
+    if type(loader) is not SourceFileLoader:
+        return True
+    try:
+        known = set(_codes(loader.source_to_code(text, str(path))))  # type: ignore[arg-type]
+    except (SyntaxError, ValueError):
+        return False
+    return all(each in known for each in _functions(module, str(path)))
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _codes(each)
+
+
+def _functions(module: ModuleType, file: str) -> Iterator[CodeType]:
+    """The code of all functions and methods that a module's own text defines."""
+    for value in list(vars(module).values()):
+        inner: list[Any] = list(vars(value).values()) if isinstance(value, type) else [value]
+        for each in inner:
+            function = getattr(each, "__func__", getattr(each, "fget", each))
+            if isinstance(function, FunctionType) and _resolved(function.__code__.co_filename) == _resolved(file):
+                yield function.__code__
