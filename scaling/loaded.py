@@ -67,7 +67,7 @@ def _is_from(module: ModuleType, path: Path, text: bytes) -> bool:
     if type(loader) is not SourceFileLoader:
         return True
     try:
-        known = set(_codes(loader.source_to_code(text, str(path))))  # type: ignore[arg-type]
+        known = set(_codes(loader.source_to_code(text, str(path))))
     except (SyntaxError, ValueError):
         return False
     return all(each in known for each in _functions(module, str(path)))
