@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from scaling.checks import holds
 from scaling.config.renamed import former
 from scaling.identity import left_at_default
 from scaling.journal.stream import digest
@@ -88,13 +89,4 @@ def class_of(target: str) -> Any:
 def _decides(key: str, config: Config, decisive: Config) -> bool:
     """Whether an override belongs into a run's name: it is no experiment, and its value is not one that is left out."""
     parts = key.split(".")
-    return parts[0] not in (*ELSEWHERE, "experiment") and (not _holds(config, parts) or _holds(decisive, parts))
-
-
-def _holds(node: Any, parts: list[str]) -> bool:
-    """Whether a configuration has a value under this dotted key."""
-    for part in parts:
-        if not isinstance(node, Mapping) or part not in node:
-            return False
-        node = node[part]
-    return True
+    return parts[0] not in (*ELSEWHERE, "experiment") and (not holds(config, parts) or holds(decisive, parts))

@@ -13,6 +13,7 @@ from torch import Tensor
 from scaling.loading.devices import pick_device
 from scaling.loading.hub import digest
 from scaling.loading.weights_file import weights_folder
+from scaling.pixels import eight_bits
 
 
 class Inception:
@@ -41,7 +42,7 @@ class Inception:
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Float[Tensor, "n 2048"], Float[Tensor, "n 1008"]]:
         """Pooled features and logits of images in [0, 1], which are rounded to 8 bits."""
-        pixels = (images.to(self.device).float().clamp(0, 1) * 255).round().to(torch.uint8)
+        pixels = eight_bits(images.to(self.device))
         features, logits = self.network(pixels)
         return features, logits
 

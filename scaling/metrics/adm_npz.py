@@ -13,6 +13,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from scaling.files import replacing
+from scaling.pixels import eight_bits
 
 
 def export_adm(
@@ -30,7 +31,7 @@ def export_adm(
             for images, batch_labels in batches:
                 if tuple(images.shape[1:]) != (3, *size):
                     raise ValueError(f"an export of {size} images was given one of {tuple(images.shape[2:])}")
-                pixels = (images.float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
+                pixels = eight_bits(images).permute(0, 2, 3, 1)
                 file.write(pixels.cpu().contiguous().numpy().tobytes())
                 labels.append(batch_labels.cpu().numpy().astype(np.int64))
         written = sum(map(len, labels))

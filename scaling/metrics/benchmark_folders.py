@@ -17,6 +17,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.pixels import eight_bits
 from scaling.protocols import Condition
 
 Images = Iterable[tuple[int, Float[Tensor, "3 h w"]]]  # the condition's place in the study, and its winner
@@ -178,7 +179,7 @@ def _write(folder: Path, names: Mapping[int, str], images: Images) -> None:
     for place, image in images:
         file = folder / names[place]
         file.parent.mkdir(parents=True, exist_ok=True)
-        pixels = (image.float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+        pixels = eight_bits(image).permute(1, 2, 0)
         Image.fromarray(pixels.cpu().numpy()).save(file)
         missing.discard(place)
     if missing:

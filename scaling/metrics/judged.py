@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from scaling.identity import identity_of
+from scaling.pixels import eight_bits
 from scaling.protocols import Condition, Verifier
 from scaling.traits import refuse_latents
 
@@ -43,7 +44,7 @@ class Pixels:
         self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]
     ) -> dict[str, UInt8[Tensor, "n 3 h w"]]:
         """The images by the name "images", 0 to 255."""
-        return {"images": (images.detach().float().clamp(0, 1) * 255).round().byte()}
+        return {"images": eight_bits(images)}
 
     def identity(self) -> dict[str, Any]:
         """The class alone: nothing else decides."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scaling.checks import holds
 from scaling.contents import CONTENT, NAMED_FILES
 from scaling.files import Damaged, read_json
 from scaling.output.run_folder import write_json
@@ -72,7 +73,7 @@ def _differing(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
         found = [path for path in whole if not _is_content_of_path(path, before, now)]
     else:
         found = differences(before, now)
-    if unknown := sorted({path[-1] for path in whole if path not in found and _has(now, path)}):
+    if unknown := sorted({path[-1] for path in whole if path not in found and holds(now, path)}):
         _say(f"{folder}: made before {', '.join(unknown)} was recorded, which cannot be compared: taken for the same")
     return list(dict.fromkeys(_word(path, before, now) for path in found))
 
@@ -80,19 +81,10 @@ def _differing(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
 def _is_content_of_path(path: tuple[str, ...], before: Any, now: Any) -> bool:
     """Whether it is a file's content that identities of this format did not know at first, but its path or nothing."""
     if path[-1] == NAMED_FILES:
-        return not _has(before, path)
+        return not holds(before, path)
     for key in path:
         before, now = ((each or {}).get(key) for each in (before, now))
     return isinstance(before, str) and isinstance(now, Mapping) and set(now) == {CONTENT}
-
-
-def _has(node: Any, path: tuple[str, ...]) -> bool:
-    """Whether nested dictionaries have a value under this path of keys."""
-    for key in path:
-        if not isinstance(node, Mapping) or key not in node:
-            return False
-        node = node[key]
-    return True
 
 
 def _word(path: tuple[str, ...], before: Any, now: Any) -> str:

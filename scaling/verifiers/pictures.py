@@ -8,12 +8,14 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.pixels import eight_bits
+
 
 def pil(image: Float[Tensor, "3 h w"]) -> Any:
     """A PIL image of one in [0, 1], rounded to 8 bits."""
     from PIL import Image
 
-    pixels = (image.detach().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+    pixels = eight_bits(image).permute(1, 2, 0)
     return Image.fromarray(pixels.cpu().numpy())
 
 
