@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=          # e.g. https://download.pytorch.org/whl/cpu where there is no GPU: a far smaller download
 FIG ?= fig03
 MARKERS ?= not slow and not slurm and not ray and not browser # `make test MARKERS=` runs everything
+WORKERS ?= logical       # processes of the tests, a core each; 0: in this one
 
 .DEFAULT_GOAL := help
 .PHONY: docs help run test check figures figure bench format clean
@@ -30,7 +31,7 @@ run: $(VENV)/installed ## install, then search on the embedded model and draw it
 	$(BIN)/scaling-study show outputs/quickstart --metrics accuracy fid inception_score
 
 test: $(VENV)/installed-dev ## install, then run the tests
-	$(BIN)/pytest -m '$(strip $(MARKERS))'
+	$(BIN)/pytest -m '$(strip $(MARKERS))' --numprocesses $(strip $(WORKERS)) --maxprocesses 8 --dist loadfile
 
 check: $(VENV)/installed-dev ## lint, formatting, types, import floors
 	$(BIN)/ruff check scaling scripts tests
