@@ -1,4 +1,4 @@
-"""Drafts against full solves on clothes: the cost of a search and what its winners are worth, by part.
+"""Drafts against full solves on clothes: GFLOPs at equal quality of the winners, and seconds by part.
 
 python scripts/bench_drafts.py: fashion_m searches itself, by fashion_s, and by itself with TaylorSeer's extrapolation.
 """
@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from bench_tools import scratch
 
 import scaling
@@ -21,26 +22,35 @@ from scaling.runner.study import Study
 from scaling.search.random import Random
 from scaling.verifiers.classifier import Classifier
 
+CANDIDATES = [1, 2, 4, 8, 16]
 CACHE = {"kind": "taylor_seer", "cache_interval": 2, "disable_cache_before_step": 2}
 
 
-def main(conditions: int = 64, candidates: int = 16) -> dict[str, Any]:
-    """A row for each draft, none first."""
+def main(conditions: int = 64) -> dict[str, Any]:
+    """A row for each draft, none first; the last rung of each against the full search's curve."""
     drafts: dict[str, Denoiser | None] = {
         "none": None, "fashion_s": DiT(path="fashion_s"), "taylor_seer": DiT(path="fashion_m", cache=CACHE),
     }  # fmt: skip
     with scratch() as folder:
-        results = {name: measured(folder / name, draft, conditions, candidates) for name, draft in drafts.items()}
+        results = {name: measured(folder / name, draft, conditions) for name, draft in drafts.items()}
     for name, said in results.items():
-        ratio = said["gflops"] / results["none"]["gflops"]
+        said["ratio"] = said["gflops"][-1] / cost_of(said["value"][-1], results["none"])
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in said["seconds"].items())
         ranked = "" if said["draft"] is None else f", rank correlation {said['draft']['rank_correlation']:.2f}"
-        print(f"drafts    {name:12} GFLOPs x {ratio:.2f}, log probability {said['value']:.3f}{ranked}; {parts}")
+        print(
+            f"drafts    {name:12} draft / full = {said['ratio']:.2f} GFLOPs at equal log probability of the winners "
+            f"({said['value'][-1]:.2f}, {CANDIDATES[-1]} candidates){ranked}; {parts}"
+        )
     return results
 
 
-def measured(folder: Path, draft: Denoiser | None, conditions: int, candidates: int) -> dict[str, Any]:
-    """GFLOPs of a condition, its winner's score, how well the draft ranks, and seconds by part."""
+def cost_of(value: float, full: dict[str, Any]) -> float:
+    """GFLOPs at which the full search's winners are worth so much, in between by the logarithm; at most its last."""
+    return float(np.exp(np.interp(value, full["value"], np.log(full["gflops"]))))
+
+
+def measured(folder: Path, draft: Denoiser | None, conditions: int) -> dict[str, Any]:
+    """GFLOPs of a condition and its winner's score by rung, how well the draft ranks, and seconds by part."""
     run = scaling.run(
         Study(
             denoiser=DiT(path="fashion_m"),
@@ -48,7 +58,7 @@ def measured(folder: Path, draft: Denoiser | None, conditions: int, candidates: 
             conditions=ClassLabels(count=conditions, classes=10),
             verifier=Classifier(),
             search=Random(),
-            budget=Budget(nfes_per_iter=10, candidates=[candidates]),
+            budget=Budget(nfes_per_iter=10, candidates=CANDIDATES),
             output_dir=folder,
             batch_size=32,
             samples=0,
@@ -56,12 +66,12 @@ def measured(folder: Path, draft: Denoiser | None, conditions: int, candidates: 
         )
     )
     with open(run / "curve.csv", newline="") as file:
-        row = next(each for each in csv.DictReader(file) if each["metric"] == "classifier")
+        rows = [each for each in csv.DictReader(file) if each["metric"] == "classifier"]
     account = json.loads((run / "cost.json").read_text())
     seconds = account["seconds_by_part"]
     return {
-        "gflops": float(row["total_gflops"]),
-        "value": float(row["value"]),
+        "gflops": [float(row["total_gflops"]) for row in rows],
+        "value": [float(row["value"]) for row in rows],
         "draft": account["draft"],
         "seconds": seconds,
     }
