@@ -115,7 +115,7 @@ def short_number(value: float) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             return f"{value / (1e3 if letter == 'k' else size):.4g}{letter}"
-    return f"{value:,.10g}"
+    return f"{value:,.4g}"
 
 
 def finish(figure: Any, axes: Sequence[Any], title: str) -> None:

@@ -16,10 +16,11 @@ from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.lines import bought, intervals
 from scaling.analysis.runs.names import NO_SEARCH, Names, key_of, settings_of
+from scaling.budget import UNITS
 from scaling.schema import Point
 from scaling.statistics import Interval, in_range, simultaneous_intervals, widened
 
-SPLIT = ("budget.nfe", "budget.candidates", "budget.nfes_per_iter", "budget.final_nfe", "study")
+SPLIT = (*(f"budget.{unit}" for unit in UNITS), "budget.nfes_per_iter", "budget.final_nfe", "study")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from scaling.analysis.figures.style import Look, look, pretty, rank, shade
 from scaling.analysis.runs.folder import Run
+from scaling.budget import UNITS
 
 COMPARED = ("model", "sampler", "conditions", "verifier", "search", "budget")  # config groups that decide a line
-LADDER = ("nfe", "candidates")  # of the budget: where the line is sampled, not which line it is
 NO_SEARCH = ("steps", "none")
 
 
@@ -39,7 +39,8 @@ def settings_of(run: Run) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for group in COMPARED:
         _flatten(group, run.config.get(group), flat)
-    return {name: value for name, value in flat.items() if name not in [f"budget.{each}" for each in LADDER]}
+    ladder = [f"budget.{unit}" for unit in UNITS]  # where the line is sampled, not which line it is
+    return {name: value for name, value in flat.items() if name not in ladder}
 
 
 def method_of(run: Run) -> str:

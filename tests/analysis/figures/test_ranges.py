@@ -2,12 +2,13 @@ import pytest
 from folders import make_run
 
 from scaling.analysis.figures import versus
-from scaling.analysis.figures.curve_plot import draw_panel, new_figure, with_error
+from scaling.analysis.figures.curve_plot import draw_panel, new_figure, short_number, with_error
 from scaling.analysis.figures.specs import FIGURES
 from scaling.analysis.questions.advise import traces
 from scaling.analysis.report.data import study_data
 from scaling.analysis.runs.folder import Run, Study
 from scaling.analysis.runs.lines import intervals, make_lines
+from scaling.analysis.runs.names import key_of
 
 
 def test_intervals_are_shown_within_the_metrics_range(tmp_path):
@@ -53,6 +54,19 @@ def test_axes_have_ticks_at_both_ends(tmp_path):
     draw_panel(panel, make_lines([run], "fid"), "nfe")
     ticks = panel.get_xticks()
     assert (ticks[0], ticks[-1]) == (20, 440)
+
+
+def test_a_tick_is_a_short_number():
+    shown = (2.49305907, 93.57823, 0.0123456, 20, 440, 2000, 9999, 30_000, 1.5e6)
+    assert [short_number(value) for value in shown] == [
+        *("2.493", "93.58", "0.01235", "20", "440", "2,000", "9,999", "30k", "1.5M"),
+    ]
+
+
+@pytest.mark.parametrize("unit", ["candidates", "gflops", "seconds"])
+def test_a_ladder_is_no_part_of_what_a_line_is(tmp_path, unit):
+    runs = [Run(make_run(tmp_path, name, conditions=25, settings={"budget": {unit: name}})) for name in ("a", "b")]
+    assert key_of(runs[0]) == key_of(runs[1])
 
 
 def test_a_class_of_ones_own_under_the_name_of_random_is_no_baseline(tmp_path):

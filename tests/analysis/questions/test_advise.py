@@ -71,8 +71,9 @@ def test_overlapping_intervals_are_no_difference(tmp_path):
     assert f"(no difference to {same.alike[0]} within the intervals)" in same.words
 
 
-def test_the_command_is_the_runs_own_with_the_rung_advised(tmp_path):
-    typed = ["search._target_=mine.Own", "+search.share=0.7", "study=x", "budget.candidates=[1,2,4]"]
+@pytest.mark.parametrize("ladder", ["budget.candidates=[1,2,4]", "budget.gflops=[3,9]", "budget.seconds=[0.5,2]"])
+def test_the_command_is_the_runs_own_with_the_rung_advised(tmp_path, ladder):
+    typed = ["search._target_=mine.Own", "+search.share=0.7", "study=x", ladder]
     path = make_run(tmp_path, ladder=(1, 2, 4), conditions=60)
     config = yaml.safe_load((path / "config.yaml").read_text())
     (path / "config.yaml").write_text(yaml.safe_dump({**config, "overrides": typed}))
