@@ -34,12 +34,12 @@ def first(preset: str) -> tuple[list[str], int]:
 def test_every_preset_is_small(preset: str) -> None:
     lines, runs = first(preset)
     ((config, _),) = grid([f"experiment={preset}", "quick=true", *lines])
-    assert config["conditions"]["count"] <= 24
+    assert config["conditions"]["count"] <= 20
     budget = config["budget"]
     unit = "nfe" if budget["candidates"] is None else "candidates"
     rungs = budget[unit] if isinstance(budget[unit], list) else [budget[unit]]
     assert 1 <= len(rungs) <= 3 and rungs == sorted(set(rungs))
-    assert rungs[-1] <= {"nfe": 480, "candidates": 20}[unit]
+    assert rungs[-1] <= {"nfe": 240, "candidates": 18}[unit]
     assert (config["output_dir"], config["calibration"]) == ("outputs/quick", None)
     total = runs * config["conditions"]["count"] * rungs[-1] * (1 if unit == "nfe" else budget["nfes_per_iter"])
     assert (
@@ -65,7 +65,7 @@ def test_what_is_typed_stays() -> None:
 
 
 def test_a_quick_run_is_named_by_what_it_runs() -> None:
-    small = ["conditions.count=24", "budget.candidates=[1,4,16]", "output_dir=outputs/quick"]
+    small = ["conditions.count=20", "budget.candidates=[1,4,16]", "output_dir=outputs/quick"]
     ((quick, lines),) = grid(["quick=true", "model=fashion_s"])
     ((typed, _),) = grid([*small, "model=fashion_s"])
     assert deciding(quick) == deciding(typed)
