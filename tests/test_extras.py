@@ -15,6 +15,7 @@ from scaling.metrics.dino import DinoFeatures
 from scaling.models.flux import Flux
 from scaling.models.pipeline import Pipeline
 from scaling.verifiers.hps_v2 import HPSv2
+from scaling.verifiers.hps_v3 import HPSv3
 from scaling.verifiers.image_reward import ImageReward
 from scaling.verifiers.local_vlm import LocalVLM
 from scaling.verifiers.pickscore import PickScore
@@ -28,6 +29,7 @@ NOWHERE = "nobody/nothing"
         (lambda: Dino(path=NOWHERE), "torchvision"),
         (lambda: OpenClip(path=NOWHERE), "open_clip"),
         (lambda: HPSv2(path=NOWHERE), "open_clip"),
+        (lambda: HPSv3(path=NOWHERE), "torchvision"),
         (lambda: PickScore(path=NOWHERE), "transformers"),
         (lambda: ImageReward(path=NOWHERE), "transformers"),
         (lambda: LocalVLM(path=NOWHERE), "transformers"),

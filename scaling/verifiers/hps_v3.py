@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from scaling.extras import require
 from scaling.loading.checkpoints import fit, load_transformers, read_state
 from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import digest, find_file, find_folder
@@ -19,6 +20,7 @@ from scaling.verifiers.authors_text import constants
 from scaling.verifiers.pictures import pil
 from scaling.verifiers.prompted import prompts_of
 
+AUTHORS = "https://raw.githubusercontent.com/MizzenAI/HPSv3/main/hpsv3/dataset/data_collator_qwen.py"
 REWARD = "<|Reward|>"  # the token whose last hidden state the head reads
 SLOT = "{text_prompt}"
 PIXELS = 256 * 28 * 28  # every image is brought to about this many
@@ -55,6 +57,7 @@ class HPSv3:
         dtype: str = "bfloat16",
         device: str = "auto",
     ) -> None:
+        require("transformers", "torchvision")
         kind = dtype_of(dtype, "verifier dtype")
         self.question = read_question(Path(question).expanduser())
         file, folder = find_file(path), find_folder(base, BASE)
@@ -138,10 +141,7 @@ class HPSv3:
 def read_question(file: Path) -> str:
     """The whole text about an image, with `{text_prompt}` and the reward token in it once."""
     if not file.is_file():
-        raise ValueError(
-            f"verifier.question={file} is no file: data_collator_qwen.py of the authors' repository (hpsv3/dataset) is "
-            "needed"
-        )
+        raise ValueError(f"verifier.question={file} is no file: curl -LO {AUTHORS}")
     text = "".join(constants(file, ("INSTRUCTION", "prompt_with_special_token")))
     for part in (SLOT, REWARD):
         if text.count(part) != 1:

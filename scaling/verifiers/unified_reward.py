@@ -20,6 +20,8 @@ from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
 from scaling.verifiers.questions import Judge, NoGrade, Question
 
+AUTHORS = "https://raw.githubusercontent.com/CodeGoat24/UnifiedReward/main/inference_qwen"
+FILE = "image_generation/qwen_point_score_image_generation.py"
 LEAST, MOST = 1.0, 5.0
 BELOW = 0.0  # an image that was skipped: below every score
 
@@ -106,10 +108,7 @@ def score(answer: str, name: str) -> float:
 def read_question(file: Path, scores: Sequence[str]) -> str:
     """The authors' text, with `{prompt}` in it; a ValueError where it does not ask for one of the scores."""
     if not file.is_file():
-        raise ValueError(
-            f"verifier.question={file} is no file: qwen_point_score_image_generation.py of the authors' repository, or "
-            "another of its point scores, is needed"
-        )
+        raise ValueError(f"verifier.question={file} is no file: curl -LO {AUTHORS}/{FILE}, or another of theirs")
     text = f_string(file)
     if not scores:
         raise ValueError("verifier.scores is empty: a score that the question asks for is needed")

@@ -160,7 +160,9 @@ def test_a_weight_that_lacks_is_named_with_its_file(files: Files, tmp_path: Path
 
 
 def test_a_question_that_is_not_the_authors_is_refused(files: Files, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"question=\S*nowhere\.py is no file: data_collator_qwen\.py"):
+    with pytest.raises(
+        ValueError, match=r"question=\S*nowhere\.py is no file: curl -LO https://\S*/data_collator_qwen\.py"
+    ):
         built(files, question=str(tmp_path / "nowhere.py"))
     (tmp_path / "other.py").write_text('INSTRUCTION = "{text_prompt}"\n')
     with pytest.raises(ValueError, match=r"other\.py gives no text the name prompt_with_special_token"):

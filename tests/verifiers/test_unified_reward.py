@@ -77,7 +77,7 @@ def test_an_answer_without_a_score_costs_its_image_or_ends_the_run(tmp_path: Pat
 
 
 def test_questions_that_are_not_the_authors_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"nowhere\.py is no file: qwen_point_score"):
+    with pytest.raises(ValueError, match=r"nowhere\.py is no file: curl -LO https://\S*/qwen_point_score"):
         UnifiedReward(judge=Writes(), question=str(tmp_path / "nowhere.py"))
     with pytest.raises(ValueError, match=r"scores=Style Score: \S*point_score\.py asks for no such score"):
         UnifiedReward(judge=Writes(), question=written(tmp_path), scores=["Style Score"])
