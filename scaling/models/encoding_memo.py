@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
@@ -22,9 +23,10 @@ from scaling.models.row_trees import alike, grown, growth, plain, to_cpu, to_dev
 from scaling.notices import notice
 
 # of pipelines, where they have them: what turns prompts into what the networks take
-METHODS = ("encode_prompt", "generate_prior_tokens", "rewire_prompt", "_enhance_prompt_with_pe", "prior_pipe")
-
-
+METHODS = (
+    "encode_prompt", "_encode_prompt", "generate_prior_tokens", "rewire_prompt", "_enhance_prompt_with_pe",
+    "prior_pipe",
+)  # fmt: skip
 ENCODERS = ("text_encoder", "vision_language_encoder")  # how names of text encoders begin
 
 
@@ -58,10 +60,13 @@ class EncodingMemo:
         self._growths: dict[str, Any] = {}
         self._asked: dict[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {}  # the last arguments of each method
         self._others: dict[str, Encoded] = {}  # what is of types that a file should not hold, by its key
-        methods = [method for method in METHODS if hasattr(pipe, method)]
+        stages = [stage for stage in (pipe, getattr(pipe, "decoder_pipe", None)) if stage is not None]
+        methods = [(stage, method) for stage in stages for method in METHODS if hasattr(stage, method)]
+        for stage, method in methods:
+            setattr(stage, method, self._kept(method, getattr(stage, method)))
+        for network in self._encoders.values():
+            network.forward = self._awake(network.forward)
         self._in_call = not methods
-        for method in methods:
-            setattr(pipe, method, self._kept(method, getattr(pipe, method)))
         if self._in_call:  # they stay
             self._bring()
             self._encoders = {}
@@ -113,11 +118,23 @@ class EncodingMemo:
             total += counter.get_total_flops()
         return total / 1e9
 
+    def _awake(self, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """A text encoder that a pipeline asks elsewhere, too: it is there, and stays for as long as it is not freed."""
+
+        @functools.wraps(forward)
+        def asked(*args: Any, **options: Any) -> Any:
+            self._bring()
+            return forward(*args, **options)
+
+        return asked
+
     def _kept(self, method: str, encode: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(encode)
 
         def kept(*args: Any, **options: Any) -> Any:
             bound = signature.bind(*args, **options).arguments
+            if any(isinstance(value, Tensor) for value in bound.values()):
+                return encode(*args, **options)  # it is encoded
             alone, rows = _one_row(bound)
             self._asked[method] = encode, alone
             if rows > 1:
@@ -229,8 +246,6 @@ def _key(method: str, bound: Mapping[str, Any]) -> str | None:
     """The arguments as a file's name; None where one of them is data."""
     plain = {name: value for name, value in bound.items() if not isinstance(value, torch.device | torch.Generator)}
     plain |= {name: str(value) for name, value in plain.items() if isinstance(value, torch.dtype)}
-    if any(isinstance(value, Tensor) for value in plain.values()):
-        return None
     try:
         text = json.dumps([method, plain], sort_keys=True)
     except TypeError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -143,8 +144,14 @@ def grid_of(pipe: Any, arguments: Mapping[str, Any]) -> tuple[Any, Tensor]:
     threading.Thread(target=call, daemon=True).start()
     found = _awaited(seen, pipe)
     if isinstance(found, BaseException):
-        raise said(pipe, found) from found
+        raise said(pipe, found, _wanting(pipe, arguments)) from found
     return scheduler, found.detach().cpu()
+
+
+def _wanting(pipe: Any, arguments: Mapping[str, Any]) -> str:
+    """What a call that fails before its first step may lack: some take images that no search here gives."""
+    takes = {"image", "control_image"} & set(inspect.signature(type(pipe).__call__).parameters) - set(arguments)
+    return f" (its call takes {' and '.join(sorted(takes))}, which nothing here gives)" if takes else ""
 
 
 def _awaited(answers: queue.Queue[Any], pipe: Any) -> Any:
@@ -154,13 +161,13 @@ def _awaited(answers: queue.Queue[Any], pipe: Any) -> Any:
         raise ValueError(f"{type(pipe).__name__} has come to no step in {ANSWER:g} seconds") from None
 
 
-def said(pipe: Any, error: BaseException) -> BaseException:
+def said(pipe: Any, error: BaseException, more: str = "") -> BaseException:
     """An exception of a call as one line with the pipeline's name; what asks for less memory stays as it is."""
     if isinstance(error, torch.OutOfMemoryError) or not isinstance(error, Exception):
         return error
     text = " ".join(str(error).split())[:300]
     name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-    return ValueError(f"{type(pipe).__name__}: {name}{text}")
+    return ValueError(f"{type(pipe).__name__}: {name}{text}{more}")
 
 
 class OpenCall:
@@ -180,7 +187,7 @@ class OpenCall:
     def begin(self) -> tuple[Tensor, Tensor]:
         """Goes to the first step; returns the output and the sample there, which are the pipeline's own."""
         self._thread.start()
-        _, output, sample = self._answer()
+        _, output, sample = self._answer(more=_wanting(self._pipe, self._arguments))
         return output, sample
 
     def __call__(self, x: Tensor, time: Tensor) -> Tensor:
@@ -202,10 +209,10 @@ class OpenCall:
             self._inbox.put(None)
             self._thread.join(PATIENCE)
 
-    def _answer(self, last: bool = False) -> tuple[str, Any, Any]:
+    def _answer(self, last: bool = False, more: str = "") -> tuple[str, Any, Any]:
         kind, first, second = _awaited(self._outbox, self._pipe)
         if kind == "error":
-            raise said(self._pipe, first) from first
+            raise said(self._pipe, first, more) from first
         if (kind == "done") != last:
             name = type(self._pipe).__name__
             raise ValueError(f"{name} {'left its loop early' if kind == 'done' else 'does not leave its loop'}")

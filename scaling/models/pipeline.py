@@ -52,8 +52,7 @@ class Pipeline(PipelineBase):
         self._declared = min(DENSE, limit or DENSE, int(self.pipe.scheduler.config.get("num_train_timesteps") or DENSE))
         if self._declared < 4:
             self._declared = DENSE  # OmniGen counts its training in one timestep
-        arguments, device = self.arguments, self.device  # no reference to this model, which would keep it alive
-        schedule = PipelineSchedule(self.pipe, lambda n: arguments(PROBE, 1, n, device), self._declared)
+        schedule = self._own_schedule()
         self.schedule: Schedule = schedule
         self.rule = schedule.rule
         self._identity |= {"steps": "open call", "solver": type(self.pipe.scheduler).__name__}
@@ -66,6 +65,16 @@ class Pipeline(PipelineBase):
         else:
             self._recall(facts)
         self._pairs = self._facts.rows > 1
+
+    def _own_schedule(self) -> PipelineSchedule:
+        """By the pipeline's own grids; one that fails is asked again with a prompt alone, not a list of one."""
+        arguments, device = self.arguments, self.device  # no reference to this model, which would keep it alive
+        call = lambda steps: arguments(PROBE, 1, steps, device)  # noqa: E731
+        try:
+            return PipelineSchedule(self.pipe, call, self._declared)
+        except ValueError:
+            arguments.alone = True
+            return PipelineSchedule(self.pipe, call, self._declared)
 
     def _find_out(self) -> None:
         rows, seen = self._remember(), self.networks

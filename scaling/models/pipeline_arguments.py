@@ -46,10 +46,11 @@ class Arguments:
         options: Mapping[str, Any],
     ) -> None:
         self._name, self.embedded = type(pipe).__name__, False
+        self.alone = False  # some take a prompt alone, and no list of one
         self.takes = inspect.signature(type(pipe).__call__).parameters
         if lacking := {"prompt", "num_inference_steps", "output_type"} - set(self.takes):
             raise ValueError(f"{self._name} takes no {', '.join(sorted(lacking))}: it is no text-to-image pipeline")
-        if "num_frames" in self.takes:
+        if {"num_frames", "video_length", "frames"} & set(self.takes):
             raise ValueError(
                 f"{self._name} makes videos: a sample here has the axes channels, height, width, no frames"
             )
@@ -104,9 +105,9 @@ class Arguments:
     ) -> dict[str, Any]:
         """The call for so many rows of one prompt."""
         own = {} if asked.negative_prompt is None else {"negative_prompt": asked.negative_prompt}
+        texts = {"prompt": asked.prompt, **self._prompts, **own}
         call = {
-            "prompt": [asked.prompt] * rows,
-            **{name: [text] * rows for name, text in (self._prompts | own).items()},
+            **{name: text if self.alone and rows == 1 else [text] * rows for name, text in texts.items()},
             "num_inference_steps": steps,
             "output_type": output_type,
             **self.call,

@@ -135,7 +135,9 @@ class PipelineBase:
             )
         images = next((getattr(result, name) for name in ("images", "image") if hasattr(result, name)), None)
         if not isinstance(images, Tensor):
-            raise ValueError(f"{type(self.pipe).__name__} gives {type(images).__name__} for output_type=pt")
+            given = "no images" if images is None else type(images).__name__
+            among = f" but {', '.join(result)}" if images is None and isinstance(result, Mapping) else ""
+            raise ValueError(f"{type(self.pipe).__name__} gives {given}{among} for output_type=pt")
         return images[:, :3].float().clamp(0, 1)  # Qwen-Image 2.1 gives an opacity beside
 
     def _probe(self) -> list[Any]:
@@ -169,10 +171,12 @@ class PipelineBase:
 
 
 def _with_device(pipe: Any, device: torch.device) -> Any:
-    """The pipeline on a device, all but its text encoders, which visit it; so it is told where it computes."""
+    """The pipeline, frozen, on a device: all but its text encoders, which visit it; it is told where it computes."""
     for name, part in pipe.components.items():
-        if isinstance(part, torch.nn.Module) and not encodes(name, part):
-            move(part, device)
+        if isinstance(part, torch.nn.Module):
+            part.requires_grad_(False)  # a search's gradients are those of its noise
+            if not encodes(name, part):
+                move(part, device)
     base = type(pipe)
     known = property(lambda self: device)
     pipe.__class__ = type(base.__name__, (base,), {"device": known, "_execution_device": known})

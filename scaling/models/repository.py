@@ -16,6 +16,8 @@ from scaling.loading.hub import digest, find_file, find_folder
 
 ELSEWHERE = {  # classes that diffusers no longer finds by what its own files say of them
     "PaellaVQModel": "diffusers.pipelines.deprecated.wuerstchen.modeling_paella_vq_model",
+    "WuerstchenDiffNeXt": "diffusers.pipelines.deprecated.wuerstchen.modeling_wuerstchen_diffnext",
+    "WuerstchenPrior": "diffusers.pipelines.deprecated.wuerstchen.modeling_wuerstchen_prior",
     "T5GemmaEncoder": "transformers.models.t5gemma.modeling_t5gemma",
 }
 
@@ -123,7 +125,8 @@ class Repository:
     def _unloaded(self, part: str, dtype: torch.dtype) -> nn.Module | None:
         try:
             with torch.device("meta"):
-                return self.build(part).to(dtype).eval().requires_grad_(False)
+                network = self.build(part).to(torch.device("meta"), dtype)  # some make weights on a CPU all the same
+            return network.eval().requires_grad_(False)
         except Exception:  # whatever a constructor does that needs data
             return None
 

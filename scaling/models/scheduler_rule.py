@@ -54,6 +54,11 @@ class SchedulerRule(ABC):
         """The sample as the pipeline's loop has it, where the scheduler scales no input."""
         return x
 
+    def _pair(self, t: float) -> tuple[float, float]:
+        """alpha and sigma as numbers."""
+        time = torch.tensor(t, dtype=torch.float64)
+        return float(self.alpha(time)), float(self.sigma(time))
+
 
 class FlowRule(SchedulerRule):
     """Straight paths: alpha = 1 - t, sigma = t; the scheduler's own time is read from pairs of its own dense grid."""
@@ -62,6 +67,11 @@ class FlowRule(SchedulerRule):
         self._inverted = bool(scheduler.config.get("invert_sigmas"))
         pairs = sorted(zip(self.times(scheduler, own)[:-1].tolist(), own.double().tolist(), strict=True))
         self._sigmas, self._times = map(np.array, zip(*pairs, strict=True))
+        if self._sigmas[-1] > 1 + 1e-6:
+            raise ValueError(
+                f"{type(scheduler).__name__} begins at sigma={self._sigmas[-1]:g}, where a straight path has 1: take "
+                f"model=whole_pipeline, which solves in the pipeline's own loop"
+            )
         self._dtype = own.dtype
 
     @override
@@ -96,7 +106,34 @@ class FlowRule(SchedulerRule):
         return Prediction(x - t * velocity, x + (1 - t) * velocity)
 
 
-class TableRule(SchedulerRule):
+class NoiseRatioRule(SchedulerRule):
+    """What tables and EDM share: a variance-preserving table, and sigmas that are ratios sigma / alpha."""
+
+    _schedule: VariancePreserving
+
+    @override
+    def alpha(self, t: Tensor) -> Tensor:
+        return self._schedule.alpha(t)
+
+    @override
+    def sigma(self, t: Tensor) -> Tensor:
+        return self._schedule.sigma(t)
+
+    @override
+    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, " times"]:
+        """The times of its ratios; the inverse of the table's interpolation."""
+        table, sigmas = np.array(self._schedule.alphas_cumprod), scheduler.sigmas[: len(own)].double().cpu()
+        place = np.interp(np.log(sigmas.numpy()), np.log((1 - table) / table) / 2, np.arange(len(table)))
+        place = np.where(np.abs(place - place.round()) < 1e-3, place.round(), place)
+        return torch.cat((torch.from_numpy((place + 1) / len(table)), torch.zeros(1)))
+
+    def _continuous(self, t: float) -> float:
+        """The time of Karras et al. 2206.00364: a quarter of the ratio's logarithm."""
+        alpha, sigma = self._pair(t)
+        return 0.25 * math.log(sigma / alpha)
+
+
+class TableRule(NoiseRatioRule):
     """A discrete variance-preserving table, predicting the noise, the sample or the velocity.
 
     Own times are timesteps (t = (timestep + 1) / N). Clipping and thresholding act on x0, and the noise follows x0.
@@ -109,7 +146,6 @@ class TableRule(SchedulerRule):
         if self._kind not in ("epsilon", "sample", "v_prediction"):
             raise ValueError(f"{type(scheduler).__name__} with prediction_type={self._kind} is not known here")
         self._scaled = hasattr(scheduler, "sigmas")
-        self._clips = hasattr(scheduler, "_threshold_sample")  # CogVideoX's has the option and does nothing with it
         table = scheduler.alphas_cumprod.double().tolist()
         if self._kind == "epsilon" and table[-1] == 0:
             raise ValueError("a terminal SNR of zero needs a network that predicts v or the sample, not the noise")
@@ -118,25 +154,14 @@ class TableRule(SchedulerRule):
             final = table[0] if config.get("final_sigmas_type") == "sigma_min" else 1.0
         self._schedule = VariancePreserving(table, final)
         self._rounds = self._integers and any(config.get(f"use_{k}_sigmas") for k in ("karras", "exponential", "beta"))
-        if type(scheduler).__name__ == "EulerDiscreteScheduler" and config.get("timestep_spacing") in (
-            "linspace",
-            "trailing",
-        ):
-            self.first_scale = float(self.sigma(torch.tensor(1.0, dtype=torch.float64)))  # sigma alone, without data
-
-    @override
-    def alpha(self, t: Tensor) -> Tensor:
-        return self._schedule.alpha(t)
-
-    @override
-    def sigma(self, t: Tensor) -> Tensor:
-        return self._schedule.sigma(t)
+        spacing = config.get("timestep_spacing")
+        if type(scheduler).__name__ == "EulerDiscreteScheduler" and spacing in ("linspace", "trailing"):
+            self.first_scale = self._pair(1.0)[1]  # sigma alone, without data
 
     @override
     def own_time(self, t: float) -> Tensor:
         if self._config.get("timestep_type") == "continuous":
-            alpha, sigma = self._pair(t)
-            return torch.tensor(0.25 * math.log(sigma / alpha))
+            return torch.tensor(self._continuous(t))
         timestep = max(t * len(self._schedule.alphas_cumprod) - 1, 0.0)
         if abs(timestep - round(timestep)) < 1e-3 or self._rounds:
             return torch.tensor(round(timestep), dtype=torch.int64 if self._integers else torch.float32)
@@ -145,7 +170,7 @@ class TableRule(SchedulerRule):
     @override
     def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, " times"]:
         if self._scaled:
-            return torch.cat((self._at(scheduler.sigmas[: len(own)].double().cpu()), torch.zeros(1)))
+            return super().times(scheduler, own)
         grid = (own.double().cpu() + 1) / len(self._schedule.alphas_cumprod)
         return torch.cat((grid, grid.new_zeros(1)))
 
@@ -162,10 +187,11 @@ class TableRule(SchedulerRule):
         return Prediction(x0, eps) if changed is x0 else Prediction(changed, (x - alpha * changed) / sigma)
 
     def _changed(self, x0: Tensor, x: Tensor, t: float) -> Tensor:
-        """The clean prediction as the scheduler's options leave it."""
-        if self._config.get("thresholding") and hasattr(self._scheduler, "_threshold_sample"):
+        """The clean prediction as the scheduler's options leave it; CogVideoX's has them and does nothing with them."""
+        knows = hasattr(self._scheduler, "_threshold_sample")
+        if self._config.get("thresholding") and knows:
             x0 = self._scheduler._threshold_sample(x0)
-        elif self._config.get("clip_sample") and self._clips:
+        elif self._config.get("clip_sample") and knows:
             limit = self._config.get("clip_sample_range", 1.0)
             x0 = x0.clamp(-limit, limit)
         if type(self._scheduler).__name__ == "LCMScheduler":  # Luo et al. 2310.04378, eq. 9
@@ -173,33 +199,19 @@ class TableRule(SchedulerRule):
             x0 = (skip * x + out * x0).to(x.dtype)
         return x0
 
-    def _pair(self, t: float) -> tuple[float, float]:
-        time = torch.tensor(t, dtype=torch.float64)
-        return float(self.alpha(time)), float(self.sigma(time))
 
-    def _at(self, sigmas: Tensor) -> Tensor:
-        """The times of ratios sigma / alpha; the inverse of the table's interpolation."""
-        table = np.array(self._schedule.alphas_cumprod)
-        place = np.interp(np.log(sigmas.numpy()), np.log((1 - table) / table) / 2, np.arange(len(table)))
-        place = np.where(np.abs(place - place.round()) < 1e-3, place.round(), place)
-        return torch.from_numpy((place + 1) / len(table))
-
-
-class EDMRule(TableRule):
+class EDMRule(NoiseRatioRule):
     """Karras et al. 2206.00364, table 1: sigma from `sigma_max` to `sigma_min`, input and output preconditioned."""
 
     def __init__(self, scheduler: Any, own: Tensor) -> None:
         sigmas = scheduler.sigmas[: len(own)].double().cpu().flip(0)
-        self._scheduler, self._config, self._data = scheduler, scheduler.config, scheduler.config.sigma_data
-        self._integers = self._rounds = self._clips = False
+        self._scheduler, self._data = scheduler, scheduler.config.sigma_data
         final = float(scheduler.sigmas[-1])
         self._schedule = VariancePreserving((1 / (1 + sigmas**2)).tolist(), 1 / (1 + final**2))
-        self._scaled = True
 
     @override
     def own_time(self, t: float) -> Tensor:
-        alpha, sigma = self._pair(t)
-        return torch.tensor(0.25 * math.log(sigma / alpha), dtype=torch.float32)
+        return torch.tensor(self._continuous(t), dtype=torch.float32)
 
     @override
     def handed(self, x: Tensor, t: float) -> Tensor:
@@ -213,11 +225,11 @@ class EDMRule(TableRule):
         return Prediction(x0, (x - alpha * x0) / sigma)
 
 
-class CosineRule(TableRule):
+class CosineRule(SchedulerRule):
     """Wuerstchen's continuous cosine (Pernias et al. 2306.00637), predicting the noise; its own times are these."""
 
     def __init__(self, scheduler: Any, own: Tensor) -> None:
-        self._scheduler, self._config, self._kind, self._clips = scheduler, scheduler.config, "epsilon", False
+        self._scheduler = scheduler
 
     @override
     def alpha(self, t: Tensor) -> Tensor:
@@ -234,6 +246,11 @@ class CosineRule(TableRule):
     @override
     def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, "steps+1"]:
         return torch.cat((own.double().cpu(), torch.zeros(1)))
+
+    @override
+    def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
+        (alpha, sigma), eps = self._pair(t), output[:, : x.shape[1]]
+        return Prediction((x - sigma * eps) / alpha, eps)
 
     def _bar(self, t: Tensor) -> Tensor:
         bar: Tensor = self._scheduler._alpha_cumprod(t.double(), t.device)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import tiny_further_families as further
 import tiny_newer_families as newer
 import torch
 import transformers
@@ -296,6 +297,13 @@ FAMILIES: dict[str, Family] = {
     "kandinsky22": Family(newer.kandinsky22, 64),
     "stable_cascade": Family(newer.stable_cascade, 128),
     "stable_diffusion_2": Family(newer.stable_diffusion_2),
+    "pag": Family(further.perturbed_attention),
+    "dreamlite": Family(further.dreamlite),
+    "kandinsky21": Family(further.kandinsky21, options={"prior_num_inference_steps": 2}),
+    "prx_pixel": Family(further.prx_pixel, options={"use_resolution_binning": False}),
+    "stable_unclip": Family(further.stable_unclip, options={"prior_num_inference_steps": 2}),
+    "bria_fibo2": Family(further.bria_fibo2),
+    "flux_kontext": Family(further.flux_kontext, options={"max_area": 256, "_auto_resize": False}),
     "flux_dev": Family(None),
     "flux_schnell": Family(None),
     "sd3": Family(None),

@@ -57,11 +57,29 @@ def test_a_row_is_the_same_alone_and_in_company(name: str, models: Callable[[str
     with torch.no_grad():
         together = model(x, t, model.encode(conditions))
         alone = [model(x[i : i + 1], t[i : i + 1], model.encode(conditions[i : i + 1])) for i in range(4)]
+        assert not asked_while(model, lambda: model.decode(together.x0))  # decoding needs no forward
         images = model.decode(together.x0)
         apart = torch.cat([model.decode(together.x0[i : i + 1]) for i in range(4)])
     for together_, alone_ in zip(together[:2], zip(*(each[:2] for each in alone), strict=True), strict=True):
         torch.testing.assert_close(together_, torch.cat(alone_), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(images, apart, atol=1e-4, rtol=0)
+
+
+def asked_while(model: Pipeline, call: Callable[[], Any]) -> list[str]:
+    """The loop's networks and the text encoders that compute anything in a call, heard in their innermost parts."""
+    heard: list[str] = []
+    watched = model.networks.names | {name for name in model.pipe.components if "text_encoder" in name}
+    networks = [(name, getattr(model.pipe, name)) for name in watched if getattr(model.pipe, name) is not None]
+    hooks = [
+        part.register_forward_hook(lambda *_, name=name: heard.append(name))
+        for name, network in networks
+        for part in network.modules()
+        if not list(part.children())
+    ]
+    call()
+    for hook in hooks:
+        hook.remove()
+    return heard
 
 
 @pytest.mark.parametrize("name", families(LARGE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AudioPipelineOutput, StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
 from tiny_families import save_family
 
 from scaling.models import open_call
 from scaling.models.pipeline import Pipeline
+from scaling.models.whole_solve import WholePipeline
 from scaling.protocols import Condition
 
 
@@ -77,14 +79,36 @@ def test_a_call_without_times_is_one_line(folder: Path, monkeypatch: pytest.Monk
         make(folder)
 
 
-def test_a_video_is_refused_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def call(
-        self: Any, prompt: Any = None, num_inference_steps: int = 50, output_type: str = "pil", num_frames: int = 16
-    ) -> Any:
+@pytest.mark.parametrize("name", ["num_frames", "video_length", "frames"])
+def test_a_video_is_refused_by_its_name(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def call(self: Any, prompt: Any = None, num_inference_steps: int = 50, output_type: str = "pil") -> Any:
         return None
 
+    takes = inspect.signature(call)
+    frames = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=16)
+    call.__signature__ = takes.replace(parameters=[*takes.parameters.values(), frames])  # type: ignore[attr-defined]
     monkeypatch.setattr(StableDiffusionPipeline, "__call__", call)
     with pytest.raises(ValueError, match="StableDiffusionPipeline makes videos: .* no frames"):
+        make(folder)
+
+
+@pytest.mark.parametrize("kind", [Pipeline, WholePipeline])
+def test_an_image_that_is_wanted_is_named(kind: type, folder: Path, tmp_path: Path) -> None:
+    plain = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    StableDiffusionImg2ImgPipeline(**plain.components, requires_safety_checker=False).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"^StableDiffusionImg2ImgPipeline: .*its call takes image, which nothing"):
+        kind(path=str(tmp_path), dtype="float32", device="cpu", prompt_cache=str(folder / "cache"))
+
+
+def test_a_result_without_images_says_what_it_has(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = StableDiffusionPipeline.__call__
+
+    def call(self: Any, **options: Any) -> Any:
+        return AudioPipelineOutput(audios=own(self, **options).images)
+
+    call.__signature__ = inspect.signature(own)  # type: ignore[attr-defined]
+    monkeypatch.setattr(StableDiffusionPipeline, "__call__", call)
+    with pytest.raises(ValueError, match=r"^StableDiffusionPipeline gives no images but audios for output_type=pt$"):
         make(folder)
 
 

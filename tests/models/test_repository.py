@@ -61,6 +61,21 @@ def test_parts_without_the_variant_are_taken_as_they_are(plain: Path, sharded: P
         Repository(str(folder)).pipeline(None, torch.float32)
 
 
+def test_what_is_unloaded_has_no_weights_whatever_its_constructor_makes(
+    plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kolors' text encoder makes its weights on the CPU: they would be taken for those of the file."""
+    build = Repository.build
+
+    def stubborn(repository: Repository, part: str) -> torch.nn.Module:
+        with torch.device("cpu"):
+            return build(repository, part)
+
+    monkeypatch.setattr(Repository, "build", stubborn)
+    pipe = Repository(str(plain)).pipeline(None, torch.float32, ["text_encoder"])
+    assert all(held.is_meta for held in (*pipe.text_encoder.parameters(), *pipe.text_encoder.buffers()))
+
+
 def test_a_class_that_diffusers_lacks_is_one_line(plain: Path, tmp_path: Path) -> None:
     folder = tmp_path / "other"
     shutil.copytree(plain, folder)

@@ -110,3 +110,11 @@ def test_a_single_step_of_those_that_draw_noise_is_clean(name: str) -> None:
     time = scheduler.timesteps[0]
     done = scheduler.step(output, time.expand(len(x0)) if name == "cosine" else time, sample, return_dict=False)
     torch.testing.assert_close(done[-1] / rule.last_scale, x0, atol=0.02, rtol=0)
+
+
+def test_sigmas_beyond_a_straight_path_are_refused() -> None:
+    """As those of Cosmos, whose scheduler is named like one of a flow."""
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(use_karras_sigmas=True)
+    scheduler.register_to_config(sigma_max=80.0, sigma_min=0.002)
+    with pytest.raises(ValueError, match=r"^FlowMatchEulerDiscreteScheduler begins at sigma=80, .*whole_pipeline"):
+        dense(scheduler)
