@@ -25,7 +25,7 @@ from scaling.notices import notice
 # of pipelines, where they have them: what turns prompts into what the networks take
 METHODS = (
     "encode_prompt", "_encode_prompt", "generate_prior_tokens", "rewire_prompt", "_enhance_prompt_with_pe",
-    "prior_pipe",
+    "_encode_prior_prompt", "prior_pipe",
 )  # fmt: skip
 ENCODERS = ("text_encoder", "vision_language_encoder")  # how names of text encoders begin
 
