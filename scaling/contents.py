@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scaling.source import file_of, is_library, is_ours, sources
+from scaling.loaded import content
+from scaling.source import Read, file_of, is_library, is_ours, sources
 
 LARGE = 2**20  # bytes from which on a digest is remembered
 CONTENT, NAMED_FILES = "content", "named_files"  # what identities call the content of a path, and of paths in code
@@ -60,16 +61,15 @@ def by_content(name: str, value: Any) -> Any:
 def named_by_code(kind: Any) -> dict[str, str]:
     """A digest of the files of weights that the code of a class or function that is not ours names in its text."""
     path = None if is_ours(kind) else file_of(kind)
-    found = [] if path is None or is_library(path) else files_named_by(sources(path), WEIGHTS)
+    found = [] if path is None or is_library(path) else files_named_by(sources(path, content), WEIGHTS, content)
     return {NAMED_FILES: files_digest(found)} if found else {}
 
 
-def files_named_by(paths: Iterable[Path], endings: tuple[str, ...]) -> list[Path]:
-    """Files with such endings that Python sources name, seen from the current folder or from where they lie."""
+def files_named_by(paths: Iterable[Path], endings: tuple[str, ...], read: Read = Path.read_bytes) -> list[Path]:
+    """Files with such endings that Python sources, as read, name: seen from the current folder or from where they lie."""
     found: dict[Path, None] = {}
     for path in paths:
-        stat = path.stat()
-        for word in _words(path, stat.st_mtime_ns, stat.st_size):
+        for word in _words(read(path)):
             for place in (Path(word).expanduser(), path.parent / word) if word.endswith(endings) else ():
                 with suppress(OSError, ValueError):
                     if place.is_file():
@@ -121,10 +121,10 @@ def _file_digest(path: Path) -> str:
 
 
 @cache
-def _words(path: Path, changed: int, size: int) -> tuple[str, ...]:
-    """The texts in a Python file that end as files do."""
+def _words(text: bytes) -> tuple[str, ...]:
+    """The words in a Python file's text that end as files do."""
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return ()
     words = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))

@@ -127,7 +127,7 @@ def _code(target: str) -> str | None:
 def _sources(path: Path, read: Read = Path.read_bytes) -> str:
     """A Python file with all that it imports, and the files that they name: its defaults may be among them."""
     files = sources(path, read)
-    named = [_content(each) for each in files_named_by(files, ("",)) if each not in files]
+    named = [_content(each) for each in files_named_by(files, ("",), read) if each not in files]
     return "+".join([sources_digest(files, read), *named])
 
 
