@@ -66,7 +66,7 @@ def named_by_code(kind: Any) -> dict[str, str]:
 
 
 def files_named_by(paths: Iterable[Path], endings: tuple[str, ...], read: Read = Path.read_bytes) -> list[Path]:
-    """Files with such endings that Python sources, as read, name: seen from the current folder or from where they lie."""
+    """Files with such endings that Python sources name, seen from the current folder or from where they lie."""
     found: dict[Path, None] = {}
     for path in paths:
         for word in _words(read(path)):
