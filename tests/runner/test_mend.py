@@ -215,7 +215,7 @@ def test_a_narrow_terminal_shows_fewer_columns_of_the_status_and_whole_words(wid
     assert all(len(line) <= (width or 200) for line in lines)
     assert [line.split()[0] for line in lines if "blocks" in line] == ["done", "stopped"]
     assert any(line.endswith(f" {NAME[60:]}") for line in lines)
-    assert ("5,120 NFE" in lines[0]) == (width in (80, None))
+    assert ("5,120 NFE" in lines[0]) == (width != 60)  # at 40 the name has a line of its own
     assert any(line.strip() == "no room" for line in lines)
 
 
