@@ -16,6 +16,7 @@ from scaling.config.inputs import inputs_of
 from scaling.config.renamed import refuse_former
 from scaling.config.run_name import Config, run_name
 from scaling.config.settings import check_settings
+from scaling.config.types import check_types
 from scaling.extras import missing_extra
 from scaling.protocols import RankSelector, SetSelector, Verifier
 
@@ -54,6 +55,8 @@ def study_of(config: Config, overrides: list[str], parts: Parts | None = None) -
 
     refuse_former(config)
     check_settings(config)
+    for group in ("budget", "sampler", "search", "conditions", "verifier", "scorers", "metrics", "model"):
+        check_types(group, config[group])
     parts = parts or Parts(config)
     budget, sampler = build("budget", config["budget"]), build("sampler", config["sampler"])
     budget.check(sampler)

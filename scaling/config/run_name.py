@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -42,7 +43,18 @@ def run_name(config: Config, overrides: list[str]) -> str:
     named = [line for line in lines if _decides(line.lstrip("~").partition("=")[0], config, decisive)]
     choices = config["choices"]
     words = slug(named) or "-".join(choices[group] for group in ("model", "verifier", "search"))
+    if key := _not_finite(decisive, ""):
+        raise ValueError(f"{key} is no finite number")
     return _present(Path(config["output_dir"]) / config["study"], words, digest(decisive))
+
+
+def _not_finite(node: Any, key: str) -> str | None:
+    """The key and value of the first number that is none; None where there is none such."""
+    if isinstance(node, float):
+        return None if math.isfinite(node) else f"{key}={node}"
+    leaves = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    found = (_not_finite(value, f"{key}.{name}" if key else str(name)) for name, value in leaves)
+    return next((each for each in found if each), None)
 
 
 def _present(study: Path, words: str, ending: str) -> str:

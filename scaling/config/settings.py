@@ -19,6 +19,11 @@ def check_settings(config: Mapping[str, Any]) -> None:
     journal = {f"journal.{name}": value for name, value in config["journal"].items()}
     checks.above(0, **_given(journal, "journal.patience"))
     checks.within(0, math.inf, **_given(journal, "journal.limit_gb"))
+    if journal.get("journal.probe_sigma") is not None:
+        checks.above(0, **_given(journal, "journal.probe_sigma"))
+    for name in ("scorers", "metrics"):
+        if not isinstance(config[name], Mapping):
+            raise ValueError(f"{name}={config[name]!r} is no option: +verifier@scorers.oracle=oracle, metrics=fashion")
     for name, value in _given(config, "progress", "debug").items():
         if not isinstance(value, bool):
             raise ValueError(f"{name}={value!r} is neither true nor false")

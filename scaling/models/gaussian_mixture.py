@@ -37,7 +37,7 @@ class GaussianMixture:
         device: str = "cpu",
     ) -> None:
         count, size = len(means), len(means[0])
-        self.latent_shape = tuple(latent_shape or (size,))
+        self.latent_shape = (size,) if latent_shape is None else tuple(latent_shape)
         self.labels = tuple(range(count) if labels is None else labels)
         shares = tuple([1 / count] * count if weights is None else weights)
         _check(count, size, std, shares, self.labels, self.latent_shape)

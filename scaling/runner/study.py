@@ -83,6 +83,8 @@ class Study:
         if self.order not in ORDERS:
             raise ValueError(f"order={self.order!r} is none of {', '.join(ORDERS)}")
         checks.whole(seed=self.seed)
+        if self.probe_sigma is not None:
+            checks.above(0, probe_sigma=self.probe_sigma)
         for name in ("batch_size", "block_size"):
             value = getattr(self, name)
             if value is not None and value < 1:

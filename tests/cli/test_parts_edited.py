@@ -67,6 +67,7 @@ class Warped(Flow):
     def grid(self, steps, start=1.0, stop=0.0):
         return super().grid(steps, start, stop) ** beside.factor()
 class Least:
+    def __init__(self, names=None): self.names = names
     def pick(self, scores):
         return int(beside.factor() * np.argmin(next(iter(scores.values())))) % len(next(iter(scores.values())))
 class Sees:
