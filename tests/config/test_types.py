@@ -24,7 +24,6 @@ MIXTURE = ("model=gaussian_mixture", "conditions.count=2", "logger=none", "batch
         ("search=dfs search.threshold=[1]", "search.threshold=[1] must be a number or null"),
         ("search=paths search.width=2.5", "search.width=2.5 must be a whole number"),
         (
-            "conditions=one conditions.prompt=1984",
             "conditions.prompt=1984 was read as int, and a text is needed: quote it",
         ),
         ("conditions.seed=1.5", "conditions.seed=1.5 must be a whole number"),
