@@ -23,9 +23,6 @@ MIXTURE = ("model=gaussian_mixture", "conditions.count=2", "logger=none", "batch
         ("search=smc search.compat=1", """search.compat=1 must be a text or null: quote it, as search.compat='"1"'"""),
         ("search=dfs search.threshold=[1]", "search.threshold=[1] must be a number or null"),
         ("search=paths search.width=2.5", "search.width=2.5 must be a whole number"),
-        (
-            "conditions.prompt=1984 was read as int, and a text is needed: quote it",
-        ),
         ("conditions.seed=1.5", "conditions.seed=1.5 must be a whole number"),
         ("model.std=wide", "model.std='wide' must be a number"),
         ("budget.final_from=late", "budget.final_from='late' must be a number or null"),
