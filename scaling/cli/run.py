@@ -12,6 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from scaling.cli.version import version
 from scaling.config.places import CONF
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     from scaling.config.quick import spelled
 
     if "--version" in sys.argv[1:]:
-        print(f"scaling {_version()}")
+        print(f"scaling {version()}")
         return
     quiet_libraries()
     import_from_here()  # where one's own search or verifier lies
@@ -58,9 +59,3 @@ def main() -> None:
         sys.exit(f"scaling: {one_line(error)}")
     if failed := failures():
         sys.exit("\n".join(failed))
-
-
-def _version() -> str:
-    from importlib.metadata import packages_distributions, version
-
-    return next((version(name) for name in packages_distributions().get("scaling", [])), "of a clone")

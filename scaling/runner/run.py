@@ -46,6 +46,9 @@ def execute(study: Study, renew: bool = False) -> Path:
         if prepare := getattr(model, "prepare", None):  # text encoders are loaded once a study, then freed
             prepare(list(study.conditions))
     prepared = time.monotonic() - start
+    for judge in study.scored.values():
+        if count := getattr(judge, "notice_cut_prompts", None):  # the journal may hold all its scores
+            count(list(study.conditions))
     leases = Leases(study.patience, on_wait=Waiting(study.run, study.progress))
     size = study.batch_size or _begun_batch(study) or _measured_batch(study, leases)
     if study.budget.unit == "seconds" and study.seconds is None:

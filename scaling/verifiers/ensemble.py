@@ -83,6 +83,12 @@ class Ensemble:
             z.append((member(images, conditions).to(images.device) - mean) / deviation)
         return torch.stack(z).mean(dim=0)
 
+    def notice_cut_prompts(self, conditions: Sequence[Condition]) -> None:
+        """That of the members that have it."""
+        for member in self.members.values():
+            if count := getattr(member, "notice_cut_prompts", None):
+                count(conditions)
+
     def identity(self) -> dict[str, Any]:
         """Class, calibration and the members' identities."""
         members = {name: identity_of(member) for name, member in self.members.items()}

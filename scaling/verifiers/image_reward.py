@@ -100,6 +100,10 @@ class ImageReward:
         ).last_hidden_state
         return (self.head(read[:, 0]) - MEAN) / DEVIATION
 
+    def notice_cut_prompts(self, conditions: Sequence[Condition]) -> None:
+        """Counts the prompts of a study that are cut, also where all its scores are there already."""
+        self._limit.prompts_of(conditions)
+
     def identity(self) -> dict[str, Any]:
         """Class and the hash of the weights."""
         return dict(self._identity)

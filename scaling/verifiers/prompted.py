@@ -67,6 +67,11 @@ class PerPrompt:
                 self._known.update(zip(missing, self._embed(missing), strict=True))
         return torch.stack([self._known[prompt] for prompt in prompts])
 
+    def notice_cut_prompts(self, conditions: Sequence[Condition]) -> None:
+        """Counts the prompts that are cut, embedding none."""
+        if self._limit is not None:
+            self._limit.prompts_of(conditions)
+
 
 class PromptCosine(ABC):
     """A verifier that compares the embedding of an image with that of its prompt, by their cosine.
@@ -91,6 +96,10 @@ class PromptCosine(ABC):
         """The scores, on the network's device, with a gradient to the images, which are in [0, 1]."""
         embedded = F.normalize(self.embed(images), dim=1)
         return self.scaled((embedded * self._texts(conditions)).sum(dim=1))
+
+    def notice_cut_prompts(self, conditions: Sequence[Condition]) -> None:
+        """Counts the prompts of a study that are cut, also where all its scores are there already."""
+        self._texts.notice_cut_prompts(conditions)
 
     def identity(self) -> dict[str, Any]:
         """Class, options and the hashes of the weights."""

@@ -22,3 +22,15 @@ def test_missing_runs_are_one_line(tmp_path, capsys):
     assert "name a study's folder" in capsys.readouterr().err
     assert main(["advise", str(tmp_path), "--budget", "100"]) == 1
     assert "holds no run with a curve.csv" in capsys.readouterr().err
+
+
+def test_both_commands_say_their_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from scaling.cli import run
+    from scaling.cli.version import version
+
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert not ended.value.code and capsys.readouterr().out == f"scaling-study {version()}\n"
+    monkeypatch.setattr("sys.argv", ["scaling", "--version"])
+    run.main()
+    assert capsys.readouterr().out == f"scaling {version()}\n"

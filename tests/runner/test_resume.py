@@ -19,7 +19,8 @@ from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
 from scaling.journal import records
 from scaling.metrics.fid import FID
-from scaling.protocols import Search
+from scaling.notices import notice, take_notices
+from scaling.protocols import Condition, Search
 from scaling.runner.claim import recorded_batch
 from scaling.runner.study import Study
 from scaling.search.paths import Paths
@@ -129,6 +130,21 @@ def test_a_larger_ladder_continues_the_smaller_one(tmp_path: Path) -> None:
     assert paid_nfe(folder) == 20 * 8 * 4
     fresh = scaling.run(study(tmp_path / "fresh", budget=larger))
     assert (folder / "curve.csv").read_text() == (fresh / "curve.csv").read_text()
+
+
+class Cuts(Toward):
+    def notice_cut_prompts(self, conditions: list[Condition]) -> None:
+        notice("{n} prompts were cut", [condition.class_label for condition in conditions])
+
+
+def test_what_a_judge_does_not_read_is_said_where_the_journal_holds_all_its_scores(tmp_path: Path) -> None:
+    said = []
+    for name in ("a", "b"):
+        take_notices()
+        judge = Cuts()
+        scaling.run(study(tmp_path, run=name, verifier=judge))
+        said.append((take_notices(), judge.rows > 0))
+    assert said == [(["2 prompts were cut"], True), (["2 prompts were cut"], False)]
 
 
 def test_another_verifier_on_an_open_loop_stream_costs_no_nfe(tmp_path: Path) -> None:

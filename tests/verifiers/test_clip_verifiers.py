@@ -17,6 +17,7 @@ from scaling.notices import take_notices
 from scaling.protocols import Condition
 from scaling.verifiers.aesthetic import Aesthetic
 from scaling.verifiers.clip_score import ClipScore
+from scaling.verifiers.ensemble import Ensemble
 from scaling.verifiers.hps_v2 import HPSv2
 from scaling.verifiers.pickscore import PickScore
 from scaling.verifiers.siglip import SigLip
@@ -82,6 +83,8 @@ def test_a_prompt_that_is_cut_is_counted_also_when_it_is_known(clip: OpenClip, a
     for _ in range(1 + again):
         take_notices()
         verifier(images(), most)
+    assert take_notices() == ["2 prompts were cut: CLIPScore reads 77 tokens, and they have more"]
+    Ensemble(members={"clip": verifier}, calibration={"clip": [0.0, 1.0]}).notice_cut_prompts(most)
     assert take_notices() == ["2 prompts were cut: CLIPScore reads 77 tokens, and they have more"]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.loading.encoders import CLIP_MEAN, CLIP_STD
+from scaling.notices import take_notices
 from scaling.protocols import Condition
 from scaling.verifiers.image_reward import TOKENS, ImageReward
 
@@ -138,6 +139,13 @@ def test_equals_blip_by_hand(tmp_path: Path) -> None:
     expected = (values[:, 0] - 0.16717362830052426) / 1.0333394966054072
     scores = verifier(images, [Condition(prompt=prompt) for prompt in PROMPTS])
     torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_prompt_that_is_cut_is_counted_without_a_score(tmp_path: Path) -> None:
+    verifier = ImageReward(**write(tmp_path, checkpoint()))
+    take_notices()
+    verifier.notice_cut_prompts([Condition(prompt=" ".join(["cat"] * count)) for count in (33, 34, 60)])
+    assert take_notices() == ["2 prompts were cut: ImageReward reads 35 tokens, and they have more"]
 
 
 def test_bad_checkpoints_name_the_file(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from scaling.cli.study.exports import add_commands as add_exports
 from scaling.cli.study.options import add_commands as add_options
 from scaling.cli.study.runs import add_commands as add_runs
 from scaling.cli.study.scores import add_commands as add_scores
+from scaling.cli.version import version
 from scaling.config.own import import_from_here
 from scaling.notices import print_notices
 
@@ -210,6 +211,7 @@ def _report_options(command: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 1 and one line where something is wrong."""
     parser = arguments_of()
+    parser.add_argument("--version", action="version", version=f"scaling-study {version()}")
     options = parser.parse_args(arguments)
     quiet_libraries()
     import_from_here()  # where one's own search or verifier lies
