@@ -33,7 +33,8 @@ def show(options: argparse.Namespace) -> int:
         print_table(run, metrics=metrics)
         for alarm in alarms(run):
             print(alarm.words)
-    print(f"the study's curves: {draw_curves(runs, options.study / 'curve.png', options.metrics)}")
+    drawn = draw_curves(runs, options.study / "curve.png", options.metrics, options.axis)
+    print(f"the study's curves: {drawn}")
     return 0
 
 
@@ -160,6 +161,9 @@ def arguments_of() -> argparse.ArgumentParser:
     command = add("show", show)
     command.add_argument("study", type=Path, help="a study's folder, e.g. outputs/quickstart")
     command.add_argument("--metrics", nargs="+", help="what the tables and the picture show (default: all)")
+    command.add_argument(
+        "--axis", default="nfe", help="of the picture: nfe, gflops, total_gflops, seconds, ..."
+    )
     _figure_options(add("figure", figure))
     _report_options(add("report", report))
     command = add("advise", advise)
