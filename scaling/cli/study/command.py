@@ -161,9 +161,7 @@ def arguments_of() -> argparse.ArgumentParser:
     command = add("show", show)
     command.add_argument("study", type=Path, help="a study's folder, e.g. outputs/quickstart")
     command.add_argument("--metrics", nargs="+", help="what the tables and the picture show (default: all)")
-    command.add_argument(
-        "--axis", default="nfe", help="of the picture: nfe, gflops, total_gflops, seconds, ..."
-    )
+    command.add_argument("--axis", default="nfe", help="the cost that the picture shows: nfe, gflops, ...")
     _figure_options(add("figure", figure))
     _report_options(add("report", report))
     command = add("advise", advise)
