@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from pages import PAGES, ROOT, TEXTS, commands, quoted, steps, words
+from pages import EXAMPLES, PAGES, ROOT, TEXTS, commands, quoted, steps, words
 
 from scaling.cli.errors import one_line
 from scaling.cli.study.command import arguments_of
@@ -55,7 +55,7 @@ def test_a_command_of_scaling_study_is_one(line: str, capsys: pytest.CaptureFixt
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all Python files that pages show, those of one name together: `judge.py:redness` is looked for."""
     made = tmp_path_factory.mktemp("own")
-    shown = [step for page in PAGES.glob("*.md") for step in steps(page)]
+    shown = [step for page in (*PAGES.glob("*.md"), *EXAMPLES.glob("*.md")) for step in steps(page)]
     shown += re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", TEXTS[0].read_text(), re.DOTALL | re.MULTILINE)
     for name, text in shown:
         if name.endswith(".py"):
