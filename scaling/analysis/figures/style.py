@@ -87,6 +87,8 @@ SPARE = tuple(
 NAMES = {
     "fid": "FID",
     "kid": "KID",
+    "fd_efficientnet": "FD, EfficientNet",
+    "kid_efficientnet": "KID, EfficientNet",
     "inception_score": "Inception score",
     "clip_score": "CLIP score",
     "image_reward": "ImageReward",
@@ -154,7 +156,7 @@ NAMES = {
     "unidet_spatial": "Spatial",
     "unidet_numeracy": "Numeracy",
 }
-FALLING = ("fid", "kid", "sfid", "loss", "mse", "lpips")
+FALLING = ("fid", "fd", "kid", "sfid", "loss", "mse", "lpips")
 
 
 def look(kind: str, name: str) -> Look:
