@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from scaling.journal.block import Keys
 from scaling.journal.stream import digest
 from scaling.protocols import Condition, Denoiser, Encoded, Features, Prediction, Verifier, begin_solve
 from scaling.sampling import Sampler
+from scaling.source import is_ours
 from scaling.stop import check_stop
 from scaling.traits import VerifierTraits
 
@@ -113,7 +115,7 @@ class Batches:
             out: dict[str, Tensor] = {}
             for name, extractor in self.extractors.items():
                 with on_device(extractor, self.denoiser):
-                    outputs = checks.features(name, extractor(images, conditions), conditions)
+                    outputs = checks.features(name, extractor(_lent(images, extractor), conditions), conditions)
                     out |= {f"{name}.{output}": value for output, value in outputs.items()}
             return out
 
@@ -178,7 +180,7 @@ class Batches:
                 conditions = [block.conditions[i] for i in keys[index, 0]]
                 answers = {
                     **judge(images, conditions, probed[0] if probed else None),
-                    checks.IMAGES_FINITE: checks.finite_images(images),
+                    checks.IMAGES_SOUND: checks.soundness(images, decoded),
                 }
                 host = {name: value.cpu().numpy()[: part.stop - part.start] for name, value in answers.items()}
             return Answers(host, cost(part) + self._watch.read())
@@ -213,7 +215,7 @@ class Batches:
         scores, images, probes = dict[str, Tensor](), x0, None
         if self.images_per_candidate:
             images = self._decode(x0)
-            scores[checks.IMAGES_FINITE] = checks.finite_images(images)
+            scores[checks.IMAGES_SOUND] = checks.soundness(images)
         if self.images_per_candidate > 1 and probe is not None:
             probes = self._decode(probe)
         for name, column in self.score_columns.items():
@@ -227,11 +229,12 @@ class Batches:
 
     def _score(self, name: str, images: Tensor, conditions: list[Condition], probes: Tensor | None) -> Tensor:
         with self._watch.part("verify"), on_device(self.scorers[name], self.denoiser):
-            return checks.scores(name, self.scorers[name](images, conditions, probes), conditions)
+            judge = self.scorers[name]
+            return checks.scores(name, judge(_lent(images, judge), conditions, _lent(probes, judge)), conditions)
 
     def _denoise(self, encoded: Encoded, gradient: bool) -> Callable[[Tensor, Tensor], Prediction]:
         if not gradient:
-            return lambda x, t: self.denoiser(x, t, encoded)
+            return lambda x, t: checks.prediction(self.denoiser(x, t, encoded), x, t)
         # memory of one call, whatever the number of steps; each call is run again in the backward pass
         return lambda x, t: Prediction(*checkpoint(self.denoiser, x, t, encoded, use_reentrant=False))
 
@@ -249,3 +252,8 @@ class Batches:
             padded_rows=padded - rows,
             rows=rows,
         )
+
+
+def _lent(samples: Tensor | None, judge: Any) -> Tensor | None:
+    """Samples for somebody's judge: a copy where it is not ours, since it may write into what it is given."""
+    return samples if samples is None or is_ours(type(judge)) else samples.clone()

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scaling.protocols import Condition, Proposal
+from scaling.protocols import Condition, Prediction, Proposal
 
-IMAGES_FINITE = "images_finite"  # a column of answers that is looked at and dropped
+IMAGES_SOUND = "images_sound"  # a column of answers that is looked at and dropped
+FAR = 0.5  # how far from [0, 1] a decoder's overshoot cannot be: images in [-1, 1] or of bytes are
 Where = Callable[[int], str]  # of a row: its condition and candidate in words
 
 
@@ -47,11 +48,23 @@ def metric_values(metric: str, answer: object, count: int, where: str) -> np.nda
 
 
 def images(answer: object, count: int) -> Tensor:
-    """Decoded images, [count, 3, h, w]; a ValueError where they are no such thing."""
+    """Decoded images, [count, 3, h, w], not of bytes; a ValueError where they are no such thing."""
     if not isinstance(answer, Tensor) or answer.ndim != 4 or answer.shape[:2] != (count, 3):
         got = f"shape {list(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
         raise ValueError(f"the model's decode gave {got}; its images must be a tensor of shape [{count}, 3, h, w]")
+    if not answer.is_floating_point():
+        raise ValueError(f"the model's decode gave {answer.dtype}; its images must be floats in [0, 1]")
     return answer
+
+
+def prediction(answer: object, x: Tensor, t: Tensor) -> Prediction:
+    """A denoiser's answer at a time a row; a ValueError where it is none, or of another shape than `x`."""
+    if isinstance(answer, Prediction) and (t.ndim != 1 or answer.x0.shape == answer.eps.shape == x.shape):
+        return answer
+    got = type(answer).__name__
+    if isinstance(answer, Prediction):
+        got = f"x0 of shape {list(answer.x0.shape)} and eps of shape {list(answer.eps.shape)}"
+    raise ValueError(f"the model gave {got}; it must be a Prediction of x0 and eps, both of shape {list(x.shape)}")
 
 
 def solved(x: Tensor, shape: tuple[int, ...]) -> None:
@@ -74,9 +87,12 @@ def answers(columns: dict[str, np.ndarray], score_columns: Mapping[str, str], wh
     for name in ("x", "x0", "probe"):
         if name in columns:
             finite(f"the model gave a sample ({name}) with", columns[name], where)
-    images = columns.pop(IMAGES_FINITE, None)
+    images = columns.pop(IMAGES_SOUND, None)
     if images is not None:
-        finite("the model gave an image with", np.where(images, 0.0, np.nan), where)
+        finite("the model gave an image with", images, where)
+        if images.any():
+            row = int(np.argmax(images != 0))
+            raise ValueError(f"the model gave an image with {images[row]:g} for {where(row)}; it must lie in [0, 1]")
     for name, column in score_columns.items():
         if column in columns:
             finite(f"verifier {name} gave the score", columns[column], where)
@@ -84,9 +100,15 @@ def answers(columns: dict[str, np.ndarray], score_columns: Mapping[str, str], wh
         finite("the gradient of the score has the entry", columns["gradient"], where)
 
 
-def finite_images(images: Tensor) -> Tensor:
-    """Whether each image is finite, [n] bool on their device: nothing waits for it before all answers are copied."""
-    return images.detach().isfinite().flatten(1).all(dim=1)
+def soundness(samples: Tensor, decoded: bool = True) -> Tensor:
+    """0 for each sound sample, NaN for others, and for images a value far out of [0, 1]; [n] float32 on their device.
+
+    Nothing waits for it before all answers are copied.
+    """
+    least, most = samples.detach().flatten(1).float().aminmax(dim=1)
+    none = torch.zeros_like(most)
+    far = torch.where(least < -FAR, least, torch.where(most > 1 + FAR, most, none)) if decoded else none
+    return torch.where(least.isfinite() & most.isfinite(), far, torch.nan)
 
 
 def proposal(search: str, proposed: object, shape: tuple[int, ...], candidates: int, where: str) -> Proposal:

@@ -44,7 +44,12 @@ def gflops_of(
 def forward_gflops(denoiser: Denoiser, nfe: int) -> float:
     """GFLOPs of one forward of one row; of a network with a cache the mean over a whole solve of `nfe`."""
     along = getattr(denoiser, "gflops_along", None)
-    return denoiser.gflops() if along is None else float(along(nfe))
+    gflops = float(denoiser.gflops() if along is None else along(nfe))
+    if not 0 <= gflops < math.inf:
+        raise ValueError(
+            f"{type(denoiser).__name__}.gflops() says {gflops:g}: GFLOPs of a forward, 0 or more, are needed"
+        )
+    return gflops
 
 
 def _once(kind: str, part: object, count: Callable[[], float]) -> float:

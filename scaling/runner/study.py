@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,7 @@ class Study:
         self._check_axes()
         self._check_draft()
         self._check_settings()
+        self._check_denoiser()
         if self.calibration is not None:
             judges = [*self.metrics, *self.per_sample, *self.scored]
             self.calibration.check(judges, len(self.conditions))
@@ -177,14 +180,31 @@ class Study:
                 raise ValueError("model.draft has another noise schedule than the model: one noise is not another's")
 
     def _check_settings(self) -> None:
-        """A ValueError where a condition sets what the model does not heed."""
-        heeded = {"seed"} | getattr(self.denoiser, "settings", frozenset())
+        """A ValueError where a condition is none, comes twice, or sets what the model does not heed."""
+        heeded, seen = {"seed"} | getattr(self.denoiser, "settings", frozenset()), dict[str, int]()
         for number, condition in enumerate(self.conditions, start=1):
+            _check_condition(number, condition)
+            if (first := seen.setdefault(condition.key, number)) != number:
+                raise ValueError(
+                    f"condition {number} ({condition.words}) is condition {first} once more: number equal ones by "
+                    "`copy`, so that each draws noises of its own"
+                )
             if ignored := [name for name, _ in condition.settings if name not in heeded]:
                 raise ValueError(
                     f"condition {number} ({condition.prompt!r}) sets its own {ignored[0]}, which "
                     f"model={self.name('model')} does not take from a condition: leave that column out or rename it"
                 )
+
+        if len(seen) != len(self.conditions) or not seen:
+            raise ValueError(f"the conditions say that they are {len(self.conditions)}, and are {len(seen)}")
+
+    def _check_denoiser(self) -> None:
+        """A ValueError where a model does not say in numbers what its calls cost and how it is guided."""
+        for model in {id(each): each for each in (self.searcher, self.denoiser)}.values():
+            checks.whole_from(1, **{f"{type(model).__name__}.forwards_per_call": model.forwards_per_call})
+            if model.guidance_scale is not None:
+                scale = {f"{type(model).__name__}.guidance_scale": model.guidance_scale}
+                checks.within(-math.inf, math.inf, **scale)
 
     @property
     def scored(self) -> dict[str, Verifier]:
@@ -238,3 +258,13 @@ class Study:
                 "budget.gflops: the FLOPs of decoding, judging or encoding cannot be counted; take budget.nfe"
             )
         return prices
+
+
+def _check_condition(number: int, condition: object) -> None:
+    if not isinstance(condition, Condition):
+        raise ValueError(f"condition {number} is {type(condition).__name__}, not a Condition: {condition!r}")
+    if not (condition.prompt is None or isinstance(condition.prompt, str)):
+        raise ValueError(f"the prompt of condition {number} is {condition.prompt!r}, and must be a text")
+    label = condition.class_label
+    if label is not None and (isinstance(label, bool) or not isinstance(label, Integral)):
+        raise ValueError(f"the class of condition {number} is {label!r}, and must be a whole number")

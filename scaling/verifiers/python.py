@@ -65,7 +65,7 @@ class Python:
         prompts = [each.class_label if each.prompt is None else each.prompt for each in conditions]
         more = () if self.probe_sigma is None else (probes,)
         try:
-            scores = self.judge(images, prompts, *more)
+            scores = self.judge(images.clone(), prompts, *more)  # it may write into what it is given
         except Exception as error:
             at = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{Path(at.filename).name}, line {at.lineno}"
