@@ -138,7 +138,8 @@ class Batches:
             begin_solve(self.denoiser)
             with self._watch.part("solve"):
                 solved = self.sampler.advance(denoise, self.denoiser.schedule, x, times, score, probe_sigma)
-            checks.solved(solved.x, (len(padded), *self.denoiser.latent_shape))
+            if not getattr(self.sampler, "ends_in_images", False):
+                checks.solved(solved.x, (len(padded), *self.denoiser.latent_shape))
             conditions = [block.conditions[i] for i in index]
             scores = self._scores(solved.x0, solved.probe, conditions, gradient) if score else {}
             columns = {"x": solved.x.detach(), "x0": solved.x0.detach()}

@@ -140,7 +140,7 @@ def _final_request(run: BlockRun, request: Request, final_nfe: int) -> Request:
     space = run.spaces[request.condition_index]
     start, stop = float(request.times[0]), float(request.times[-1])
     share = space.nfe(request.times) / space.nfes_per_iter
-    evaluations = space.sampler.nfe(torch.zeros(2))  # of one step that ends clean
+    evaluations = space.sampler.nfe(torch.tensor([1.0, 0.0]))  # of one step that ends clean
     steps = max(round(final_nfe * share / evaluations), 1)
     times = run.final.batches.denoiser.schedule.grid(steps, start, stop)
     return Request(request.condition_index, request.candidate_id, request.x, times)

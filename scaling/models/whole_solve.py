@@ -22,6 +22,8 @@ from scaling.schedules import Flow
 class WholeSolve:
     """Hands whole trajectories over to a `WholePipeline`; anything shorter is a ValueError."""
 
+    ends_in_images = True  # its clean samples are not of the latents' shape
+
     def steps(self, nfe: int) -> int:
         """As many as evaluations; a ValueError below 1."""
         if nfe < 1:

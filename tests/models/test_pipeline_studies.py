@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import threading
 from collections.abc import Sequence
@@ -20,9 +21,11 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 import scaling
 from scaling.budget import Budget
+from scaling.conditions.one import One
 from scaling.conditions.prompts import Prompts
 from scaling.models.pipeline import Pipeline
-from scaling.models.whole_solve import WholePipeline
+from scaling.models.whole_solve import WholePipeline, WholeSolve
+from scaling.notices import take_notices
 from scaling.protocols import Condition
 
 PROMPTS = ("a red cat on the green table", "two small dogs", "a photo of a cat")
@@ -206,3 +209,21 @@ def test_no_call_stays_open_behind_a_study(folder: Path, tmp_path: Path) -> None
     scaling.run(run_of(tmp_path, model, prompts(tmp_path)))
     del model
     assert threading.active_count() <= before
+
+
+def test_whole_solves_of_a_study_are_the_pipelines_own_images(tmp_path: Path) -> None:
+    """Searched with few steps, solved again with more; a prompt that is cut is said."""
+    folder = save_family("sd15", tmp_path / "sd15")
+    model = WholePipeline(path=str(folder), dtype="float32", device="cpu", prompt_cache=str(tmp_path / "cache"))
+    long = "two small dogs of a photo on the green table " * 4
+    take_notices()
+    done = scaling.run(
+        study(
+            tmp_path / "out", denoiser=model, sampler=WholeSolve(), conditions=One(prompt=long), extractors={},
+            budget=Budget(nfes_per_iter=2, final_nfe=3, candidates=[1, 2]), batch_size=2, samples=1,
+        )
+    )  # fmt: skip
+    assert "1 prompts were cut: the model reads 77 tokens, and they have more" in take_notices()
+    rows = list(csv.DictReader((done / "curve.csv").open()))
+    assert [float(row["nfe"]) for row in rows] == [5.0, 7.0]
+    assert [path.stat().st_size > 0 for path in sorted((done / "samples").rglob("00000.png"))] == [True, True]
