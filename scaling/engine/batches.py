@@ -231,7 +231,8 @@ class Batches:
     def _score(self, name: str, images: Tensor, conditions: list[Condition], probes: Tensor | None) -> Tensor:
         with self._watch.part("verify"), on_device(self.scorers[name], self.denoiser):
             judge = self.scorers[name]
-            return checks.scores(name, judge(_lent(images, judge), conditions, _lent(probes, judge)), conditions)
+            shown = None if probes is None else _lent(probes, judge)
+            return checks.scores(name, judge(_lent(images, judge), conditions, shown), conditions)
 
     def _denoise(self, encoded: Encoded, gradient: bool) -> Callable[[Tensor, Tensor], Prediction]:
         if not gradient:
@@ -255,6 +256,6 @@ class Batches:
         )
 
 
-def _lent(samples: Tensor | None, judge: Any) -> Tensor | None:
+def _lent(samples: Tensor, judge: Any) -> Tensor:
     """Samples for somebody's judge: a copy where it is not ours, since it may write into what it is given."""
-    return samples if samples is None or is_ours(type(judge)) else samples.clone()
+    return samples if is_ours(type(judge)) else samples.clone()
