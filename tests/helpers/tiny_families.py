@@ -39,7 +39,6 @@ class Family:
     options: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)  # further arguments of `Pipeline`
     steps: int = 4  # of the whole solve that is compared: 1 where the own step draws noise
-    slow: bool = False
 
 
 def flux2_klein(distilled: bool = False, kind: str = "Flux2KleinPipeline") -> Any:
@@ -278,8 +277,8 @@ FAMILIES: dict[str, Family] = {
     "kandinsky3": Family(kandinsky3),
     "lcm": Family(lcm, steps=1),
     "sana_sprint": Family(sana_sprint, 32, {"max_sequence_length": 16, **SANA}, steps=1),
-    "kandinsky5": Family(kandinsky5, 64, {"max_sequence_length": 128}, slow=True),
-    "hidream": Family(hidream, 32, {"max_sequence_length": 64}, slow=True),
+    "kandinsky5": Family(kandinsky5, 64, {"max_sequence_length": 128}),
+    "hidream": Family(hidream, 32, {"max_sequence_length": 64}),
     "krea2": Family(newer.krea2, 16, {"max_sequence_length": 64}),
     "longcat_image": Family(newer.longcat_image, 16, {"enable_prompt_rewrite": False}),
     "ovis_image": Family(newer.ovis_image),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from brightness import Brightness
 from configs import built
+from small_sizes import allow_small_images
 from studies import study
 from tiny_families import FAMILIES, save_family
 
@@ -23,19 +24,21 @@ from scaling.protocols import Condition
 PROMPTS = ["a red cat on the green table", "two small dogs"]
 QUICK = ("z_image", "pixart_alpha", "sana_sprint")  # of three rules; tests/models/test_scheduler_rule.py has all
 SEARCHES = ("random", "smc", "paths", "dfs", "svdd", "zero_order", "halving", "first_order")
-LARGE = ("hidream", "joyimage_edit", "kandinsky5")  # of a megapixel at least: no searches, which take minutes
 
 
-def families(without: tuple[str, ...] = ()) -> list[Any]:
-    return [
-        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow, id=name)
-        for name in FAMILIES
-        if name not in without
-    ]
+def families() -> list[Any]:
+    return [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow, id=name) for name in FAMILIES]
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pipeline]:
+def small() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        allow_small_images(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def models(small: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pipeline]:
     @cache
     def load(name: str) -> Pipeline:
         """Loading it is a test: the open call is held against the pipeline's own."""
@@ -57,7 +60,8 @@ def test_a_row_is_the_same_alone_and_in_company(name: str, models: Callable[[str
     with torch.no_grad():
         together = model(x, t, model.encode(conditions))
         alone = [model(x[i : i + 1], t[i : i + 1], model.encode(conditions[i : i + 1])) for i in range(4)]
-        assert not asked_while(model, lambda: model.decode(together.x0))  # decoding needs no forward
+        assert not model.networks.names & asked_while(model, lambda: model.decode(together.x0))  # no forward
+        assert not asked_while(model, lambda: model.decode(together.x0))  # nor is a prompt encoded again
         images = model.decode(together.x0)
         apart = torch.cat([model.decode(together.x0[i : i + 1]) for i in range(4)])
     for together_, alone_ in zip(together[:2], zip(*(each[:2] for each in alone), strict=True), strict=True):
@@ -65,13 +69,13 @@ def test_a_row_is_the_same_alone_and_in_company(name: str, models: Callable[[str
     torch.testing.assert_close(images, apart, atol=1e-4, rtol=0)
 
 
-def asked_while(model: Pipeline, call: Callable[[], Any]) -> list[str]:
+def asked_while(model: Pipeline, call: Callable[[], Any]) -> set[str]:
     """The loop's networks and the text encoders that compute anything in a call, heard in their innermost parts."""
-    heard: list[str] = []
+    heard: set[str] = set()
     watched = model.networks.names | {name for name in model.pipe.components if "text_encoder" in name}
     networks = [(name, getattr(model.pipe, name)) for name in watched if getattr(model.pipe, name) is not None]
     hooks = [
-        part.register_forward_hook(lambda *_, name=name: heard.append(name))
+        part.register_forward_hook(lambda *_, name=name: heard.add(name))
         for name, network in networks
         for part in network.modules()
         if not list(part.children())
@@ -82,7 +86,7 @@ def asked_while(model: Pipeline, call: Callable[[], Any]) -> list[str]:
     return heard
 
 
-@pytest.mark.parametrize("name", families(LARGE))
+@pytest.mark.parametrize("name", families())
 def test_every_search_runs_and_costs_what_was_predicted(
     name: str, models: Callable[[str], Pipeline], tmp_path: Path
 ) -> None:
