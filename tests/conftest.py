@@ -9,9 +9,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import shape_checks
 import torch
 
-shape_checks.install(
-    "scaling.protocols", "scaling.noise", "scaling.schedules", "scaling.search"
-)  # before anything of the package is imported
+ROOMS = ("protocols", "noise", "schedules", "search", "verifiers", "metrics", "loading", "pixels")
+shape_checks.install(*(f"scaling.{room}" for room in ROOMS))  # before anything of the package is imported
 torch.set_num_threads(1)
 
 # A shell in the background and nohup let their children ignore these; the tests are started as from a terminal.

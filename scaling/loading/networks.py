@@ -19,7 +19,7 @@ from scaling.loading.devices import pick_device
 from scaling.loading.weights_file import load_weights, weights_path
 
 
-def gray(images: Float[Tensor, "n c 28 28"]) -> Float[Tensor, "n 1 28 28"]:
+def gray(images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n 1 28 28"]:
     """The mean of the channels, moved to the training images' mean 0 and deviation 1; other sizes are a ValueError."""
     if images.ndim != 4 or images.shape[-2:] != (28, 28):
         raise ValueError(f"images of shape {tuple(images.shape)}: this network judges [n,3,28,28]")

@@ -31,7 +31,7 @@ class Value:
     former_parameters: ClassVar[Mapping[str, str]] = {"feature": "reads"}
     feature: str
 
-    def __call__(self, values: Float[Tensor, "n 1"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    def __call__(self, values: Float[Tensor, "n outputs"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """The values as they are, float64; a ValueError where they are not one a sample."""
         if values.ndim != 2 or values.shape[1] != 1:
             raise ValueError(f"{self.feature} has shape {tuple(values.shape)}: one value a sample is needed")

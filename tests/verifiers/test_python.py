@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,8 @@ def test_the_code_and_what_it_imports_decide_the_identity(here: Path) -> None:
     assert Python(function=str(here / "judge.py:redness")).identity() == before
     assert Python(function="judge.py:redness", arguments={"weight": 2.0}).identity() != before
     (here / "helper_of_judge.py").write_text("x = 2\n")
+    assert Python(function="judge.py:redness").identity() == before  # what was imported is what runs
+    sys.modules.pop("helper_of_judge")
     other = Python(function="judge.py:redness").identity()
     assert other != before
     (here / "judge.py").write_text("import helper_of_judge\n" + REDNESS.replace("0]", "1]"))
