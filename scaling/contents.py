@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scaling.files import user_path
 from scaling.loaded import content
 from scaling.source import Read, file_of, is_library, is_ours, sources
 
@@ -50,7 +51,7 @@ def by_content(name: str, value: Any) -> Any:
         return [by_content(name, each) for each in value]
     if not isinstance(value, str | Path) or _WRITTEN & set(re.split(r"[^a-z]+", name.lower())):
         return value
-    path = Path(value).expanduser()
+    path = user_path(value)
     if isinstance(value, Path) or "/" in value or path.suffix or PATH_LIKE.search(name):
         with suppress(OSError, ValueError):  # too long, or not of letters that a path has
             if path.exists() and not Path.cwd().is_relative_to(path.resolve()):
@@ -70,7 +71,7 @@ def files_named_by(paths: Iterable[Path], endings: tuple[str, ...], read: Read =
     found: dict[Path, None] = {}
     for path in paths:
         for word in _words(read(path)):
-            for place in (Path(word).expanduser(), path.parent / word) if word.endswith(endings) else ():
+            for place in (user_path(word), path.parent / word) if word.endswith(endings) else ():
                 with suppress(OSError, ValueError):
                     if place.is_file():
                         found[place.resolve()] = None

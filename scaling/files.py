@@ -22,6 +22,11 @@ class Damaged(ValueError):
         return f"{self.args[0]} is damaged ({self.args[1]})"
 
 
+def user_path(path: str | Path) -> Path:
+    """A path with the user's own folder in place of `~`; a `~` that is nobody's is a letter as any other."""
+    return Path(os.path.expanduser(path))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path`, of this call alone, that takes its place at the end; after an error nothing is left."""

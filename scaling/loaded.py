@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -49,11 +50,22 @@ def edited() -> list[str]:
 
 
 def _module_of(path: Path) -> ModuleType | None:
-    for module in list(sys.modules.values()):
-        file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
-        if isinstance(file, str) and file.endswith(path.name) and _resolved(file) == path:
+    for name in _named(len(sys.modules), next(reversed(sys.modules))).get(path.name, ()):
+        module = sys.modules.get(name)
+        if isinstance(module, ModuleType) and _resolved(str(vars(module).get("__file__"))) == path:
             return module
     return None
+
+
+@lru_cache(maxsize=1)
+def _named(count: int, last: str) -> dict[str, list[str]]:
+    """The modules by their files' names; `count` and `last` tell whether others are there by now."""
+    found: dict[str, list[str]] = {}
+    for name, module in list(sys.modules.items()):
+        file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+        if isinstance(file, str):
+            found.setdefault(os.path.basename(file), []).append(name)
+    return found
 
 
 @cache

@@ -1,7 +1,6 @@
 """The nouns that every floor shares; each is data or an interface, never both.
 
-Shapes are in jaxtyping notation: `n` rows, `*latent` the model's own space, images `n 3 h w` in [0, 1].
-Time runs from 1 (noise) to 0 (clean).
+Shapes are jaxtyping's: `n` rows, `*latent` the model's space, images `n 3 h w` in [0, 1]. Time is 1 (noise) to 0 (clean).
 """
 
 from __future__ import annotations
@@ -293,8 +292,7 @@ class Search(Protocol):
     def __call__(self, space: Any) -> SearchRun:
         """Proposes, and is sent the answer to each proposal; closed where its budget ends before it does.
 
-        Args:
-            space: the `NoiseSpace` of one condition, from which all randomness is drawn.
+        All its randomness is drawn from `space`, the `NoiseSpace` of one condition.
         """
         ...
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from scaling.contents import by_content, files_named_by, files_of_command
+from scaling.files import user_path
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +85,10 @@ def test_the_files_of_a_command(command: list[str], found: list[str]) -> None:
     Path("loop.sh").write_text("./loop.sh\n")
     assert [str(path) for path in files_of_command(command)] == found
     assert files_of_command([sys.executable]) == [Path(sys.executable)]  # as it always was
+
+
+def test_a_tilde_that_is_nobodys_is_a_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~/a.csv") == tmp_path / "a.csv"
+    assert user_path("~nobody-of-this-name/a.csv") == Path("~nobody-of-this-name/a.csv")
+    assert by_content("prompt", "~nobody-of-this-name/fox") == "~nobody-of-this-name/fox"

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 from scaling import checks
 from scaling.conditions.columns import Columns
 from scaling.conditions.prompt_files import FORMATS, format_of, read_rows, stem
+from scaling.files import user_path
 from scaling.loading.hub import find_folder
 from scaling.protocols import Condition, Settings
 
@@ -118,7 +119,7 @@ class Prompts:
         return (self.files,) if isinstance(self.files, str) else tuple(self.files)
 
     def _found(self) -> list[Path]:
-        local = Path(self.path).expanduser()
+        local = user_path(self.path)
         if local.is_file():
             return [local]
         patterns = self._patterns()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.contents import PATH_LIKE, files_named_by, files_of_command
-from scaling.files import read_json
+from scaling.files import read_json, user_path
 from scaling.journal.stream import write_atomically
 from scaling.loaded import content
 from scaling.source import PACKAGE, Read, is_library, sources, sources_digest
@@ -93,7 +93,7 @@ def _word(name: str, value: Any) -> str | None:
         return _code(value)
     if name == "function":  # file.py:name, or package.module:name
         place = value.rpartition(":")[0]
-        return _function_file(path.resolve()) if (path := Path(place).expanduser()).is_file() else _code(place)
+        return _function_file(path.resolve()) if (path := user_path(place)).is_file() else _code(place)
     if name == "command" or (name.isdigit() and value.endswith(".py")):
         try:
             words = shlex.split(value)
@@ -101,7 +101,7 @@ def _word(name: str, value: Any) -> str | None:
             return None
         found = [_content(path) for path in files_of_command(words)]
         return " ".join(found) or None
-    path = Path(value).expanduser()
+    path = user_path(value)
     if os.sep in value or path.suffix or PATH_LIKE.search(name):
         try:
             return _content(path) if path.exists() else _revision(value)

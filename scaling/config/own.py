@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.config.places import CONF
+from scaling.files import user_path
 
 ENTRY_POINTS = {  # by the option's group, that of the entry points of packages
     "search": "scaling.search",
@@ -80,7 +81,7 @@ def part_of(group: str, choice: str) -> Part:
     place, _, name = (points[choice].value if choice in points else choice).rpartition(":")
     said = f"{group}={choice}"
     if place.endswith(".py"):
-        path = Path(place).expanduser()
+        path = user_path(place)
         if not path.is_file():
             raise ValueError(f"{said}: there is no file {path} (seen from {Path.cwd()})")
     else:

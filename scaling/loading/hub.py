@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from scaling.contents import digest as digest
+from scaling.files import user_path
 
 Kind = Literal["model", "dataset"]
 _ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w.-]+))?(/(?P<file>[^/].*))?")
@@ -48,7 +49,7 @@ class HubId:
 
 def find_file(path: str | Path, file: str | None = None, kind: Kind = "model") -> Path:
     """A local file, `file` in a local folder, or a file on the hub, as a local path."""
-    local = Path(path).expanduser()
+    local = user_path(path)
     if local.is_file():
         return local
     if local.is_dir():
@@ -70,7 +71,7 @@ def find_file(path: str | Path, file: str | None = None, kind: Kind = "model") -
 
 def find_folder(path: str | Path, files: Sequence[str], kind: Kind = "model") -> Path:
     """A local folder, or the snapshot of a hub id with what matches `files` (globs, each of which must match)."""
-    local = Path(path).expanduser()
+    local = user_path(path)
     if local.is_dir():
         if missing := _unmatched(local, files):
             raise ValueError(f"the folder {local} lacks {', '.join(missing)}")
@@ -97,7 +98,7 @@ def find_folder(path: str | Path, files: Sequence[str], kind: Kind = "model") ->
 
 def cache_folder() -> Path:
     """`scaling` in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "scaling"
+    return user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scaling"
 
 
 def _in_folder(folder: Path, file: str | None) -> Path:

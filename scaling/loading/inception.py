@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from scaling.files import user_path
 from scaling.loading.devices import pick_device
 from scaling.loading.hub import digest
 from scaling.loading.weights_file import weights_folder
@@ -56,7 +57,7 @@ def inception_nodes() -> Int[Tensor, " 1000"]:
 def _weights_file(path: str | None) -> Path:
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-    file = Path(path or Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name).expanduser()
+    file = user_path(path or Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name)
     command = f"curl -L --create-dirs -o {file} {URL_INCEPTION_V3}"
     if not file.is_file():
         raise ValueError(f"no Inception weights at {file}: {command}")

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.files import replacing
+from scaling.files import replacing, user_path
 from scaling.loading.weights_file import weights_folder
 from scaling.metrics.unpickle import load_arrays
 
@@ -121,7 +121,7 @@ def reference_from_batches(batches: Iterable[Float[Tensor, "_ d"]], keep: int = 
 
 
 def _find(name: str) -> Path:
-    for file in (Path(name).expanduser(), weights_folder() / name, weights_folder() / f"{name}.npz"):
+    for file in (user_path(name), weights_folder() / name, weights_folder() / f"{name}.npz"):
         if file.is_file():
             return file
     bundled = ", ".join(sorted(p.name for p in weights_folder().glob("*reference*"))) or "none"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from scaling.files import user_path
 from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import digest, find_folder
 from scaling.models.blocks import compile_blocks
@@ -80,7 +81,7 @@ class LatentDiT(ClassLatents):
     @classmethod
     def outline(cls, options: Mapping[str, Any]) -> Outline:
         """What a plan reads of the model that these options would load."""
-        folder, spacing = Path(options["path"]).expanduser(), options["spacing"]
+        folder, spacing = user_path(options["path"]), options["spacing"]
         if folder.is_dir():
             config = json.loads((folder / "transformer" / "config.json").read_text())
             known, scheduler = {key: config[key] for key in _SHAPES if key in config}, _scheduler(folder)

@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.extras import require
+from scaling.files import user_path
 from scaling.loading.devices import dtype_of, move, pick_device
 from scaling.loading.hub import cache_folder
 from scaling.models.encoding_memo import ENCODERS, EncodingMemo, encodes
@@ -78,7 +78,7 @@ class PipelineBase:
             "text": repository.digest(*(part for part in parts if part not in DENOISING)),
             "dtype": self.dtype,
         }
-        self._cache = Path(self.prompt_cache or cache_folder() / "prompts").expanduser()
+        self._cache = user_path(self.prompt_cache or cache_folder() / "prompts")
         load = functools.partial(repository.load, dtype=dtype)  # holds no model, which ends its calls
         self.memo = EncodingMemo(self.pipe, self.device, self._cache, text, load)
         self.settings = self.arguments.settings

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from scaling.files import user_path
 from scaling.loading.checkpoints import read_entry, read_state, refuse_not_finite
 from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import digest, find_file
@@ -96,7 +97,7 @@ class SiT(ClassLatents):
     @classmethod
     def outline(cls, options: Mapping[str, Any]) -> Outline:
         """What a plan reads of the model that these options would load."""
-        path = Path(options["path"]).expanduser()
+        path = user_path(options["path"])
         known = architecture(read_checkpoint(path), options["heads"]) if path.is_file() else published(options["path"])
         return Outline(known, Flow(), float(options["guidance_scale"]), options)
 

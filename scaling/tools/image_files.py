@@ -12,6 +12,7 @@ from typing import Any
 
 from scaling.conditions.columns import PROMPTS
 from scaling.conditions.prompt_files import FORMATS, Row, format_of, read_rows
+from scaling.files import user_path
 from scaling.protocols import Condition
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -111,7 +112,7 @@ def _table(file: Path) -> Iterator[tuple[Path, Condition, int | None]]:
         raise ValueError(f"{file} is no table of images; valid: {valid}")
     for row in read_rows(file):
         try:
-            path = Path(str(_cell(row.cells, PATHS, "path"))).expanduser()
+            path = user_path(str(_cell(row.cells, PATHS, "path")))
             number = row.cells.get("candidate")
             yield file.parent / path, _condition_of(row), None if number in (None, "") else int(number)
         except ValueError as error:

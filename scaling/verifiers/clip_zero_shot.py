@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.files import replacing
+from scaling.files import replacing, user_path
 from scaling.loading.encoders import OpenClip
 from scaling.loading.hub import cache_folder
 from scaling.loading.labels import class_labels
@@ -41,7 +41,7 @@ class ClipZeroShot:
     ) -> None:
         prompts = _prompts(names, templates)
         key = hashlib.sha256(repr((encoder.identity(), prompts)).encode()).hexdigest()
-        folder = Path(cache).expanduser() / "scaling" if cache else cache_folder()
+        folder = user_path(cache) / "scaling" if cache else cache_folder()
         self.encoder = encoder
         self.columns = _kept_columns(folder / f"clip_zero_shot-{key[:32]}.safetensors", encoder, prompts)
         self._identity = {"class": "ClipZeroShot", "columns": key, **encoder.identity()}

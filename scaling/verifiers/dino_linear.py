@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.files import user_path
 from scaling.loading.encoders import Dino
 from scaling.loading.hub import digest
 from scaling.loading.labels import class_labels
@@ -61,7 +62,7 @@ class DinoLinear:
 
 def _head_file(head: str | None, width: int) -> Path:
     url = _URL.format(size=_SIZES.get(width, "vit?"))
-    file = Path(head or Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name).expanduser()
+    file = user_path(head or Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name)
     if not file.is_file():
         raise ValueError(f"no linear head at {file}: curl -L --create-dirs -o {file} {url}")
     return file

@@ -7,12 +7,12 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import anyio
 import httpx
 
+from scaling.files import user_path
 from scaling.verifiers.masking import Mask, expanded, key_of
 from scaling.verifiers.questions import Check, NoGrade, Question
 from scaling.verifiers.replies import CUT, Unanswered, content_of, read_reply, rejection
@@ -103,7 +103,7 @@ class Endpoint:
         self._headers = {"Content-Type": "application/json"} | signed | more
         hidden = [value for name, value in more.items() if value != str((headers or {})[name]).strip()]
         self._mask = Mask([key, *hidden, *(value.removeprefix("Bearer ") for value in hidden)])
-        self.store = ResponseStore(Path(store).expanduser())
+        self.store = ResponseStore(user_path(store))
 
     def identity(self) -> dict[str, Any]:
         """The URL, the model, and what the request says beside the usual."""

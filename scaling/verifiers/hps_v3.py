@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from scaling.extras import require
+from scaling.files import user_path
 from scaling.loading.checkpoints import fit, load_transformers, read_state
 from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import digest, find_file, find_folder
@@ -59,7 +60,7 @@ class HPSv3:
     ) -> None:
         require("transformers", "torchvision")
         kind = dtype_of(dtype, "verifier dtype")
-        self.question = read_question(Path(question).expanduser())
+        self.question = read_question(user_path(question))
         file, folder = find_file(path), find_folder(base, BASE)
         from transformers import AutoConfig, AutoProcessor, Qwen2VLForConditionalGeneration
 

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.files import user_path
 from scaling.identity import identity_of
 from scaling.protocols import Condition
 from scaling.traits import refuse_former_name, refuse_latents
@@ -57,11 +58,11 @@ class Python:
 
     def __call__(
         self,
-        images: Float[Tensor, "n 3 h w"],
+        images: Float[Tensor, "n *sample"],
         conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
+        probes: Float[Tensor, "n *sample"] | None = None,
     ) -> Float[Tensor, " n"]:
-        """The function's scores as float32 on the images' device."""
+        """The function's scores as float32 on the images' device; latents stand for images where it takes these."""
         prompts = [each.class_label if each.prompt is None else each.prompt for each in conditions]
         more = () if self.probe_sigma is None else (probes,)
         try:
@@ -115,7 +116,7 @@ def load(function: str) -> Any:
     place, _, name = function.rpartition(":")
     if not place or not name:
         raise ValueError(f"verifier.function={function!r}: file.py:name or package.module:name is needed")
-    module = _file(Path(place).expanduser(), function) if place.endswith(".py") else _module(place, function)
+    module = _file(user_path(place), function) if place.endswith(".py") else _module(place, function)
     found = getattr(module, name, None)
     if not callable(found):
         names = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]

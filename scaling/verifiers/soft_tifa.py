@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.files import user_path
 from scaling.protocols import Condition
 from scaling.verifiers.first_token import Asked, chances, checked_failure
 from scaling.verifiers.pictures import png
@@ -52,7 +53,7 @@ class SoftTifa:
         if mean not in ("geometric", "arithmetic"):
             raise ValueError(f"verifier.mean={mean!r} is neither 'geometric' nor 'arithmetic'")
         self.vlm, self.mean, self.on_failure = vlm, mean, checked_failure(on_failure)
-        self.file = Path(questions).expanduser()
+        self.file = user_path(questions)
         self.atoms = read_atoms(self.file)
 
     def __call__(

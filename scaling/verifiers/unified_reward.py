@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.files import user_path
 from scaling.notices import notice
 from scaling.protocols import Condition
 from scaling.verifiers.authors_text import SLOT, f_string
@@ -55,7 +56,7 @@ class UnifiedReward:
     ) -> None:
         self.judge, self.scores, self.max_tokens = judge, tuple(scores), max_tokens
         self.on_failure = checked_failure(on_failure)
-        self.question = read_question(Path(question).expanduser(), self.scores)
+        self.question = read_question(user_path(question), self.scores)
 
     def __call__(
         self,
