@@ -1,6 +1,6 @@
 """The nouns that every floor shares; each is data or an interface, never both.
 
-Shapes are jaxtyping's: `n` rows, `*latent` the model's space, images `n 3 h w` in [0, 1]. Time is 1 (noise) to 0 (clean).
+Shapes are jaxtyping's: `n` rows, `*latent` the model's space, images `n 3 h w` in [0, 1]. Time: 1 (noise) to 0 (clean).
 """
 
 from __future__ import annotations
