@@ -5,6 +5,7 @@ import signal
 
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the commands that tests start; processes that share cores spin
 
 import shape_checks
 import torch
