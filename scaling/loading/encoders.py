@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.contents import digest
 from scaling.extras import require
 from scaling.loading.checkpoints import check_finite, load_transformers
 from scaling.loading.devices import dtype_of, pick_device
-from scaling.loading.hub import digest, find_folder
+from scaling.loading.hub import find_folder
 from scaling.loading.weights_file import weights_folder
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from scaling.contents import digest as digest
 from scaling.files import user_path
 
 Kind = Literal["model", "dataset"]

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from scaling.contents import digest
 from scaling.files import user_path
 from scaling.loading.devices import pick_device
-from scaling.loading.hub import digest
 from scaling.loading.weights_file import weights_folder
 from scaling.pixels import eight_bits
 

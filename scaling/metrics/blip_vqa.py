@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.contents import digest
 from scaling.extras import require
 from scaling.loading.checkpoints import load_transformers
 from scaling.loading.devices import pick_device
 from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess
-from scaling.loading.hub import digest, find_folder
+from scaling.loading.hub import find_folder
 from scaling.metrics.benchmark_folders import category_of
 from scaling.notices import notice
 from scaling.protocols import Condition

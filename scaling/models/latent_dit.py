@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from scaling.contents import digest
 from scaling.files import user_path
 from scaling.loading.devices import dtype_of, pick_device
-from scaling.loading.hub import digest, find_folder
+from scaling.loading.hub import find_folder
 from scaling.models.blocks import compile_blocks
 from scaling.models.class_latents import ClassLatents
 from scaling.models.dit import guidance_named

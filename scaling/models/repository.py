@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from scaling.loading.hub import digest, find_file, find_folder
+from scaling.contents import digest
+from scaling.loading.hub import find_file, find_folder
 
 ELSEWHERE = {  # classes that diffusers no longer finds by what its own files say of them
     "PaellaVQModel": "diffusers.pipelines.deprecated.wuerstchen.modeling_paella_vq_model",

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from scaling.contents import digest
 from scaling.files import user_path
 from scaling.loading.checkpoints import read_entry, read_state, refuse_not_finite
 from scaling.loading.devices import dtype_of, pick_device
-from scaling.loading.hub import digest, find_file
+from scaling.loading.hub import find_file
 from scaling.models.blocks import compile_blocks
 from scaling.models.class_latents import ClassLatents
 from scaling.models.dit import build, guidance_named

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.contents import digest
 from scaling.loading.devices import dtype_of, pick_device
-from scaling.loading.hub import digest, find_folder
+from scaling.loading.hub import find_folder
 
 PIXELS = 4 * 2**20  # decoded at a time where nothing else is said: 4 images of 1,024 pixels, 64 of 256
 

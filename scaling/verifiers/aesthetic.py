@@ -10,9 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.contents import digest
 from scaling.loading.checkpoints import check_finite, read_state
 from scaling.loading.encoders import OpenClip
-from scaling.loading.hub import digest, find_file
+from scaling.loading.hub import find_file
 from scaling.protocols import Condition
 from scaling.verifiers.linear_head import load_head
 

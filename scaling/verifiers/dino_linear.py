@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.contents import digest
 from scaling.files import user_path
 from scaling.loading.encoders import Dino
-from scaling.loading.hub import digest
 from scaling.loading.labels import class_labels
 from scaling.protocols import Condition
 

@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.contents import digest
 from scaling.extras import require
 from scaling.loading.checkpoints import fit, read_state
 from scaling.loading.devices import pick_device
 from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess, open_clip_tokens
-from scaling.loading.hub import digest, find_file
+from scaling.loading.hub import find_file
 from scaling.verifiers.prompted import PerPrompt, PromptCosine, TokenLimit
 
 

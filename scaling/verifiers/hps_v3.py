@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from scaling.contents import digest
 from scaling.extras import require
 from scaling.files import user_path
 from scaling.loading.checkpoints import fit, load_transformers, read_state
 from scaling.loading.devices import dtype_of, pick_device
-from scaling.loading.hub import digest, find_file, find_folder
+from scaling.loading.hub import find_file, find_folder
 from scaling.protocols import Condition
 from scaling.stop import check_stop
 from scaling.verifiers.authors_text import constants

@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.contents import digest
 from scaling.extras import require
 from scaling.loading.checkpoints import fit, read_state
 from scaling.loading.devices import pick_device
 from scaling.loading.encoders import CLIP_MEAN, CLIP_STD, Preprocess
-from scaling.loading.hub import digest, find_file, find_folder
+from scaling.loading.hub import find_file, find_folder
 from scaling.protocols import Condition
 from scaling.verifiers.linear_head import load_head
 from scaling.verifiers.prompted import TokenLimit, token_count

@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.contents import digest
 from scaling.extras import require
 from scaling.loading.checkpoints import load_transformers
 from scaling.loading.devices import dtype_of, pick_device
-from scaling.loading.hub import digest, find_folder
+from scaling.loading.hub import find_folder
 from scaling.stop import check_stop
 from scaling.verifiers.pictures import opened
 from scaling.verifiers.questions import Check, NoGrade, Question

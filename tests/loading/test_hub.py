@@ -5,7 +5,8 @@ from unittest.mock import MagicMock
 import pytest
 
 from scaling import contents
-from scaling.loading.hub import HubId, digest, find_file, find_folder
+from scaling.contents import digest
+from scaling.loading.hub import HubId, find_file, find_folder
 
 
 @pytest.fixture
