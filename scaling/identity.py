@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.contents import by_content, named_by_code
+from scaling.loaded import functions_of
 from scaling.source import code_of, is_ours
 
 Json = dict[str, Any]
@@ -228,17 +229,11 @@ def _code(kind: Any) -> Json:
     if is_ours(kind) or kind.__module__ == "builtins":
         return {}
     found = code_of(kind)
-    inner = _functions(kind) if isinstance(kind, type) else {}
+    inner = functions_of(kind) if isinstance(kind, type) else {}
     closures = {name: variables for name, each in inner.items() if (variables := _closure(each).get("variables"))}
     if found is None:
         return {"code": _typed_in(kind, set())}
     return {"code": found, **({"closures": closures} if closures else {})}
-
-
-def _functions(kind: type) -> dict[str, types.FunctionType]:
-    """The functions of a class, those behind its properties and class methods too."""
-    unwrapped = {name: getattr(value, "__func__", getattr(value, "fget", value)) for name, value in vars(kind).items()}
-    return {name: value for name, value in unwrapped.items() if isinstance(value, types.FunctionType)}
 
 
 def _closure(function: types.FunctionType) -> Json:
@@ -270,7 +265,7 @@ def _typed_in(kind: Any, seen: set[int]) -> Any:
     seen.add(id(kind))
     if isinstance(kind, type):
         bases = [_typed_in(base, seen) for base in kind.__bases__ if base.__module__ == kind.__module__]
-        functions = {name: _typed_in(each, seen) for name, each in _functions(kind).items()}
+        functions = {name: _typed_in(each, seen) for name, each in functions_of(kind).items()}
         others = {name: each for name, each in vars(kind).items() if name[:2] != "__" and name not in functions}
         return {"bases": bases, "functions": functions, "values": named(others)}
     outside = {}

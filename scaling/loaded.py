@@ -9,7 +9,6 @@ from functools import cache, lru_cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
 
 _imported: dict[Path, tuple[object, bytes]] = {}
 
@@ -82,7 +81,7 @@ def _is_from(module: ModuleType, path: Path, text: bytes) -> bool:
         known = set(_codes(loader.source_to_code(text, str(path))))
     except (SyntaxError, ValueError):
         return False
-    return all(each in known for each in _functions(module, str(path)))
+    return all(each in known for each in _defined(module, path))
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -92,11 +91,15 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(each)
 
 
-def _functions(module: ModuleType, file: str) -> Iterator[CodeType]:
+def functions_of(owner: type | ModuleType) -> dict[str, FunctionType]:
+    """The functions of a class or module, those behind properties and class methods too."""
+    unwrapped = {name: getattr(value, "__func__", getattr(value, "fget", value)) for name, value in vars(owner).items()}
+    return {name: value for name, value in unwrapped.items() if isinstance(value, FunctionType)}
+
+
+def _defined(module: ModuleType, path: Path) -> Iterator[CodeType]:
     """The code of all functions and methods that a module's own text defines."""
-    for value in list(vars(module).values()):
-        inner: list[Any] = list(vars(value).values()) if isinstance(value, type) else [value]
-        for each in inner:
-            function = getattr(each, "__func__", getattr(each, "fget", each))
-            if isinstance(function, FunctionType) and _resolved(function.__code__.co_filename) == _resolved(file):
+    for owner in (module, *(each for each in vars(module).values() if isinstance(each, type))):
+        for function in functions_of(owner).values():
+            if _resolved(function.__code__.co_filename) == path:
                 yield function.__code__
