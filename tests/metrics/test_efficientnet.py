@@ -82,10 +82,10 @@ def test_what_holds_other_tensors_is_refused(weights: Path, tmp_path: Path) -> N
     with pytest.raises(ValueError, match=r"^295 tensors that are not EfficientNet-Lite0's 296"):
         EfficientNetLite(path=str(path))
     path.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"broken\.pth cannot be read") as error:
+    with pytest.raises(ValueError, match=r"cannot read the weights in .*broken\.pth") as error:
         EfficientNetLite(path=str(path))
     assert "\n" not in str(error.value)
-    with pytest.raises(ValueError, match=r"nowhere\.pth cannot be read"):
+    with pytest.raises(ValueError, match=r"cannot read .*nowhere\.pth: No such file"):
         EfficientNetLite(path=str(tmp_path / "nowhere.pth"))
 
 
