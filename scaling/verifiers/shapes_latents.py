@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from scaling.loading.devices import pick_device
-from scaling.loading.weights_file import load_weights, weights_path
 from scaling.protocols import Condition
-from scaling.shapes.grammar import parse
-from scaling.shapes.questions import ask
-from scaling.shapes.reader import Reader
+from scaling.verifiers.shapes_reader import load_reader, log_probabilities
 
 _KIND = "ShapesLatents"
 
@@ -38,14 +33,8 @@ class ShapesLatents:
     probe_sigma: float | None = None
 
     def __init__(self, *, path: str = "shapes_latents", device: str = "auto") -> None:
-        weights = load_weights(path)
-        if weights.metadata.get("class") != _KIND:
-            raise ValueError(f"{weights_path(path)} holds a {weights.metadata.get('class')}: a {_KIND} is needed")
-        with torch.random.fork_rng(devices=[]):
-            network = Reader(**weights.metadata["architecture"])
-        network.load_state_dict(weights.state)
         self.device = pick_device(device)
-        self.network = network.to(self.device).eval().requires_grad_(False)
+        self.network, weights = load_reader(path, _KIND, self.device)
         self.latent_shape: tuple[int, ...] = tuple(weights.metadata["latent_shape"])
         self._sha256 = weights.sha256
 
@@ -56,10 +45,7 @@ class ShapesLatents:
         probes: Float[Tensor, "n *latent"] | None = None,
     ) -> Float[Tensor, " n"]:
         """Log probabilities, at most 0, of the latents in the images' place, with a gradient."""
-        words, mask = ask([parse(condition.prompt or "") for condition in conditions])
-        latents = images.to(self.device).float() / 2 + 0.5
-        yes = F.logsigmoid(self.network(latents, words.to(self.device)))
-        return (yes * mask.to(self.device)).sum(dim=1)
+        return log_probabilities(self.network, images.to(self.device).float() / 2 + 0.5, conditions)
 
     def identity(self) -> dict[str, Any]:
         """Class and the weights' hash."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.loading.devices import pick_device
-from scaling.loading.weights_file import load_weights, weights_path
+from scaling.loading.weights_file import Weights, load_weights, weights_path
 from scaling.protocols import Condition
 from scaling.shapes.grammar import parse
 from scaling.shapes.questions import ask
@@ -37,14 +37,8 @@ class ShapesReader:
     probe_sigma: float | None = None
 
     def __init__(self, *, path: str = "shapes_reader", device: str = "auto") -> None:
-        weights = load_weights(path)
-        if weights.metadata.get("class") != _KIND:
-            raise ValueError(f"{weights_path(path)} holds a {weights.metadata.get('class')}: a {_KIND} is needed")
-        with torch.random.fork_rng(devices=[]):
-            network = Reader(**weights.metadata["architecture"])
-        network.load_state_dict(weights.state)
         self.device = pick_device(device)
-        self.network = network.to(self.device).eval().requires_grad_(False)
+        self.network, weights = load_reader(path, _KIND, self.device)
         self._sha256 = weights.sha256
 
     def __call__(
@@ -54,10 +48,28 @@ class ShapesReader:
         probes: Float[Tensor, "n 3 h w"] | None = None,
     ) -> Float[Tensor, " n"]:
         """Log probabilities, at most 0, of images in [0, 1], with a gradient."""
-        words, mask = ask([parse(condition.prompt or "") for condition in conditions])
-        yes = F.logsigmoid(self.network(images.to(self.device).float(), words.to(self.device)))
-        return (yes * mask.to(self.device)).sum(dim=1)
+        return log_probabilities(self.network, images.to(self.device).float(), conditions)
 
     def identity(self) -> dict[str, Any]:
         """Class and the weights' hash."""
         return {"class": _KIND, "weights": self._sha256}
+
+
+def load_reader(path: str, kind: str, device: torch.device) -> tuple[Reader, Weights]:
+    """A frozen reader from a bundled name or a file, and what that holds; a ValueError names one of another kind."""
+    weights = load_weights(path)
+    if weights.metadata.get("class") != kind:
+        raise ValueError(f"{weights_path(path)} holds a {weights.metadata.get('class')}: a {kind} is needed")
+    with torch.random.fork_rng(devices=[]):
+        network = Reader(**weights.metadata["architecture"])
+    network.load_state_dict(weights.state)
+    return network.to(device).eval().requires_grad_(False), weights
+
+
+def log_probabilities(
+    network: Reader, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]
+) -> Float[Tensor, " n"]:
+    """The log probability, at most 0, that the answer to all questions of a prompt is yes; with a gradient."""
+    words, mask = ask([parse(condition.prompt or "") for condition in conditions])
+    yes = F.logsigmoid(network(images, words.to(images.device)))
+    return (yes * mask.to(images.device)).sum(dim=1)
