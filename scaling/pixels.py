@@ -1,6 +1,9 @@
-"""Images in [0, 1] as the 8 bits a channel that files and some judges take."""
+"""Images in [0, 1] as the 8 bits a channel that files and some judges take, and as pictures of these."""
 
 from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -10,3 +13,25 @@ from torch import Tensor
 def eight_bits(images: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
     """Values of 0 to 255 on the images' device, rounded; what lies outside [0, 1] is clipped."""
     return (images.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def pil(image: Float[Tensor, "3 h w"]) -> Any:
+    """A PIL image of one in [0, 1], rounded to 8 bits."""
+    from PIL import Image
+
+    pixels = eight_bits(image).permute(1, 2, 0)
+    return Image.fromarray(pixels.cpu().numpy())
+
+
+def png(image: Float[Tensor, "3 h w"]) -> bytes:
+    """The same as the bytes of a PNG file."""
+    out = BytesIO()
+    pil(image).save(out, format="PNG")
+    return out.getvalue()
+
+
+def opened(picture: bytes) -> Any:
+    """A PNG file's bytes as a PIL image."""
+    from PIL import Image
+
+    return Image.open(BytesIO(picture)).convert("RGB")

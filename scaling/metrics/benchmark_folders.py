@@ -17,7 +17,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from scaling.pixels import eight_bits
+from scaling.pixels import pil
 from scaling.protocols import Condition
 
 Images = Iterable[tuple[int, Float[Tensor, "3 h w"]]]  # the condition's place in the study, and its winner
@@ -173,14 +173,12 @@ def _by_category(conditions: Sequence[Condition]) -> dict[str, list[int]]:
 
 
 def _write(folder: Path, names: Mapping[int, str], images: Images) -> None:
-    from PIL import Image
 
     missing = set(names)
     for place, image in images:
         file = folder / names[place]
         file.parent.mkdir(parents=True, exist_ok=True)
-        pixels = eight_bits(image).permute(1, 2, 0)
-        Image.fromarray(pixels.cpu().numpy()).save(file)
+        pil(image).save(file)
         missing.discard(place)
     if missing:
         raise ValueError(f"an export of {len(names)} conditions lacks the image of condition {min(missing)}")

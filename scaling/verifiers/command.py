@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.contents import NAMED_FILES, WEIGHTS, digest, files_digest, files_named_by, files_of_command
+from scaling.pixels import png
 from scaling.protocols import Condition
 from scaling.source import sources, sources_digest
-from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
 
 

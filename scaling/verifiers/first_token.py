@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 
 from scaling.notices import notice
+from scaling.pixels import opened
 from scaling.stop import check_stop
 from scaling.verifiers.local_vlm import LocalVLM
-from scaling.verifiers.pictures import opened
 from scaling.verifiers.questions import Judge, NoGrade, Question
 
 ALTERNATIVES = 20  # first tokens that an endpoint lists; services allow no more

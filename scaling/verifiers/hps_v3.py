@@ -16,10 +16,10 @@ from scaling.files import user_path
 from scaling.loading.checkpoints import fit, load_transformers, read_state
 from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import find_file, find_folder
+from scaling.pixels import pil
 from scaling.protocols import Condition
 from scaling.stop import check_stop
 from scaling.verifiers.authors_text import constants
-from scaling.verifiers.pictures import pil
 from scaling.verifiers.prompted import prompts_of
 
 AUTHORS = "https://raw.githubusercontent.com/MizzenAI/HPSv3/main/hpsv3/dataset/data_collator_qwen.py"

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.notices import notice
+from scaling.pixels import png
 from scaling.protocols import Condition
 from scaling.verifiers.answers import MOST, parse
-from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
 from scaling.verifiers.questions import Judge, NoGrade, Question
 

@@ -14,8 +14,8 @@ from scaling.extras import require
 from scaling.loading.checkpoints import load_transformers
 from scaling.loading.devices import dtype_of, pick_device
 from scaling.loading.hub import find_folder
+from scaling.pixels import opened
 from scaling.stop import check_stop
-from scaling.verifiers.pictures import opened
 from scaling.verifiers.questions import Check, NoGrade, Question
 
 FILES = ("config.json", "*.json", "model*.safetensors")

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.pixels import pil
 from scaling.protocols import Condition
-from scaling.verifiers.pictures import pil
 from scaling.verifiers.prompted import prompts_of
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|(?<!\w)'([^']+)'(?!\w)")

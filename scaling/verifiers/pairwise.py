@@ -13,8 +13,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from scaling.notices import notice
+from scaling.pixels import png
 from scaling.protocols import Condition
-from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
 from scaling.verifiers.questions import Judge, NoGrade, Question
 

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.files import user_path
+from scaling.pixels import png
 from scaling.protocols import Condition
 from scaling.verifiers.first_token import Asked, chances, checked_failure
-from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
 from scaling.verifiers.questions import Judge
 

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from scaling.files import user_path
 from scaling.notices import notice
+from scaling.pixels import png
 from scaling.protocols import Condition
 from scaling.verifiers.authors_text import SLOT, f_string
 from scaling.verifiers.first_token import checked_failure
-from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
 from scaling.verifiers.questions import Judge, NoGrade, Question
 

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling.pixels import png
 from scaling.protocols import Condition
 from scaling.verifiers.first_token import Asked, chances, checked_failure
 from scaling.verifiers.local_vlm import LocalVLM
-from scaling.verifiers.pictures import png
 from scaling.verifiers.prompted import prompts_of
 from scaling.verifiers.questions import Judge
 

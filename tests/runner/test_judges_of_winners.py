@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import scaling
 from scaling.config.build import study_of
 from scaling.config.compose import grid
-from scaling.verifiers.pictures import opened
+from scaling.pixels import opened
 from scaling.verifiers.questions import Check, NoGrade, Question
 
 SMALL = ["model=shapes", "conditions.count=2", "budget.candidates=[1,2,4]", "budget.nfes_per_iter=4"]

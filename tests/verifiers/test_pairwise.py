@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from scaling.pixels import opened
 from scaling.protocols import Condition
 from scaling.verifiers.pairwise import Pairwise, better
-from scaling.verifiers.pictures import opened
 from scaling.verifiers.questions import Check, NoGrade, Question
 
 INSTRUCTION = "{prompt}: which is brighter?"
