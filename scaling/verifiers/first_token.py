@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import torch
 
-from scaling.notices import notice
 from scaling.pixels import opened
 from scaling.stop import check_stop
 from scaling.verifiers.local_vlm import LocalVLM
-from scaling.verifiers.questions import Judge, NoGrade, Question
+from scaling.verifiers.questions import Judge, NoGrade, Question, count_failures
 
 ALTERNATIVES = 20  # first tokens that an endpoint lists; services allow no more
 
@@ -35,13 +34,6 @@ class Asked:
     words: tuple[str, ...]
 
 
-def checked_failure(on_failure: str) -> str:
-    """What a refusal means, "error" or "skip"; a ValueError for anything else."""
-    if on_failure not in ("error", "skip"):
-        raise ValueError(f"verifier.on_failure={on_failure!r} is neither 'error' nor 'skip'")
-    return on_failure
-
-
 def chances(judge: Judge, asked: Sequence[Asked], on_failure: str = "error") -> list[Chance | None]:
     """How likely each answer begins with one of its words; None where the judge refused and that is to be skipped.
 
@@ -60,13 +52,7 @@ def chances(judge: Judge, asked: Sequence[Asked], on_failure: str = "error") -> 
         return [_exact(judge, each) for each in asked]
     questions = [Question(each.text, (each.picture,), tokens=1, logprobs=ALTERNATIVES) for each in asked]
     answers = judge.ask_all(questions, json.loads)
-    failed = [answer for answer in answers if isinstance(answer, NoGrade)]
-    if failed and on_failure == "error":
-        raise ValueError(
-            f"{len(failed)} of {len(asked)} questions got no answer (the first: {failed[0]}); the others' are kept; "
-            "verifier.on_failure=skip goes on without"
-        )
-    notice("{n} questions got no answer and their images were skipped (verifier.on_failure)", map(str, failed))
+    count_failures(questions, answers, on_failure, "questions got no answer", "their images were skipped")
     return [
         None if isinstance(answer, NoGrade) else _listed(json.loads(answer), each.words)
         for answer, each in zip(answers, asked, strict=True)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from scaling.notices import notice
+
 Check = Callable[[str], Any]  # raises a ValueError where an answer is of no use
 
 
@@ -39,3 +41,35 @@ class Judge(Protocol):
     def identity(self) -> Mapping[str, Any]:
         """All that decides the answers, as plain json."""
         ...
+
+
+def checked_failure(on_failure: str) -> str:
+    """What a question without an answer means, "error" or "skip"; a ValueError for anything else."""
+    if on_failure not in ("error", "skip"):
+        raise ValueError(f"verifier.on_failure={on_failure!r} is neither 'error' nor 'skip'")
+    return on_failure
+
+
+def count_failures(
+    questions: Sequence[Question], answers: Sequence[str | NoGrade], on_failure: str, lacking: str, meaning: str
+) -> None:
+    """Ends the run for questions without an answer, or says how many there were when it ends.
+
+    Args:
+        questions: what was asked.
+        answers: what came, in the same order.
+        on_failure: "error" or "skip".
+        lacking: what happened, for the message, as "images got no score".
+        meaning: what became of them, where they are skipped.
+
+    Raises:
+        ValueError: with the first failure, where `on_failure` is "error" and there is one.
+    """
+    failed = [(asked, said) for asked, said in zip(questions, answers, strict=True) if isinstance(said, NoGrade)]
+    if failed and on_failure == "error":
+        raise ValueError(
+            f"{len(failed)} of {len(questions)} {lacking} (the first: {failed[0][1]}); the others' are kept; "
+            "verifier.on_failure=skip goes on without"
+        )
+    keys = [(asked.text, asked.pictures) for asked, _ in failed]
+    notice(f"{{n}} {lacking} and {meaning} (verifier.on_failure)", keys)

@@ -15,9 +15,9 @@ from torch import Tensor
 from scaling.files import user_path
 from scaling.pixels import png
 from scaling.protocols import Condition
-from scaling.verifiers.first_token import Asked, chances, checked_failure
+from scaling.verifiers.first_token import Asked, chances
 from scaling.verifiers.prompted import prompts_of
-from scaling.verifiers.questions import Judge
+from scaling.verifiers.questions import Judge, checked_failure
 
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 YES = ("Yes", "yes", " yes", " Yes")

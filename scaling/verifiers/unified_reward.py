@@ -13,13 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.files import user_path
-from scaling.notices import notice
 from scaling.pixels import png
 from scaling.protocols import Condition
 from scaling.verifiers.authors_text import SLOT, f_string
-from scaling.verifiers.first_token import checked_failure
 from scaling.verifiers.prompted import prompts_of
-from scaling.verifiers.questions import Judge, NoGrade, Question
+from scaling.verifiers.questions import Judge, NoGrade, Question, checked_failure, count_failures
 
 AUTHORS = "https://raw.githubusercontent.com/CodeGoat24/UnifiedReward/main/inference_qwen"
 FILE = "image_generation/qwen_point_score_image_generation.py"
@@ -74,13 +72,7 @@ class UnifiedReward:
             for image, prompt in zip(images, prompts_of(conditions), strict=True)
         ]
         answers = self.judge.ask_all(questions, self._read)
-        failed = [answer for answer in answers if isinstance(answer, NoGrade)]
-        if failed and self.on_failure == "error":
-            raise ValueError(
-                f"{len(failed)} of {len(questions)} images got no score (the first: {failed[0]}); the others' are "
-                "kept; verifier.on_failure=skip goes on without"
-            )
-        notice("{n} images got no score and were skipped (verifier.on_failure)", map(str, failed))
+        count_failures(questions, answers, self.on_failure, "images got no score", "were skipped")
         found = [BELOW if isinstance(answer, NoGrade) else self._read(answer) for answer in answers]
         return torch.tensor(found, dtype=torch.float32, device=images.device)
 

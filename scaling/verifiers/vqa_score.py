@@ -11,10 +11,10 @@ from torch import Tensor
 
 from scaling.pixels import png
 from scaling.protocols import Condition
-from scaling.verifiers.first_token import Asked, chances, checked_failure
+from scaling.verifiers.first_token import Asked, chances
 from scaling.verifiers.local_vlm import LocalVLM
 from scaling.verifiers.prompted import prompts_of
-from scaling.verifiers.questions import Judge
+from scaling.verifiers.questions import Judge, checked_failure
 
 BELOW = {"log_odds": -1000.0, "probability": -1.0}  # an image that was skipped: below every answer
 
