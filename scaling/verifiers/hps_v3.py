@@ -20,6 +20,7 @@ from scaling.pixels import pil
 from scaling.protocols import Condition
 from scaling.stop import check_stop
 from scaling.verifiers.authors_text import constants
+from scaling.verifiers.local_vlm import chat_inputs
 from scaling.verifiers.prompted import prompts_of
 
 AUTHORS = "https://raw.githubusercontent.com/MizzenAI/HPSv3/main/hpsv3/dataset/data_collator_qwen.py"
@@ -115,9 +116,8 @@ class HPSv3:
         The positions are those of a plain text, image tokens included: the checkpoint was trained so, without the
         rows and columns that Qwen2-VL has for itself.
         """
-        content = [{"type": "image"}, {"type": "text", "text": self.question.replace(SLOT, prompt)}]
-        asked = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-        inputs = self.processor(images=[resized(picture)], text=[asked], return_tensors="pt").to(self.device)
+        text = self.question.replace(SLOT, prompt)
+        inputs = chat_inputs(self.processor, [resized(picture)], text, self.device, self.network.dtype)
         ids = inputs["input_ids"]
         places = (ids[0] == self._reward).nonzero().flatten()
         if len(places) != 1:
@@ -127,7 +127,7 @@ class HPSv3:
                 input_ids=ids,
                 attention_mask=inputs["attention_mask"],
                 position_ids=torch.arange(ids.shape[1], device=self.device).expand(3, 1, -1),
-                pixel_values=inputs["pixel_values"].to(self.network.dtype),
+                pixel_values=inputs["pixel_values"],
                 image_grid_thw=inputs["image_grid_thw"],
                 output_hidden_states=True,
                 use_cache=False,

@@ -82,10 +82,15 @@ class LocalVLM:
         return dict(self._identity)
 
     def _inputs(self, pictures: Sequence[Any], text: str) -> Any:
-        content = [{"type": "image"}] * len(pictures) + [{"type": "text", "text": text}]
-        asked = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-        inputs = self.processor(images=list(pictures), text=[asked], return_tensors="pt").to(self.device)
-        for name, value in inputs.items():
-            if value.is_floating_point():
-                inputs[name] = value.to(self.network.dtype)
-        return inputs
+        return chat_inputs(self.processor, pictures, text, self.device, self.network.dtype)
+
+
+def chat_inputs(processor: Any, pictures: Sequence[Any], text: str, device: torch.device, dtype: torch.dtype) -> Any:
+    """What a vision-language model takes for a user's PIL pictures and a text after them, on its device."""
+    content = [{"type": "image"}] * len(pictures) + [{"type": "text", "text": text}]
+    asked = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    inputs = processor(images=list(pictures), text=[asked], return_tensors="pt").to(device)
+    for name, value in inputs.items():
+        if value.is_floating_point():
+            inputs[name] = value.to(dtype)
+    return inputs
