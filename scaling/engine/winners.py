@@ -13,7 +13,6 @@ from scaling.engine.ladder import Rung
 from scaling.engine.loop import clean
 from scaling.journal.block import Keys
 from scaling.protocols import RankSelector
-from scaling.traits import VerifierTraits
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def search_costs(run: BlockRun, nfe: int) -> list[Cost]:
     backward = np.where(inside, table.dense("backward", 0), 0).sum(axis=1).astype(int).tolist()
     scored = (inside & (table.dense("scored", 0) > 0)).sum(axis=1).tolist()
     per_call = batches.denoiser.forwards_per_call
-    images = VerifierTraits.of(batches.scorers[run.guide]).images
+    images = batches.traits[run.guide].images
     return [
         Cost(
             nfe=spent[i],

@@ -69,7 +69,10 @@ class Pipeline(PipelineBase):
     def _own_schedule(self) -> PipelineSchedule:
         """By the pipeline's own grids; one that fails is asked again with a prompt alone, not a list of one."""
         arguments, device = self.arguments, self.device  # no reference to this model, which would keep it alive
-        call = lambda steps: arguments(PROBE, 1, steps, device)  # noqa: E731
+
+        def call(steps: int) -> dict[str, Any]:
+            return arguments(PROBE, 1, steps, device)
+
         try:
             return PipelineSchedule(self.pipe, call, self._declared)
         except ValueError:

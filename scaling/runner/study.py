@@ -39,9 +39,6 @@ from scaling.traits import SearchTraits, VerifierTraits, refuse_former_name
 RENAMED = {"keep": "retention", "probe": "probe_sigma"}
 
 
-CALLS = ("forwards_per_call", "guidance_scale")  # what a model says of its calls
-
-
 @dataclass(frozen=True)
 class Study:
     """All parts of a run, built; `names` are how the curve calls model, verifier and search."""
@@ -204,12 +201,11 @@ class Study:
     def _check_denoiser(self) -> None:
         """A ValueError where a model does not say in numbers what its calls cost and how it is guided."""
         for model in {id(each): each for each in (self.searcher, self.denoiser)}.values():
-            said = {f"{type(model).__name__}.{name}": getattr(model, name, None) for name in CALLS}
-            forwards, scale = ({key: value} for key, value in said.items())
+            name = type(model).__name__
             if hasattr(model, "forwards_per_call"):  # not of a plan's stand-in
-                checks.whole_from(1, **forwards)
-            if None not in scale.values():
-                checks.within(-math.inf, math.inf, **scale)
+                checks.whole_from(1, **{f"{name}.forwards_per_call": model.forwards_per_call})
+            if (scale := getattr(model, "guidance_scale", None)) is not None:
+                checks.within(-math.inf, math.inf, **{f"{name}.guidance_scale": scale})
 
     @property
     def scored(self) -> dict[str, Verifier]:
