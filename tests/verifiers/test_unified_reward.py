@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from scaling.notices import take_notices
 from scaling.protocols import Condition
 from scaling.verifiers.questions import Check, NoGrade, Question
 from scaling.verifiers.unified_reward import UnifiedReward
@@ -74,6 +75,12 @@ def test_an_answer_without_a_score_costs_its_image_or_ends_the_run(tmp_path: Pat
             UnifiedReward(judge=judge, question=question)(torch.zeros(2, 3, 8, 8), CONDITIONS)
         skipping = UnifiedReward(judge=judge, question=question, on_failure="skip")
         assert skipping(torch.zeros(2, 3, 8, 8), CONDITIONS).tolist() == [0.0, 3.0]
+
+
+def test_two_images_that_fail_in_the_same_words_are_two(tmp_path: Path) -> None:
+    skipping = UnifiedReward(judge=Writes("no.", "no."), question=written(tmp_path), on_failure="skip")
+    assert skipping(torch.zeros(2, 3, 8, 8), CONDITIONS).tolist() == [0.0, 0.0]
+    assert take_notices() == ["2 images got no score and were skipped (verifier.on_failure)"]
 
 
 def test_questions_that_are_not_the_authors_are_refused(tmp_path: Path) -> None:
