@@ -99,7 +99,8 @@ def functions_of(owner: type | ModuleType) -> dict[str, FunctionType]:
 
 def _defined(module: ModuleType, path: Path) -> Iterator[CodeType]:
     """The code of all functions and methods that a module's own text defines."""
-    for owner in (module, *(each for each in vars(module).values() if isinstance(each, type))):
+    owners: list[type | ModuleType] = [module, *(each for each in vars(module).values() if isinstance(each, type))]
+    for owner in owners:
         for function in functions_of(owner).values():
             if _resolved(function.__code__.co_filename) == path:
                 yield function.__code__
