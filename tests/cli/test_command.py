@@ -46,7 +46,7 @@ def test_every_option_composes(group: str, option: str) -> None:
     [
         p.relative_to(CONF / "experiment").with_suffix("").as_posix()
         for p in sorted((CONF / "experiment").rglob("*.yaml"))
-        if p.parent.name != "tuned"  # parts of experiment=methods
+        if p.parent.name != "tuned"  # parts of experiment=contest
     ],
 )
 def test_every_preset_composes_and_names_its_study(name: str) -> None:

@@ -55,7 +55,7 @@ def test_every_option_has_a_line(group: str) -> None:
         ("conditions", "fashion", "offline", ()),
         ("conditions", "prompts", "yours", ()),
         ("experiment", "fig06", "offline", ()),
-        ("experiment", "methods", "offline", ("judges",)),
+        ("experiment", "contest", "offline", ("judges",)),
         ("experiment", "paper/fig06", "yours", ("judges", "models")),
     ],
 )

@@ -20,8 +20,6 @@ PRESETS = sorted(
     if path.parent.name != "tuned"
 )
 
-MANY_METHODS = ("contest", "methods")  # two dozen searches under several judges: minutes of every one
-
 
 def first(preset: str) -> tuple[list[str], int]:
     """The overrides that make a sweep its first run, and how many runs it has."""
@@ -43,8 +41,8 @@ def test_every_preset_is_small(preset: str) -> None:
     assert (config["output_dir"], config["calibration"]) == ("outputs/quick", None)
     total = runs * config["conditions"]["count"] * rungs[-1] * (1 if unit == "nfe" else budget["nfes_per_iter"])
     assert (
-        preset.startswith("paper/") or preset in MANY_METHODS or total <= 200_000
-    )  # at 1,500 NFE a second of two cores about two minutes
+        preset.startswith("paper/") or preset == "contest" or total <= 200_000
+    )  # at 1,500 NFE a second of two cores about two minutes; the contest is two dozen searches under three judges
 
 
 def test_nothing_else_of_a_preset_changes() -> None:

@@ -21,7 +21,7 @@ TABLE_SCORES = {
 
 
 def make_all(outputs: Path) -> Path:
-    """Writes outputs/fig01 ... outputs/tab08, outputs/methods and outputs/contest."""
+    """Writes outputs/fig01 ... outputs/tab08 and outputs/contest."""
     for number in (4, 5):
         verifiers = ("classifier", "oracle") if number == 4 else ("self_supervised",)
         _grid(outputs / f"fig{number:02d}", sets=FAITHFUL, verifier=verifiers, guidance=(1.0, 1.5))
@@ -46,9 +46,6 @@ def make_all(outputs: Path) -> Path:
     _grid(outputs / "fig11", sets=FAITHFUL, model=("fashion_s", "fashion_m", "fashion_l"))
     _grid(outputs / "fig12", sets=FAITHFUL, search=("first_order", "zero_order"))
     _grid(outputs / "fig13", sets=DIVERSE, verifier=("classifier", "oracle"))
-    for search, strength in (("random", 1.0), ("smc", 1.1), ("zero_order", 0.8)):
-        measured = {"scores": ("shapes_middling",), "sets": ("fid", "recall")}
-        make_run(outputs / "methods", search, search, strength=strength, **measured, **SMALL)
     _grid(outputs / "contest", search=("random", "smc"), verifier=("shapes_weak", "shapes_strong"))
     return outputs
 

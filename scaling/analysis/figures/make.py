@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from scaling.analysis.figures import contest, curves, gains, images, judges, tables, versus
+from scaling.analysis.figures import contest, curves, gains, images, judges, tables
 from scaling.analysis.figures.curve_plot import draw_curves, save
-from scaling.analysis.figures.specs import FIGURES, TABLES, Figure, command
+from scaling.analysis.figures.specs import FIGURES, REPLACED, TABLES, Figure, command
 from scaling.analysis.runs.folder import Study, find_runs, open_study
 from scaling.analysis.runs.ladders import joined
 
@@ -22,9 +23,9 @@ def make(
     axis: str | None = None,
     with_paper: bool = True,
 ) -> list[Path]:
-    """Makes a figure (png, pdf) or a table (md, tex, csv) and returns the files; a comparison of methods is both.
+    """Makes a figure (png, pdf) or a table (md, tex, csv) and returns the files; one of methods or judges is both.
 
-    `name` is fig01..fig14, tab01..tab08, methods, contest, judges, or any study: its curves in all its metrics.
+    `name` is fig01..fig14, tab01..tab08, contest, judges, or any study: its curves in all its metrics.
     The runs are those of the study of that name, or else of `paper/` and that name, which may be asked for too.
     ValueErrors say which command makes missing runs.
     """
@@ -40,9 +41,6 @@ def make(
         picture = _draw(FIGURES[name], number, study, axis, with_paper)
         paths = [folder / f"{name}.{kind}" for kind in ("png", "pdf")]
         save(picture, *paths)
-        if FIGURES[name].kind == "versus":
-            paths.append(folder / f"{name}.md")
-            paths[-1].write_text(versus.markdown(FIGURES[name], study.runs))
         if FIGURES[name].kind in TEXTS:
             paths.append(folder / f"{name}.md")
             paths[-1].write_text(TEXTS[FIGURES[name].kind](study.runs))
@@ -63,8 +61,6 @@ def _draw(figure: Figure, number: int | None, study: Study, axis: str | None, wi
         return gains.draw_lines(figure, number, study.runs, axis or figure.axis, with_paper)
     if figure.kind == "images":
         return images.draw(figure, study.runs)
-    if figure.kind == "versus":
-        return versus.draw(figure, study.runs)
     if figure.kind == "contest":
         return contest.draw(figure, study.runs)
     if figure.kind == "judges":
@@ -92,7 +88,8 @@ def _study(name: str, outputs: Path) -> Study:
     if re.fullmatch(r"(fig|tab)\d\d", name):
         raise ValueError(f"there is no {name}; there are {', '.join((*FIGURES, *TABLES))}")
     there = sorted(path.name for path in outputs.iterdir() if find_runs(path)) if outputs.is_dir() else []
+    near = REPLACED.get(name) or get_close_matches(name, (*FIGURES, *TABLES, *there), 1, cutoff=0.0)[0]
     raise ValueError(
-        f"{outputs / name} holds no runs; there are the figures {', '.join(FIGURES)}, the tables {', '.join(TABLES)}"
-        + (f" and the studies {', '.join(there)}" if there else "")
+        f"{outputs / name} holds no runs; the nearest is {near}; there are the figures {', '.join(FIGURES)}, "
+        f"the tables {', '.join(TABLES)}" + (f" and the studies {', '.join(there)}" if there else "")
     )

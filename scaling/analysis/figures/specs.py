@@ -13,7 +13,7 @@ class Figure:
     """A figure's form: a row of panels per metric, a column per value of a field."""
 
     title: str
-    kind: str  # curves | bars | gains | images | versus | contest | judges
+    kind: str  # curves | bars | gains | images | contest | judges
     metrics: tuple[str, ...] = ()
     columns: str | None = None  # a field of the runs' identity, or None for one panel per metric
     axis: str = "nfe"
@@ -79,14 +79,10 @@ FIGURES: dict[str, Figure] = {
     "fig12": Figure("First-order against zero-order search", "curves", ("fid", "inception_score")),
     "fig13": Figure("Fidelity and diversity under random search", "curves", ("fid", "precision", "recall")),
     "fig14": Figure("Fidelity and diversity by search", "curves", ("fid", "precision", "recall")),
-    "methods": Figure(
-        "Every search method against random search at equal NFE",
-        "versus",
-        ("accuracy", "shapes_middling", "fid", "recall"),
-    ),
     "contest": Figure("Search methods by judge", "contest"),
     "judges": Figure("Over-optimization against the strength of the judge", "judges"),
 }
+REPLACED = {"methods": "contest"}  # figures that there were before, and what took their place
 
 TABLES: dict[str, Table] = {
     "tab01": Table(

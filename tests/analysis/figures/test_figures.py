@@ -8,7 +8,7 @@ from folders import make_run
 from paper_studies import make_all
 from PIL import Image
 
-from scaling.analysis.figures import curves, paper, tables, versus
+from scaling.analysis.figures import curves, paper, tables
 from scaling.analysis.figures.gains import gain
 from scaling.analysis.figures.make import make, normalized
 from scaling.analysis.figures.specs import FIGURES, TABLES, shown
@@ -54,38 +54,6 @@ def test_every_table_is_written_three_ways(outputs, tmp_path, name):
     assert {row["metric"] for row in csv.DictReader(rows.splitlines())} <= {*TABLES[name].metrics, *TABLES[name].costs}
 
 
-def test_methods_are_compared_with_random_search_in_pairs(outputs, tmp_path):
-    lines = make("methods", outputs, tmp_path)[2].read_text().splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| random", "| SMC", "| zero order"]
-    base, smc = open_run(outputs / "methods" / "random"), open_run(outputs / "methods" / "smc")
-    assert versus.ladder(base) == (20, 40, 80, 160)
-    seconds = [cost(run, run.series("accuracy")[-1], "seconds") for run in (base, smc)]
-    assert lines[0].endswith("| seconds a condition, 160 |")
-    assert [line.split(" | ")[-1] for line in lines[2:4]] == [f"{value:.2f} |" for value in seconds]
-    for rung, cap in enumerate(versus.ladder(base)):
-        row = versus.difference(smc, base, "shapes_middling", cap)
-        pairs = smc.per_sample("shapes_middling")[rung] - base.per_sample("shapes_middling")[rung]
-        assert row.value == pytest.approx(pairs.mean())
-        assert row.low < row.value < row.high
-        assert versus.difference(base, base, "fid", cap) == (0, 0, 0)
-
-
-def test_a_method_that_starts_later_or_ends_earlier_is_compared_where_it_is(tmp_path):
-    same = {"scores": ("shapes_middling",), "sets": ("fid", "recall"), "conditions": 40, "images": False}
-    make_run(tmp_path / "methods", "random", "random", ladder=(1, 2, 4), **same)
-    make_run(tmp_path / "methods", "paths", "paths", ladder=(2,), **same)
-    header, _, _, row = make("methods", tmp_path)[2].read_text().splitlines()
-    filled = [bool(cell.strip()) for cell in row.strip("|").split("|")][1:4]
-    assert "accuracy, 20 | accuracy, 40 | accuracy, 80" in header
-    assert filled == [False, True, False]
-
-
-def test_methods_without_random_search_are_refused(outputs, tmp_path):
-    make_run(tmp_path / "methods", "smc", "smc", conditions=20)
-    with pytest.raises(ValueError, match="needs one run of random search"):
-        make("methods", tmp_path)
-
-
 def test_names_may_be_short():
     assert [normalized(each) for each in ("fig6", "6", "FIG06", "figure6", "tab1", "quickstart")] == [
         *("fig06", "fig06", "fig06", "fig06", "tab01", "quickstart")
@@ -100,6 +68,8 @@ def test_missing_runs_say_which_command_makes_them(tmp_path):
     make_run(tmp_path / "mine", conditions=20)
     with pytest.raises(ValueError, match="and the studies mine"):
         make("min", tmp_path)
+    with pytest.raises(ValueError, match="methods holds no runs; the nearest is contest; there are the figures fig01"):
+        make("methods", tmp_path)
 
 
 def test_a_figure_without_its_metric_says_what_there_is(tmp_path):

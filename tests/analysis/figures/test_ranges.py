@@ -1,9 +1,7 @@
 import pytest
 from folders import make_run
 
-from scaling.analysis.figures import versus
 from scaling.analysis.figures.curve_plot import draw_panel, new_figure, short_number, with_error
-from scaling.analysis.figures.specs import FIGURES
 from scaling.analysis.questions.advise import traces
 from scaling.analysis.report.data import study_data
 from scaling.analysis.runs.folder import Run, Study
@@ -67,9 +65,3 @@ def test_a_tick_is_a_short_number():
 def test_a_ladder_is_no_part_of_what_a_line_is(tmp_path, unit):
     runs = [Run(make_run(tmp_path, name, conditions=25, settings={"budget": {unit: name}})) for name in ("a", "b")]
     assert key_of(runs[0]) == key_of(runs[1])
-
-
-def test_a_class_of_ones_own_under_the_name_of_random_is_no_baseline(tmp_path):
-    run = Run(make_run(tmp_path, settings={"search": {"_target_": "my_search.Halfway"}}, conditions=25))
-    with pytest.raises(ValueError, match="one run of random search, not 0"):
-        versus.sorted_runs(FIGURES["methods"], [run])
