@@ -15,7 +15,6 @@ from scaling.protocols import Condition
 from scaling.shapes import judge
 from scaling.shapes.grammar import CATEGORIES, parse
 from scaling.shapes.preference import preference
-from scaling.shapes.scenes import SIDE
 
 
 class ShapesJudge:
@@ -44,8 +43,7 @@ class ShapesJudge:
 
     def identity(self) -> dict[str, Any]:
         """Class and the judge's thresholds."""
-        limits = {"side": SIDE, "bright": judge.BRIGHT, "dust": judge.DUST, "overlap": judge.OVERLAP}
-        return {"class": "ShapesJudge", **limits}
+        return {"class": "ShapesJudge", **judge.THRESHOLDS}
 
 
 class ShapesFeatures:

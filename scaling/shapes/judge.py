@@ -14,11 +14,12 @@ import numpy as np
 from jaxtyping import Float
 
 from scaling.shapes.grammar import Prompt
-from scaling.shapes.scenes import DISKS, PALETTE, PIXELS, STENCILS, Scene, Thing, related
+from scaling.shapes.scenes import DISKS, PALETTE, PIXELS, SIDE, STENCILS, Scene, Thing, related
 
 BRIGHT = 0.5  # of a pixel's largest channel
 DUST = 2  # pixels of a spot, or of a hole in one, that are overlooked
 OVERLAP = 0.8  # least intersection over union of a spot and its stencil
+THRESHOLDS = {"side": SIDE, "bright": BRIGHT, "dust": DUST, "overlap": OVERLAP}  # all that decides its answers
 _CORNERS = {sum((channel > 0.5) << i for i, channel in enumerate(rgb)): name for name, rgb in PALETTE.items()}
 _TOUCHING = np.ones((3, 3), int)
 

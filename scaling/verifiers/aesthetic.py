@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,9 +15,10 @@ from scaling.loading.encoders import OpenClip
 from scaling.loading.hub import find_file
 from scaling.protocols import Condition
 from scaling.verifiers.linear_head import load_head
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 
-class Aesthetic:
+class Aesthetic(SampleVerifier):
     """Scores an image by the head on its normalized embedding.
 
     `head` is a file with LAION's keys (layers.0, 2, 4, 6, 7), local or `owner/name/file` on the hub; its width must be
@@ -26,7 +26,6 @@ class Aesthetic:
     """
 
     differentiable = True
-    probe_sigma: float | None = None
 
     def __init__(
         self,
@@ -42,15 +41,6 @@ class Aesthetic:
         self.head = load_head(read_state(file), width, file).to(encoder.device)
         self._identity = {"class": "Aesthetic", "head": digest(file), **encoder.identity()}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """The predicted ratings, about 1 to 10; prompts play no part."""
         return self.head(F.normalize(self.encoder(images), dim=1))
-
-    def identity(self) -> dict[str, Any]:
-        """Class, encoder, and the hashes of both weights."""
-        return dict(self._identity)

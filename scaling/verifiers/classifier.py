@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -12,9 +12,10 @@ from torch import Tensor
 from scaling.loading.labels import class_labels
 from scaling.loading.networks import load_network
 from scaling.protocols import Condition
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 
-class Classifier:
+class Classifier(SampleVerifier):
     """Scores an image by the raw logit of its condition's label; unbounded, and not saturated as a probability is.
 
     Args:
@@ -24,26 +25,17 @@ class Classifier:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
-    probe_sigma: float | None = None
     kind: ClassVar[str] = "PlainCNN"
 
     def __init__(self, *, path: str = "fashion_classifier", device: str = "auto") -> None:
-        self.network, self._identity = load_network(path, self.kind, device)
+        self.network, identity = load_network(path, self.kind, device)
+        self._identity = {"class": type(self).__name__, **identity}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """The scores on the network's device; a ValueError names a condition without a label."""
         device = next(self.network.parameters()).device
         logits = self.logits(images.to(device))
         return self.score(logits, class_labels(conditions, logits.shape[1]).to(device)[:, None])
-
-    def identity(self) -> dict[str, Any]:
-        """Class, architecture and the weights' hash."""
-        return {"class": type(self).__name__, **self._identity}
 
     def logits(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes"]:
         """The network's logits."""

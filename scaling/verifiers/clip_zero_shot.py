@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -17,9 +17,10 @@ from scaling.loading.encoders import OpenClip
 from scaling.loading.hub import cache_folder
 from scaling.loading.labels import class_labels
 from scaling.protocols import Condition
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 
-class ClipZeroShot:
+class ClipZeroShot(SampleVerifier):
     """Scores an image by the cosine in [-1, 1] between its embedding and the column of its class.
 
     A column is the normalized mean of the normalized embeddings of the class in every template. `names` and
@@ -29,7 +30,6 @@ class ClipZeroShot:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"cache"})
     differentiable = True
-    probe_sigma: float | None = None
 
     def __init__(
         self,
@@ -46,20 +46,11 @@ class ClipZeroShot:
         self.columns = _kept_columns(folder / f"clip_zero_shot-{key[:32]}.safetensors", encoder, prompts)
         self._identity = {"class": "ClipZeroShot", "columns": key, **encoder.identity()}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """Cosines of images in [0, 1] with the columns of their classes; a ValueError names a condition without one."""
         features = F.normalize(self.encoder(images), dim=1)
         labels = class_labels(conditions, len(self.columns))
         return (features * self.columns[labels.to(self.columns.device)]).sum(dim=1)
-
-    def identity(self) -> dict[str, Any]:
-        """Class, encoder, and the hashes of its weights and of the prompts behind the columns."""
-        return dict(self._identity)
 
 
 def _prompts(names: Sequence[str] | None, templates: Sequence[str] | None) -> list[list[str]]:

@@ -19,9 +19,10 @@ from scaling.pixels import png
 from scaling.protocols import Condition
 from scaling.source import sources, sources_digest
 from scaling.verifiers.prompted import prompts_of
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 
-class Command:
+class Command(SampleVerifier):
     """Runs `command` once a batch: a PNG's path a line on its standard input, a number a line expected in return.
 
     With `prompts`, a line is path, tab, prompt (white space in it made single spaces). Its standard error is shown
@@ -29,8 +30,6 @@ class Command:
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"timeout"})
-    differentiable = False
-    probe_sigma: float | None = None
 
     def __init__(self, *, command: str | Sequence[str], prompts: bool = False, timeout: float = 600.0) -> None:
         self.command = shlex.split(command) if isinstance(command, str) else [str(part) for part in command]
@@ -38,12 +37,7 @@ class Command:
             raise ValueError("verifier.command is empty: an executable and its arguments are needed")
         self.prompts, self.timeout = prompts, timeout
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """What the command says of images in [0, 1]; a ValueError shows its standard error where it fails."""
         with tempfile.TemporaryDirectory() as folder:
             lines = []

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from scaling.protocols import Condition
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 
-class Control:
+class Control(SampleVerifier):
     """Scores by the folded phase of a random projection of the pixels: uniform in [-1, 1] and blind to quality.
 
     Unlike a digest of the bytes it is continuous, so rounding (another batch shape or device) moves it as little as it
     moves the image, yet two candidates of a condition lie many turns of the phase apart.
     """
 
-    differentiable = False
-    probe_sigma: float | None = None
-
     def __init__(self, *, seed: int = 0, turns: float = 4.0) -> None:
         self.seed, self.turns = seed, turns
+        self._identity = {"class": "Control", "seed": seed, "turns": turns}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """Scores of images in [0, 1] that say nothing of them; conditions play no part."""
         pixels = images.flatten(1).double().cpu()
         direction = torch.randn(
@@ -38,7 +31,3 @@ class Control:
         )
         phase = self.turns * (pixels * direction).sum(dim=1)
         return (torch.sin(phase).asin() * (2 / torch.pi)).float().to(images.device)
-
-    def identity(self) -> dict[str, Any]:
-        """Class and options."""
-        return {"class": "Control", "seed": self.seed, "turns": self.turns}

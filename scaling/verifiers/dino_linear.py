@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,12 +15,13 @@ from scaling.files import user_path
 from scaling.loading.encoders import Dino
 from scaling.loading.labels import class_labels
 from scaling.protocols import Condition
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 _URL = "https://dl.fbaipublicfiles.com/dinov2/dinov2_{size}14/dinov2_{size}14_linear4_head.pth"
 _SIZES = {384: "vits", 768: "vitb", 1024: "vitl", 1536: "vitg"}
 
 
-class DinoLinear:
+class DinoLinear(SampleVerifier):
     """Scores an image by the raw logit of its label: a linear layer on the class tokens of the last four layers and
     the mean patch token of the last, in this order.
 
@@ -31,7 +31,6 @@ class DinoLinear:
     """
 
     differentiable = True
-    probe_sigma: float | None = None
 
     def __init__(self, *, encoder: Dino, head: str | None = None) -> None:
         self.encoder = encoder
@@ -42,22 +41,13 @@ class DinoLinear:
             raise ValueError(f"{file} is for {tuple(self.weight.shape)[1:]} features: this DINOv2 has 5 x {width}")
         self._identity = {"class": "DinoLinear", "head": digest(file), **encoder.identity()}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """Logits of images in [0, 1], with a gradient; a ValueError names a condition without a class."""
         layers = self.encoder.layers(images, 4)
         features = torch.cat([tokens[:, 0] for tokens in layers] + [layers[-1][:, 1:].mean(dim=1)], dim=1)
         logits = features @ self.weight.T + self.bias
         labels = class_labels(conditions, len(self.bias)).to(logits.device)
         return logits.gather(1, labels[:, None]).squeeze(1)
-
-    def identity(self) -> dict[str, Any]:
-        """Class, encoder and the hashes of its weights and of the head's."""
-        return dict(self._identity)
 
 
 def _head_file(head: str | None, width: int) -> Path:

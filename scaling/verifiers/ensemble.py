@@ -20,6 +20,7 @@ from scaling.identity import identity_of
 from scaling.protocols import Condition, Verifier
 from scaling.schema import recorded
 from scaling.traits import VerifierTraits
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 
 class MeanRank:
@@ -43,7 +44,7 @@ class MeanRank:
         return f"MeanRank(names={self.names})"
 
 
-class Ensemble:
+class Ensemble(SampleVerifier):
     """A verifier: the mean of its members' z-scores, by a fixed mean and deviation of each.
 
     `calibration` gives `[mean, deviation]` by member, or is the folder of a run that recorded all of them as scorers:
@@ -52,7 +53,6 @@ class Ensemble:
     """
 
     calibrated: ClassVar[bool] = True
-    probe_sigma: float | None = None
 
     def __init__(self, *, members: Mapping[str, Verifier], calibration: Mapping[str, Sequence[float]] | str) -> None:
         if any(member.probe_sigma is not None for member in members.values()):
@@ -70,12 +70,7 @@ class Ensemble:
         self.calibration = {name: tuple(float(v) for v in calibration[name]) for name in members}
         self.differentiable = all(member.differentiable for member in members.values())
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """The mean z-score of each image in [0, 1]; what a member raises is raised."""
         z = []
         for name, member in self.members.items():

@@ -22,6 +22,7 @@ from scaling.stop import check_stop
 from scaling.verifiers.authors_text import constants
 from scaling.verifiers.local_vlm import chat_inputs
 from scaling.verifiers.prompted import prompts_of
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 AUTHORS = "https://raw.githubusercontent.com/MizzenAI/HPSv3/main/hpsv3/dataset/data_collator_qwen.py"
 REWARD = "<|Reward|>"  # the token whose last hidden state the head reads
@@ -32,7 +33,7 @@ HEAD = "rm_head."
 WIDTHS = (1024, 16, 2)  # of the head, down to the mean and the spread of the mark
 
 
-class HPSv3:
+class HPSv3(SampleVerifier):
     """Scores the mean of the mark that people would give, about -5 to 15; its spread is left aside.
 
     Args:
@@ -47,8 +48,6 @@ class HPSv3:
         ValueError: where a file is missing or lacks something.
     """
 
-    differentiable = False
-    probe_sigma: float | None = None
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     def __init__(
@@ -90,12 +89,7 @@ class HPSv3:
             "dtype": dtype,
         }
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """The scores, float32 on the images' device; `images` are in [0, 1].
 
         One image at a time, so that nothing depends on the company.
@@ -134,10 +128,6 @@ class HPSv3:
                 logits_to_keep=1,
             )
             return self.head(output.hidden_states[-1][0, places[0]].float())
-
-    def identity(self) -> dict[str, Any]:
-        """Class, the question, the hashes of the weights and of what Qwen2-VL reads by, and the dtype."""
-        return dict(self._identity)
 
 
 def read_question(file: Path) -> str:

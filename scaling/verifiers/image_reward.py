@@ -20,6 +20,7 @@ from scaling.loading.hub import find_file, find_folder
 from scaling.protocols import Condition
 from scaling.verifiers.linear_head import load_head
 from scaling.verifiers.prompted import TokenLimit, token_count
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 MEAN, DEVIATION = 0.16717362830052426, 1.0333394966054072  # of the reward on the training data
 TOKENS = 35
@@ -38,7 +39,7 @@ _VISION = {
 }
 
 
-class ImageReward:
+class ImageReward(SampleVerifier):
     """Scores the standardized reward, about -2 to 2.
 
     `path` is the authors' `ImageReward.pt`, whose shapes say the sizes; `tokenizer` is bert-base-uncased.
@@ -46,7 +47,6 @@ class ImageReward:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
-    probe_sigma: float | None = None
 
     def __init__(
         self,
@@ -77,12 +77,7 @@ class ImageReward:
         self._limit = TokenLimit("ImageReward", TOKENS, token_count(self._tokenizer))
         self._identity = {"class": "ImageReward", "weights": digest(file)}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """The standardized rewards; a ValueError names a condition without a prompt."""
         tokens = self._tokenizer(
             self._limit.prompts_of(conditions),
@@ -104,10 +99,6 @@ class ImageReward:
     def notice_cut_prompts(self, conditions: Sequence[Condition]) -> None:
         """Counts the prompts of a study that are cut, also where all its scores are there already."""
         self._limit.prompts_of(conditions)
-
-    def identity(self) -> dict[str, Any]:
-        """Class and the hash of the weights."""
-        return dict(self._identity)
 
 
 def vision_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,36 +11,27 @@ from torch import Tensor
 from scaling.loading.inception import Inception, inception_nodes
 from scaling.loading.labels import class_labels
 from scaling.protocols import Condition
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 
-class InceptionProbability:
+class InceptionProbability(SampleVerifier):
     """Scores an image by the probability in [0, 1] that InceptionV3 gives to its ImageNet label.
 
     `log_odds` scores by log p - log(1 - p) instead, which picks the same winner and does not saturate at 1.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
-    differentiable = False
-    probe_sigma: float | None = None
 
     def __init__(self, *, path: str | None = None, log_odds: bool = False, device: str = "auto") -> None:
         self.inception = Inception(path, device)
         self.nodes = inception_nodes()
         self.log_odds = log_odds
+        self._identity = {"class": "InceptionProbability", "log_odds": log_odds, "weights": self.inception.weights}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """Probabilities or log-odds of images in [0, 1]; a ValueError names a condition without a class."""
         _, logits = self.inception(images)
         nodes = self.nodes[class_labels(conditions, len(self.nodes))].to(logits.device)[:, None]
         others = logits.scatter(1, nodes, -float("inf")).logsumexp(dim=1)
         log_odds = logits.gather(1, nodes).squeeze(1) - others
         return log_odds if self.log_odds else log_odds.sigmoid()
-
-    def identity(self) -> dict[str, Any]:
-        """Class, option and the weights' hash."""
-        return {"class": "InceptionProbability", "log_odds": self.log_odds, "weights": self.inception.weights}

@@ -15,11 +15,12 @@ from scaling.protocols import Condition
 from scaling.verifiers.answers import MOST, parse
 from scaling.verifiers.prompted import prompts_of
 from scaling.verifiers.questions import Judge, NoGrade, Question
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 BELOW = -1.0  # an image without a grade, where those are skipped: below every mark
 
 
-class LLMGrader:
+class LLMGrader(SampleVerifier):
     """Scores the mark `report`, in [0, 10], that a judge gives.
 
     Args:
@@ -35,9 +36,6 @@ class LLMGrader:
     Raises:
         ValueError: where an option has no meaning.
     """
-
-    differentiable = False
-    probe_sigma: float | None = None
 
     def __init__(
         self,
@@ -57,12 +55,7 @@ class LLMGrader:
         self.judge, self.instruction, self.report, self.max_tokens = judge, instruction, report, max_tokens
         self.on_failure = checked_failure(on_failure)
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """The mark of each image, float32 on the images' device; `images` are in [0, 1]."""
         missing = self.missing(BELOW)
         marks = [missing if each is None else each[self.report] for each in self.grade(images, conditions)]

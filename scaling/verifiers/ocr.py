@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,32 +14,26 @@ from torch import Tensor
 from scaling.pixels import pil
 from scaling.protocols import Condition
 from scaling.verifiers.prompted import prompts_of
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|(?<!\w)'([^']+)'(?!\w)")
 MARGIN = 16  # pixels of the picture's mean color around it: the detector misses text at an edge
 
 
-class OCR:
+class OCR(SampleVerifier):
     """Scores 1 - d(read, quoted) / the longer of the two, by the edit distance d, in [0, 1]; case and spaces aside.
 
     Quoted is what stands in a prompt between "...", '...', “...” or «...», read is all text found in the image, both
     from left to right and top to bottom. RapidOCR's networks (PP-OCRv4, Apache-2.0) come with its package.
     """
 
-    differentiable = False
-    probe_sigma: float | None = None
-
     def __init__(self) -> None:
         from rapidocr_onnxruntime import RapidOCR
 
         self._read = RapidOCR(intra_op_num_threads=torch.get_num_threads())
+        self._identity = {"class": "OCR", "rapidocr": version("rapidocr-onnxruntime")}  # whose networks it has
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """The scores, float32 on the images' device; a ValueError names a prompt that quotes nothing."""
         wanted = [plain(quoted(prompt)) for prompt in prompts_of(conditions)]
         scores = [likeness(plain(self.read(image)), text) for image, text in zip(images, wanted, strict=True)]
@@ -52,10 +45,6 @@ class OCR:
         pixels = np.pad(pixels, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), mode="edge")
         found = self._read(pixels[:, :, ::-1])[0]  # as OpenCV orders colors
         return " ".join(str(text) for _, text, _ in found or [])
-
-    def identity(self) -> dict[str, Any]:
-        """Class and the reader's version, which decides its networks."""
-        return {"class": "OCR", "rapidocr": version("rapidocr-onnxruntime")}
 
 
 def quoted(prompt: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from scaling.notices import notice
 from scaling.protocols import Condition
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 
 def prompts_of(conditions: Sequence[Condition]) -> list[str]:
@@ -73,7 +74,7 @@ class PerPrompt:
             self._limit.prompts_of(conditions)
 
 
-class PromptCosine(ABC):
+class PromptCosine(SampleVerifier):
     """A verifier that compares the embedding of an image with that of its prompt, by their cosine.
 
     Args:
@@ -82,17 +83,11 @@ class PromptCosine(ABC):
     """
 
     differentiable = True
-    probe_sigma: float | None = None
 
     def __init__(self, texts: PerPrompt, identity: Mapping[str, Any]) -> None:
         self._texts, self._identity = texts, {"class": type(self).__name__, **identity}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """The scores, on the network's device, with a gradient to the images, which are in [0, 1]."""
         embedded = F.normalize(self.embed(images), dim=1)
         return self.scaled((embedded * self._texts(conditions)).sum(dim=1))
@@ -100,10 +95,6 @@ class PromptCosine(ABC):
     def notice_cut_prompts(self, conditions: Sequence[Condition]) -> None:
         """Counts the prompts of a study that are cut, also where all its scores are there already."""
         self._texts.notice_cut_prompts(conditions)
-
-    def identity(self) -> dict[str, Any]:
-        """Class, options and the hashes of the weights."""
-        return dict(self._identity)
 
     @abstractmethod
     def embed(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from scaling.loading.encoders import OpenClip
 from scaling.loading.weights_file import load_weights, weights_path
 from scaling.protocols import Condition
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 _KIND = "ShapesAesthetic"
 
@@ -26,7 +27,7 @@ def head(widths: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-class ShapesAesthetic:
+class ShapesAesthetic(SampleVerifier):
     """Predicts `scaling.shapes.preference` (0 to 10: harmony of colors and centering) and never reads the prompt.
 
     `path` is the head's weights file; they belong to the CLIP whose folder is `clip`, by default the bundled one.
@@ -34,7 +35,6 @@ class ShapesAesthetic:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
-    probe_sigma: float | None = None
 
     def __init__(self, *, path: str = "shapes_aesthetic", clip: str = "shapes_clip", device: str = "auto") -> None:
         weights = load_weights(path)
@@ -47,17 +47,8 @@ class ShapesAesthetic:
             self.head = head(weights.metadata["widths"])
         self.head.load_state_dict(weights.state)
         self.head.to(self.encoder.device).eval().requires_grad_(False)
-        self._sha256 = weights.sha256
+        self._identity = {"class": _KIND, "head": weights.sha256, **self.encoder.identity()}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """Ratings of images in [0, 1], with a gradient; conditions play no part."""
         return self.head(F.normalize(self.encoder(images), dim=1)).squeeze(1)
-
-    def identity(self) -> dict[str, Any]:
-        """Class and the hashes of both weights."""
-        return {"class": _KIND, "head": self._sha256, **self.encoder.identity()}

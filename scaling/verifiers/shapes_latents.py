@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
 from scaling.loading.devices import pick_device
 from scaling.protocols import Condition
+from scaling.verifiers.sample_verifier import SampleVerifier
 from scaling.verifiers.shapes_reader import load_reader, log_probabilities
 
 _KIND = "ShapesLatents"
 
 
-class ShapesLatents:
+class ShapesLatents(SampleVerifier):
     """Asks a prompt's questions of clean latents or of an x0 prediction, and scores the sum of the log probabilities of
     yes. It was trained on predictions along whole solves with the exact judge's answers on how they ended, so that a
     score in the middle of a solve is a forecast. Nothing is decoded for it.
@@ -30,23 +31,13 @@ class ShapesLatents:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
-    probe_sigma: float | None = None
 
     def __init__(self, *, path: str = "shapes_latents", device: str = "auto") -> None:
         self.device = pick_device(device)
         self.network, weights = load_reader(path, _KIND, self.device)
         self.latent_shape: tuple[int, ...] = tuple(weights.metadata["latent_shape"])
-        self._sha256 = weights.sha256
+        self._identity = {"class": _KIND, "weights": weights.sha256}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n *latent"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n *latent"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n *latent"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """Log probabilities, at most 0, of the latents in the images' place, with a gradient."""
         return log_probabilities(self.network, images.to(self.device).float() / 2 + 0.5, conditions)
-
-    def identity(self) -> dict[str, Any]:
-        """Class and the weights' hash."""
-        return {"class": _KIND, "weights": self._sha256}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,26 +11,16 @@ from torch import Tensor
 from scaling.protocols import Condition
 from scaling.shapes import judge
 from scaling.shapes.grammar import parse
-from scaling.shapes.scenes import SIDE
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 
-class ShapesOracle:
+class ShapesOracle(SampleVerifier):
     """Scores 1 where all that the prompt says is so, and nothing else is there; else 0."""
 
-    differentiable = False
-    probe_sigma: float | None = None
+    def __init__(self) -> None:
+        self._identity = {"class": "ShapesOracle", **judge.THRESHOLDS}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """0 or 1 for images in [0, 1]; a ValueError names a prompt that is not of the grammar."""
         prompts = [parse(condition.prompt or "") for condition in conditions]
         return torch.from_numpy(judge.judge(images.float().cpu().numpy(), prompts)).float()
-
-    def identity(self) -> dict[str, Any]:
-        """Class and the judge's thresholds."""
-        limits = {"side": SIDE, "bright": judge.BRIGHT, "dust": judge.DUST, "overlap": judge.OVERLAP}
-        return {"class": "ShapesOracle", **limits}

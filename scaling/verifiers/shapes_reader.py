@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -16,11 +16,12 @@ from scaling.protocols import Condition
 from scaling.shapes.grammar import parse
 from scaling.shapes.questions import ask
 from scaling.shapes.reader import Reader
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 _KIND = "ShapesReader"
 
 
-class ShapesReader:
+class ShapesReader(SampleVerifier):
     """Asks a prompt's questions (each phrase, the relation, "is that all, and whole?") and scores the sum of the log
     probabilities of yes, as question-answering scores of the field do (TIFA 2303.11897, DSG 2310.18235).
 
@@ -34,25 +35,15 @@ class ShapesReader:
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
     differentiable = True
-    probe_sigma: float | None = None
 
     def __init__(self, *, path: str = "shapes_reader", device: str = "auto") -> None:
         self.device = pick_device(device)
         self.network, weights = load_reader(path, _KIND, self.device)
-        self._sha256 = weights.sha256
+        self._identity = {"class": _KIND, "weights": weights.sha256}
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """Log probabilities, at most 0, of images in [0, 1], with a gradient."""
         return log_probabilities(self.network, images.to(self.device).float(), conditions)
-
-    def identity(self) -> dict[str, Any]:
-        """Class and the weights' hash."""
-        return {"class": _KIND, "weights": self._sha256}
 
 
 def load_reader(path: str, kind: str, device: torch.device) -> tuple[Reader, Weights]:

@@ -18,6 +18,7 @@ from scaling.protocols import Condition
 from scaling.verifiers.first_token import Asked, chances
 from scaling.verifiers.prompted import prompts_of
 from scaling.verifiers.questions import Judge, checked_failure
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 YES = ("Yes", "yes", " yes", " Yes")
@@ -25,7 +26,7 @@ BELOW = -1.0  # an image that was skipped: below every score
 Atoms = tuple[tuple[str, str], ...]
 
 
-class SoftTifa:
+class SoftTifa(SampleVerifier):
     """Scores the mean of the probabilities of the right first words, over the questions of a prompt, in [0, 1].
 
     Args:
@@ -38,9 +39,6 @@ class SoftTifa:
     Raises:
         ValueError: where an option has no meaning, and for a line of the file that cannot be read.
     """
-
-    differentiable = False
-    probe_sigma: float | None = None
 
     def __init__(
         self,
@@ -56,12 +54,7 @@ class SoftTifa:
         self.file = user_path(questions)
         self.atoms = read_atoms(self.file)
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """The scores, float32 on the images' device; a ValueError names a prompt without questions."""
         asked: list[Asked] = []
         counts: list[int] = []

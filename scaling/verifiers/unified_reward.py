@@ -18,6 +18,7 @@ from scaling.protocols import Condition
 from scaling.verifiers.authors_text import SLOT, f_string
 from scaling.verifiers.prompted import prompts_of
 from scaling.verifiers.questions import Judge, NoGrade, Question, checked_failure, count_failures
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 AUTHORS = "https://raw.githubusercontent.com/CodeGoat24/UnifiedReward/main/inference_qwen"
 FILE = "image_generation/qwen_point_score_image_generation.py"
@@ -25,7 +26,7 @@ LEAST, MOST = 1.0, 5.0
 BELOW = 0.0  # an image that was skipped: below every score
 
 
-class UnifiedReward:
+class UnifiedReward(SampleVerifier):
     """Scores the mean of the scores that the model writes, from 1 to 5, read out of its greedy answer as in the paper.
 
     Args:
@@ -40,9 +41,6 @@ class UnifiedReward:
         ValueError: where an option has no meaning, or the file is not the authors'.
     """
 
-    differentiable = False
-    probe_sigma: float | None = None
-
     def __init__(
         self,
         *,
@@ -56,12 +54,7 @@ class UnifiedReward:
         self.on_failure = checked_failure(on_failure)
         self.question = read_question(user_path(question), self.scores)
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """The scores, float32 on the images' device; `images` are in [0, 1].
 
         Raises:

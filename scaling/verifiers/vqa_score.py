@@ -15,11 +15,12 @@ from scaling.verifiers.first_token import Asked, chances
 from scaling.verifiers.local_vlm import LocalVLM
 from scaling.verifiers.prompted import prompts_of
 from scaling.verifiers.questions import Judge, checked_failure
+from scaling.verifiers.sample_verifier import SampleVerifier
 
 BELOW = {"log_odds": -1000.0, "probability": -1.0}  # an image that was skipped: below every answer
 
 
-class VQAScore:
+class VQAScore(SampleVerifier):
     """Scores P(answer) of the first token.
 
     Args:
@@ -32,9 +33,6 @@ class VQAScore:
     Raises:
         ValueError: where an option has no meaning, or the model does not know the answer.
     """
-
-    differentiable = False
-    probe_sigma: float | None = None
 
     def __init__(
         self,
@@ -54,12 +52,7 @@ class VQAScore:
         if isinstance(vlm, LocalVLM):
             vlm.tokens([answer])
 
-    def __call__(
-        self,
-        images: Float[Tensor, "n 3 h w"],
-        conditions: Sequence[Condition],
-        probes: Float[Tensor, "n 3 h w"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    def rate(self, images: Float[Tensor, "n 3 h w"], conditions: Sequence[Condition]) -> Float[Tensor, " n"]:
         """The scores, float32 on the images' device; `images` are in [0, 1]."""
         asked = [
             Asked(self.question.replace("{}", prompt), png(image), (self.answer,))
