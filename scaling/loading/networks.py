@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from scaling.loading.devices import pick_device
-from scaling.loading.weights_file import load_weights, weights_path
+from scaling.loading.weights_file import load_weights
 
 
 def gray(images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n 1 28 28"]:
@@ -124,9 +124,7 @@ def load_network(name: str | Path, kind: str, device: str | torch.device = "auto
     Channels come last in memory, which halves the time of its convolutions on a CPU.
     A ValueError names a file that holds another kind of network.
     """
-    weights = load_weights(name)
-    if weights.metadata.get("class") != kind:
-        raise ValueError(f"{weights_path(name)} holds a {weights.metadata.get('class')}: a {kind} is needed here")
+    weights = load_weights(name, kind)
     with torch.random.fork_rng(devices=[]):  # what is initialized here is overwritten: leave the global state alone
         network = NETWORKS[kind](**weights.metadata["architecture"])
     network.load_state_dict(weights.state)

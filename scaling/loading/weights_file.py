@@ -49,8 +49,11 @@ def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str,
         part.chmod(0o644)  # safetensors writes for the owner alone; whoever installs the package may be another
 
 
-def load_weights(name: str | Path) -> Weights:
-    """Reads a bundled name or a local file; a ValueError names a file that is missing, truncated or of another kind."""
+def load_weights(name: str | Path, kind: str | None = None) -> Weights:
+    """Reads a bundled name or a local file; a ValueError names a file that is missing, truncated or of another kind.
+
+    `kind` is the class of network that the header must name; None: any.
+    """
     from safetensors import SafetensorError, safe_open
 
     path = weights_path(name)
@@ -64,6 +67,8 @@ def load_weights(name: str | Path) -> Weights:
         raise ValueError(
             f"{path} lacks the json that scaling.loading.weights_file.save_weights puts in the header"
         ) from None
+    if kind not in (None, metadata.get("class")):
+        raise ValueError(f"{path} holds a {metadata.get('class')}: a {kind} is needed")
     digest = hashlib.sha256()
     kept = {k: v for k, v in metadata.items() if k not in ("finished", "seconds", "steps")}  # how it came to be
     digest.update(json.dumps(kept, sort_keys=True).encode())

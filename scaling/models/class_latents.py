@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -46,7 +45,7 @@ class ClassLatents(ABC):
 
     def gflops(self) -> float:
         """GFLOPs of one network forward of one row (2 per multiply-add)."""
-        return network_gflops(json.dumps(self._architecture, sort_keys=True))
+        return network_gflops(self._architecture)
 
     def identity(self) -> dict[str, Any]:
         """All that decides the answers, as plain json."""

@@ -1,4 +1,4 @@
-"""Class-conditional diffusion transformers as denoisers.
+"""Class-conditional diffusion transformers as denoisers, and what they share with the other bundled model.
 
 Three small parts that another model may reuse: `guided` (classifier-free guidance around any labeled network),
 `predict` (velocity or eps to a prediction, in fp32) and `decode_range` (pixel space to images).
@@ -7,6 +7,7 @@ Three small parts that another model may reuse: `guided` (classifier-free guidan
 from __future__ import annotations
 
 import json
+from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from inspect import signature
@@ -14,9 +15,10 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import override
 
-from scaling.loading.devices import DTYPES, dtype_of, pick_device
+from scaling.loading.devices import DTYPES, dtype_of, move, pick_device
 from scaling.loading.labels import class_labels
 from scaling.loading.weights_file import load_weights, weights_path
 from scaling.models.class_transformer import ClassTransformer
@@ -94,80 +96,41 @@ def build(architecture: Mapping[str, Any], frequency_shift: int = 1) -> ClassTra
         return ClassTransformer(**architecture, frequency_shift=frequency_shift)
 
 
-@cache
-def network_gflops(architecture: str, step_cache: str = "", nfe: int = 1) -> float:
-    """GFLOPs of one forward of one row, counted on the meta device: fused attention on the CPU would count 0.
+class BundledTransformer(ABC):
+    """A denoiser over a transformer from a weights file of this package's format; subclasses encode and ask it.
 
-    With a cache (its options as json) they are the mean over the `nfe` forwards of a solve.
-    """
-    config = json.loads(architecture)
-    with torch.device("meta"):
-        network = build(config)
-        x = torch.empty(1, config["in_channels"], config["sample_size"], config["sample_size"])
-        t, labels = torch.empty(1), torch.empty(1, dtype=torch.long)
-
-    def forward() -> Any:
-        return network(x, timestep=t, class_labels=labels)
-
-    return gflops_along(network, forward, json.loads(step_cache or "{}"), nfe)
-
-
-class DiT:
-    """A class-conditional `DiTTransformer2DModel` from a weights file of this package's format.
-
-    `path` is a bundled name (fashion_s, fashion_m, fashion_l) or a file; `guidance_scale` 1 means no guidance;
-    `dtype` is that of weights and activations inside the network: what comes out is float32. The file's header
-    names the parametrization; velocity needs a straight path (`Flow`), which is the default. `cache`, for drafts: see
-    `scaling.models.step_cache.apply_cache`.
+    What comes out is float32, whatever `dtype` the weights and activations inside the network have; `cache`, for
+    drafts: see `scaling.models.step_cache.apply_cache`.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
+    kind: ClassVar[str]  # of network that the file's header names
+    build: ClassVar[Callable[[Mapping[str, Any]], nn.Module]]  # the untrained network of an architecture
+    inputs: ClassVar[Callable[[], dict[str, Any]]]  # what the network takes beside one latent, without content
+
     def __init__(
-        self,
-        *,
-        path: str,
-        guidance_scale: float = 1.0,
-        dtype: str = "float32",
-        device: str = "auto",
-        schedule: Schedule | None = None,
-        cache: Mapping[str, Any] | None = None,
+        self, path: str, schedule: Schedule, guidance_scale: float, dtype: str, device: str, cache: Any
     ) -> None:
-        number = dtype_of(dtype)
-        weights = load_weights(path)
-        meta = weights.metadata
-        if meta.get("class") != _KIND or meta.get("prediction") not in ("velocity", "eps"):
-            raise ValueError(
-                f"{weights_path(path)} holds a {meta.get('class')}: a {_KIND} with velocity or eps is needed"
-            )
-        self.schedule: Schedule = Flow() if schedule is None else schedule
+        """A ValueError names the weights' file where it does not fit the architecture in its header."""
+        number, weights = dtype_of(dtype), load_weights(path, self.kind)
+        self.schedule: Schedule = schedule
         self.guidance_scale = float(guidance_scale)
         self.forwards_per_call = 1 if self.guidance_scale <= 1 else 2
         self.device = pick_device(device)
-        network = build(meta["architecture"])
+        self._meta, self._sha256, self._dtype = weights.metadata, weights.sha256, dtype
+        self.latent_shape: tuple[int, ...] = _shape(self._meta["architecture"])
+        network = type(self).build(self._meta["architecture"])
         try:
             network.load_state_dict(weights.state)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"{weights_path(path)} does not fit the architecture in its header ({reason})") from None
-        self.network = network.to(self.device, number).eval().requires_grad_(False)
+        move(network, self.device, number)
+        self.network: Any = network.eval().requires_grad_(False)
         self.cache = dict(cache or {})
         if self.cache:
             apply_cache(self.network, self.cache)
-        self._meta, self._sha256, self._dtype = meta, weights.sha256, dtype
-        size = meta["architecture"]["sample_size"]
-        self.latent_shape: tuple[int, ...] = (meta["architecture"]["in_channels"], size, size)
-
-    def encode(self, conditions: Sequence[Condition]) -> Encoded:
-        """The labels, one row a condition; a ValueError names a condition that has none."""
-        labels = class_labels(conditions, self._meta["architecture"]["num_embeds_ada_norm"])
-        return {"class_label": labels.to(self.device)}
-
-    def __call__(self, x: Float[Tensor, " n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
-        """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
-        x, t = x.float(), t.to(x.device)
-        out = guided(self._forward, x, t, encoded["class_label"], self._meta["null_class"], self.guidance_scale)
-        return predict(out, x, t, self.schedule, self._meta["prediction"])
 
     def begin_solve(self) -> None:
         """What follows are the steps of a new solve, of whatever rows."""
@@ -180,26 +143,90 @@ class DiT:
 
     def gflops(self) -> float:
         """GFLOPs of one network forward of one row (2 per multiply-add)."""
-        return network_gflops(json.dumps(self._meta["architecture"], sort_keys=True))
+        return _gflops(type(self), _text(self._meta["architecture"]))
 
     def gflops_along(self, nfe: int) -> float:
         """The same on average over the forwards of a solve of so many NFE, of which a cache leaves some out."""
         if not self.cache:
             return self.gflops()
-        return network_gflops(json.dumps(self._meta["architecture"], sort_keys=True), json.dumps(self.cache), nfe)
+        return _gflops(type(self), _text(self._meta["architecture"]), _text(self.cache), nfe)
 
     def identity(self) -> dict[str, Any]:
         """All that decides the answers, as plain json."""
         return {
             "class": type(self).__qualname__,
             "architecture": self._meta["architecture"],
-            "prediction": self._meta["prediction"],
-            "schedule": repr(self.schedule),
             "weights": self._sha256,
             "dtype": self._dtype,
             "guidance_scale": guidance_named(self.guidance_scale),
             **({"cache": self.cache} if self.cache else {}),
         }
+
+
+def network_gflops(architecture: Mapping[str, Any]) -> float:
+    """GFLOPs of one forward of one row of a `DiTTransformer2DModel` (2 per multiply-add)."""
+    return _gflops(DiT, _text(architecture))
+
+
+@cache
+def _gflops(kind: type[BundledTransformer], architecture: str, step_cache: str = "{}", nfe: int = 1) -> float:
+    """Of one forward of one row, counted on the meta device: fused attention on the CPU would count 0.
+
+    With a cache (its options as json) they are the mean over the `nfe` forwards of a solve.
+    """
+    config = json.loads(architecture)
+    with torch.device("meta"):
+        network, x, inputs = kind.build(config), torch.empty(1, *_shape(config)), kind.inputs()
+    return gflops_along(network, lambda: network(x, **inputs), json.loads(step_cache), nfe)
+
+
+def _shape(architecture: Mapping[str, Any]) -> tuple[int, int, int]:
+    return architecture["in_channels"], architecture["sample_size"], architecture["sample_size"]
+
+
+def _text(node: Mapping[str, Any]) -> str:
+    return json.dumps(node, sort_keys=True)
+
+
+class DiT(BundledTransformer):
+    """A class-conditional `DiTTransformer2DModel`.
+
+    `path` is a bundled name (fashion_s, fashion_m, fashion_l) or a file, whose header names the parametrization;
+    `guidance_scale` 1 means no guidance; velocity needs a straight path (`Flow`), which is the default. `dtype` and
+    `cache`: see `BundledTransformer`.
+    """
+
+    kind, build = _KIND, build
+    inputs = staticmethod(lambda: {"timestep": torch.empty(1), "class_labels": torch.empty(1, dtype=torch.long)})
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        guidance_scale: float = 1.0,
+        dtype: str = "float32",
+        device: str = "auto",
+        schedule: Schedule | None = None,
+        cache: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(path, schedule or Flow(), guidance_scale, dtype, device, cache)
+        if (predicts := self._meta.get("prediction")) not in ("velocity", "eps"):
+            raise ValueError(f"{weights_path(path)} predicts {predicts}: a {_KIND} with velocity or eps is needed")
+
+    def encode(self, conditions: Sequence[Condition]) -> Encoded:
+        """The labels, one row a condition; a ValueError names a condition that has none."""
+        labels = class_labels(conditions, self._meta["architecture"]["num_embeds_ada_norm"])
+        return {"class_label": labels.to(self.device)}
+
+    def __call__(self, x: Float[Tensor, " n *latent"], t: Float[Tensor, " n"], encoded: Encoded) -> Prediction:
+        """x0 and eps at the times t, in float32; gradients flow to x where it asks for them."""
+        x, t = x.float(), t.to(x.device)
+        out = guided(self._forward, x, t, encoded["class_label"], self._meta["null_class"], self.guidance_scale)
+        return predict(out, x, t, self.schedule, self._meta["prediction"])
+
+    @override
+    def identity(self) -> dict[str, Any]:
+        return super().identity() | {"prediction": self._meta["prediction"], "schedule": repr(self.schedule)}
 
     def _forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """One pass of the network; a learned variance (twice the channels) is dropped."""

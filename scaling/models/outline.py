@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,7 +39,7 @@ class Outline:
 
     def gflops(self) -> float:
         """GFLOPs of one network forward of one row (2 per multiply-add)."""
-        return network_gflops(json.dumps(self.architecture, sort_keys=True))
+        return network_gflops(self.architecture)
 
     def identity(self) -> dict[str, Any]:
         """What tells it from other outlines; no model's own identity, which has the hash of its weights."""

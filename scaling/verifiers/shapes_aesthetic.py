@@ -37,9 +37,7 @@ class ShapesAesthetic(SampleVerifier):
     differentiable = True
 
     def __init__(self, *, path: str = "shapes_aesthetic", clip: str = "shapes_clip", device: str = "auto") -> None:
-        weights = load_weights(path)
-        if weights.metadata.get("class") != _KIND:
-            raise ValueError(f"{weights_path(path)} holds a {weights.metadata.get('class')}: a {_KIND} is needed")
+        weights = load_weights(path, _KIND)
         self.encoder = OpenClip(path=clip, device=device)
         if (own := weights.metadata["clip"]) != self.encoder.weights:
             raise ValueError(f"{weights_path(path)} belongs to the CLIP {own[:12]}, not to {self.encoder.weights[:12]}")

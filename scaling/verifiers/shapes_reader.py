@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.loading.devices import pick_device
-from scaling.loading.weights_file import Weights, load_weights, weights_path
+from scaling.loading.weights_file import Weights, load_weights
 from scaling.protocols import Condition
 from scaling.shapes.grammar import parse
 from scaling.shapes.questions import ask
@@ -48,9 +48,7 @@ class ShapesReader(SampleVerifier):
 
 def load_reader(path: str, kind: str, device: torch.device) -> tuple[Reader, Weights]:
     """A frozen reader from a bundled name or a file, and what that holds; a ValueError names one of another kind."""
-    weights = load_weights(path)
-    if weights.metadata.get("class") != kind:
-        raise ValueError(f"{weights_path(path)} holds a {weights.metadata.get('class')}: a {kind} is needed")
+    weights = load_weights(path, kind)
     with torch.random.fork_rng(devices=[]):
         network = Reader(**weights.metadata["architecture"])
     network.load_state_dict(weights.state)

@@ -142,7 +142,7 @@ def test_gflops_are_twice_the_papers(width, depth, paper):
             "y_embedder.embedding_table.weight": torch.empty(1001, width),
             f"blocks.{depth - 1}.attn.proj.bias": torch.empty(width),
         }
-    assert network_gflops(json.dumps(architecture(state))) / 2 == pytest.approx(paper, rel=0.02)
+    assert network_gflops(architecture(state)) / 2 == pytest.approx(paper, rel=0.02)
 
 
 def test_foreign_checkpoints_are_refused(tmp_path, state, vae):
