@@ -15,8 +15,7 @@ from scaling.config.draft import draft_node, without_draft
 from scaling.config.inputs import inputs_of
 from scaling.config.renamed import refuse_former
 from scaling.config.run_name import Config, run_name
-from scaling.config.settings import check_settings
-from scaling.config.types import check_types
+from scaling.config.settings import check_settings, check_types
 from scaling.extras import missing_extra
 from scaling.protocols import RankSelector, SetSelector, Verifier
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from scaling.engine import checks
+from scaling.engine.made_up import row_nfe
 from scaling.engine.requests import Charge, Request
-from scaling.engine.row_nfe import row_nfe
 from scaling.journal.block import Block, Keys
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, Scored, Search

@@ -8,9 +8,13 @@ from typing import NamedTuple
 
 import torch
 
-from scaling.engine.row_nfe import row_nfe
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, Scored, Search
+
+
+def row_nfe(space: NoiseSpace, proposal: Proposal) -> int:
+    """What one row of a proposal costs: twice its calls where a gradient computes them again."""
+    return space.nfe(proposal.times, proposal.score) * (2 if proposal.gradient else 1)
 
 
 class Asked(NamedTuple):

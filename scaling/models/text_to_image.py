@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from scaling.extras import require
 from scaling.loading.devices import DTYPES, dtype_of, move, pick_device
-from scaling.models import text_encoders
 from scaling.models.blocks import compile_blocks
 from scaling.models.dit import guidance_gap, guidance_named, predict
-from scaling.models.encoded_prompts import Asked, EncodedPrompts, Encoder, Negative, Row
+from scaling.models.encoded_prompts import Asked, EncodedPrompts, Encoder, Negative, Row, encode_gflops, loaded, wanted
 from scaling.models.repository import Repository
 from scaling.models.step_cache import apply_cache, begin, gflops_along
 from scaling.models.vae import rows_at_once, side_of
@@ -200,7 +199,7 @@ class TextToImage(ABC):
 
     def encode_gflops(self) -> float:
         """GFLOPs of the text encoders for one prompt, counted without their weights."""
-        return text_encoders.encode_gflops(self.repository, self._row_of)
+        return encode_gflops(self.repository, self._row_of)
 
     def identity(self) -> dict[str, Any]:
         """All that decides the answers, as plain json."""
@@ -285,13 +284,13 @@ class TextToImage(ABC):
         """The text encoders, while they are needed."""
         self._bring(None)
         longest = getattr(self, "max_tokens", None)
-        return text_encoders.loaded(self.repository, DTYPES[self.dtype], self.device, self._row_of, longest)
+        return loaded(self.repository, DTYPES[self.dtype], self.device, self._row_of, longest)
 
     def _row_of(self, pipe: Any, asked: Asked) -> Row:
         return self.null(pipe, asked.prompt) if isinstance(asked, Negative) else self.text(pipe, asked)
 
     def _wanted(self, conditions: Sequence[Condition]) -> tuple[list[str], list[Negative]]:
-        return text_encoders.wanted(conditions, self.guidance_scale, self.forwards_per_call == 2)
+        return wanted(conditions, self.guidance_scale, self.forwards_per_call == 2)
 
     def _options(self) -> dict[str, Any]:
         options = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _DECIDE_NOTHING}

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scaling.engine.batch_size import BLOCK_SIZE, rate
-from scaling.engine.ladder import solves_again
+from scaling.engine.ladder import FittedSearch, solves_again
+from scaling.engine.made_up import Asked, asked
 from scaling.engine.prices import forward_gflops
-from scaling.engine.retention import BYTES, size
+from scaling.engine.retention import BYTES, Retention, size
 from scaling.journal.stream import digest
+from scaling.noise import NoiseSpace
 from scaling.output.run_folder import is_done
 from scaling.runner.gate import gate_of
 from scaling.runner.resolve import ResolvedStream, ResolvedStudy, resolve
 from scaling.runner.study import Study
-from scaling.tools.spending import kept_bytes, spending
+from scaling.traits import SearchTraits
 
 
 @dataclass
@@ -163,3 +165,29 @@ def _second_solve(run: ResolvedStudy, stream: ResolvedStream) -> int:
     final = run.outcome.final_nfe
     again = run.outcome.second is not None or solves_again(stream.fitted.traits, run.space.nfes_per_iter, final)
     return final if again else 0
+
+
+def spending(space: NoiseSpace, fitted: FittedSearch) -> Asked:
+    """Of one condition, up to the cap of a search's last rung.
+
+    Exact where the cost of a search does not follow its scores; all answers are worth the same here.
+    """
+    spent = Asked(0, 0, 0, 0, 0)
+    for total in asked(fitted.search, space):
+        if total.nfe > fitted.nfe:
+            break
+        spent = total
+    return spent
+
+
+def kept_bytes(space: NoiseSpace, traits: SearchTraits, spent: Asked, retention: Retention, probes: bool) -> float:
+    """What the journal keeps of a condition's samples; with `winners` the expected number of records in a row.
+
+    `probes`: with every sample its prediction at a probed noise level.
+    """
+    row = math.prod(space.shape) * BYTES
+    reads = len(traits.reads & {"x", "x0"})
+    if reads:
+        return (spent.clean + reads * spent.between) * row
+    records = sum(1 / k for k in range(1, spent.clean + 1))
+    return {"latents": spent.clean * (1 + probes), "winners": records, "scores": 0}[retention.policy] * row

@@ -3,8 +3,7 @@ from itertools import islice
 
 import pytest
 
-from scaling.conditions.class_labels import ClassLabels
-from scaling.conditions.class_names import class_names
+from scaling.conditions.class_labels import ClassLabels, class_names
 
 
 @pytest.mark.parametrize("order", ["random", "balanced"])

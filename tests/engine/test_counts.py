@@ -19,8 +19,8 @@ from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
 from scaling.engine import episode
 from scaling.engine.batches import Batches
+from scaling.engine.made_up import row_nfe
 from scaling.engine.requests import Answers, EncodedBlock, Request
-from scaling.engine.row_nfe import row_nfe
 from scaling.models.flux import Flux
 from scaling.models.gaussian_mixture import GaussianMixture
 from scaling.noise import NoiseSpace

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaling.output.sheets import COLUMNS, LINE, caption, sheet
+from scaling.output.samples import COLUMNS, LINE, caption, sheet
 from scaling.protocols import Condition
 
 
