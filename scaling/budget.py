@@ -87,11 +87,21 @@ class Prices:
 class Budget:
     """A ladder of rungs in search NFE per condition; the final solve of the winner comes on top.
 
-    Give one of `nfe`, `candidates` (whole solves of `nfes_per_iter`), `gflops` and `seconds`; the last two are of a
-    condition's whole search, its decoding, judging and encoding included, by counted or measured prices. `final_nfe` is
-    the winner's second solve; equal to `nfes_per_iter` it costs nothing. `final_from` is the time (1 noise, 0 clean)
-    from which that solve goes on with the state that the search's own solve of the winner had there, instead of its
-    noise. ValueErrors name the offending rung before any model is loaded.
+    One of the four ladders is given: `nfe`, `candidates`, `gflops` or `seconds`; a number is a ladder of one rung. The
+    last two are of a condition's whole search, its decoding, judging and encoding included.
+
+    Args:
+        nfes_per_iter: NFE of a whole solve during the search, at least 1.
+        final_nfe: of the winner's second solve, at least 1; where it is `nfes_per_iter` (or None) it costs nothing.
+        nfe: rising, the first at least `nfes_per_iter`.
+        candidates: whole solves, rising, the first at least 1.
+        final_from: the time in (0, 1) (1 noise, 0 clean) from which the final solve goes on with the state that the
+            search's own solve of the winner had there. None: it starts with the winner's noise.
+        gflops: rising, above 0, by prices that are counted.
+        seconds: rising, above 0, by prices that are measured.
+
+    Raises:
+        ValueError: names the offending rung, before any model is loaded.
     """
 
     nfes_per_iter: int
@@ -129,7 +139,7 @@ class Budget:
 
     @property
     def caps(self) -> tuple[float, ...]:
-        """The rungs as given, rising."""
+        """The rungs as given, rising; a ValueError names one that is no number of its unit."""
         value: Any = getattr(self, self.unit)
         several = isinstance(value, Sequence) and not isinstance(value, str)
         values: tuple[Any, ...] = tuple(value) if several else (value,)

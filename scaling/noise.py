@@ -32,15 +32,16 @@ class NoiseSpace:
     """All that a search may know of the process, for one condition.
 
     Every draw is keyed by (seed, the condition's content, name, k): the same whatever the method, the batch, the
-    order, the other conditions or the machine. Tensors live on the CPU in fp32; searches never touch the device.
+    order, the other conditions or the machine. Samples live on the CPU in fp32; searches never touch the device. Times
+    are float64, 1 is noise and 0 clean.
     """
 
-    seed: int
-    condition_key: str
-    shape: tuple[int, ...]
-    schedule: Schedule
+    seed: int  # of the study
+    condition_key: str  # the condition's content (`Condition.key`)
+    shape: tuple[int, ...]  # of a latent, without its row
+    schedule: Schedule  # of the denoiser that solves the candidates
     sampler: Sampler
-    nfes_per_iter: int
+    nfes_per_iter: int  # NFE of a whole solve during the search
 
     @cached_property
     def times(self) -> Float[Tensor, " times"]:
@@ -48,7 +49,11 @@ class NoiseSpace:
         return self.grid(self.nfes_per_iter)
 
     def grid(self, nfe: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, " times"]:
-        """A grid from start to stop that the sampler spends exactly `nfe` on, or a ValueError."""
+        """A grid of times that falls from start to stop, on which the sampler spends exactly `nfe`.
+
+        Raises:
+            ValueError: names the nearest `nfe` that the sampler can spend.
+        """
         return self.schedule.grid(self.sampler.steps(nfe), start, stop)
 
     def nfe(self, times: Float[Tensor, " times"], score: bool = True) -> int:
@@ -56,7 +61,10 @@ class NoiseSpace:
         return self.sampler.nfe(times, score)
 
     def draw(self, name: str, k: int | Iterable[int]) -> Float[Tensor, "k *latent"]:
-        """Unit Gaussian draws number k (one number: one row). `candidate` is the name of initial noises."""
+        """Unit Gaussian draws number k, float32 on the CPU, a row each (one number: one row).
+
+        `name` tells draws of one purpose from those of another: `candidate` is that of initial noises.
+        """
         numbers = (k,) if isinstance(k, int) else tuple(k)
         size = math.prod(self.shape)
         rows = np.empty((len(numbers), size), dtype=np.float32)
@@ -85,9 +93,10 @@ class NoiseSpace:
         return noise if self._first_scale == 1.0 else noise * self._first_scale
 
     def renoise(self, x: Tensor, t: float, s: float, noise: Tensor) -> Tensor:
-        """Takes x at time t up to the noisier time s > t, with the exact conditional law.
+        """Takes x at time t up to the noisier time s >= t, with the exact conditional law.
 
-        x_s = (alpha_s / alpha_t) x + sqrt(sigma_s^2 - (alpha_s / alpha_t)^2 sigma_t^2) noise.
+        x_s = (alpha_s / alpha_t) x + sqrt(sigma_s^2 - (alpha_s / alpha_t)^2 sigma_t^2) noise, `noise` unit Gaussian,
+        shaped as x.
         """
         assert s >= t, f"renoise goes up in time, not from {t} to {s}"
         ratio = self._alpha(s) / self._alpha(t)
@@ -97,6 +106,7 @@ class NoiseSpace:
         """Takes x at time t down to s < t, given its clean prediction: q(x_s | x_t, x0), the DDIM family.
 
         eta = 1 is ancestral sampling, which has the marginals of the ODE; eta = 0 is the Euler step and needs no noise.
+        `noise` is unit Gaussian; all are shaped as x.
         At s = 0 it lands on x0. DDIM (Song et al. 2010.02502, eq. 12) for any alpha, sigma.
         """
         assert s < t, f"step goes down in time, not from {t} to {s}"

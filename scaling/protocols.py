@@ -87,7 +87,7 @@ class Schedule(Protocol):
         ...
 
     def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, " {steps}+1"]:
-        """A strictly decreasing grid of times (float64, CPU) from start to stop as the model likes it."""
+        """`steps` steps from start to stop as the model likes them: falling times, float64 on the CPU."""
         ...
 
 
@@ -105,10 +105,10 @@ class Denoiser(Protocol):
     """
 
     schedule: Schedule
-    latent_shape: tuple[int, ...]
+    latent_shape: tuple[int, ...]  # of one sample, without its row
     forwards_per_call: int  # network forwards a row of one call costs: 2 where guidance is run, else 1
     guidance_scale: float  # 1 = no guidance
-    device: torch.device
+    device: torch.device  # where x, t and encoded conditions lie
 
     def encode(self, conditions: Sequence[Condition]) -> Encoded:
         """The conditions as the network takes them, on its device, one row each.
@@ -156,7 +156,7 @@ class Metric(Protocol):
     feature: str  # the output of a Features network that it takes, as "<extractor>.<output>"
 
     def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
-        """Takes rows; `index` are the conditions' places in the study, `labels` their class (-1: none)."""
+        """Takes values of rows; `index` are the conditions' places in the study, `labels` their class (-1: none)."""
         ...
 
     def compute(self) -> Float[Tensor, ""]:
@@ -175,7 +175,7 @@ class Metric(Protocol):
 class PerSample(Protocol):
     """A metric with a value for every sample, reported by its mean."""
 
-    feature: str
+    feature: str  # as a Metric's
 
     def __call__(self, values: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """A value for every row, NaN where it does not apply; `labels` are the classes (-1: none)."""
@@ -237,7 +237,7 @@ class SetSelector(Protocol):
     def select(
         self, features: Any, candidates: int | None = None, conditions: Sequence[Condition] = ()
     ) -> Int[Tensor, " c"]:
-        """`features` are [c, k, ...], an array or memory map; only the first `candidates` of k may win."""
+        """Places of winners; `features` are [c, k, ...] of c `conditions`; only the first `candidates` of k may win."""
         ...
 
 
@@ -275,7 +275,7 @@ class Scored:
     x0: Float[Tensor, "n ..."]  # clean prediction there (= x where times[-1] is 0)
     scores: Float[Tensor, " n"]  # higher is better; NaN where none was asked for
     ids: Int[Tensor, " n"]  # running numbers of these candidates within the condition
-    gradient: Float[Tensor, "n ..."] | None = None
+    gradient: Float[Tensor, "n ..."] | None = None  # of the score to the proposed x, where asked for
     gap: Float[Tensor, " n"] | None = None  # of guidance (`Prediction`), summed over the steps; where it is read
 
 

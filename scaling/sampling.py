@@ -105,10 +105,13 @@ class RungeKutta:
         score: bool,
         probe_sigma: float | None = None,
     ) -> Solved:
-        """Solves all rows side by side; `times` is float64 on the CPU, and no step waits for the device.
+        """As `Sampler.advance` says; no step waits for the device.
 
         Every row must end at 0 or every row above it. Without a score, x0 at a last time above 0 is the one that the
         last step began with, at no cost. `probe_sigma` keeps the prediction made at the noise level nearest to it.
+
+        Raises:
+            ValueError: where the rule does not keep its order on the schedule.
         """
         self._check(schedule)
         steps = times.shape[1] - 1

@@ -18,7 +18,11 @@ Spacing = Literal["trailing", "leading"]
 class Flow:
     """The straight path of flow matching: alpha = 1 - t, sigma = t.
 
-    `shift` bends the time grid towards noise as SD 3 and FLUX do (t = shift u / (1 + (shift - 1) u)); 1 = uniform.
+    Args:
+        shift: above 0; bends the time grid towards noise as SD 3 and FLUX do, t = shift u / (1 + (shift - 1) u).
+            1: uniform.
+
+    Source: Lipman et al. 2210.02747, the optimal transport path; the shift: Esser et al. 2403.03206, section 5.3.2.
     """
 
     shift: float = 1.0
@@ -32,7 +36,7 @@ class Flow:
         return t
 
     def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, " {steps}+1"]:
-        """Steps of equal length before the shift (as `linspace(0, 1, n)` in SiT, reversed)."""
+        """Steps of equal length before the shift (as `linspace(0, 1, n)` in SiT, reversed), from start to stop."""
         u = torch.linspace(self._unshift(start), self._unshift(stop), steps + 1, dtype=torch.float64)
         t = self.shift * u / (1 + (self.shift - 1) * u)
         t[0], t[-1] = start, stop
@@ -46,17 +50,24 @@ class Flow:
 class VariancePreserving:
     """The table of a discrete DDPM: time t = (i + 1) / N is its timestep i, and t = 0 is clean.
 
-    `alphas_cumprod` is the table in order of timesteps; between its entries alpha^2 is interpolated in log-SNR.
-    `final_alpha_cumprod` is what the last step lands on (diffusers' `set_alpha_to_one=False` lands on the first entry).
-    `spacing` is how a whole solve cuts time (Lin et al. 2305.08891, table 2): `trailing` begins at time 1; `leading`
-    ends at timestep `offset` and begins where whole strides from there lead to, under time 1, with the noise as it is.
+    Args:
+        alphas_cumprod: alpha^2 in order of timesteps, in (0, 1); between them it is interpolated in log-SNR.
+        final_alpha_cumprod: what the last step lands on (diffusers' `set_alpha_to_one=False`: the first entry).
+        spacing: how a whole solve cuts time (Lin et al. 2305.08891, table 2): `trailing` begins at time 1; `leading`
+            ends at timestep `offset` and begins where whole strides from there lead to, under time 1, with the noise as
+            it is.
+        offset: a timestep, at least 0; of `leading` alone.
+        first_scale: what unit noise begins with. None: with the data's variance, at time 1.
+
+    Raises:
+        ValueError: for another `spacing`.
     """
 
     alphas_cumprod: Sequence[float]
     final_alpha_cumprod: float = 1.0
     spacing: Spacing = "trailing"
     offset: int = 0
-    first_scale: float | None = None  # what unit noise begins with (None: with the data's variance, at time 1)
+    first_scale: float | None = None
 
     def __post_init__(self) -> None:
         if self.spacing not in get_args(Spacing):
@@ -64,7 +75,7 @@ class VariancePreserving:
 
     @classmethod
     def linear_betas(cls, start: float = 1e-4, end: float = 2e-2, steps: int = 1000) -> VariancePreserving:
-        """The linear betas of DDPM, ADM and DiT."""
+        """The linear betas of DDPM, ADM and DiT: `steps` of them, from `start` to `end`."""
         return cls(_alphas_cumprod(torch.linspace(start, end, steps, dtype=torch.float64)))
 
     @classmethod
@@ -105,7 +116,11 @@ class VariancePreserving:
         return (t * len(self.alphas_cumprod) - 1).clamp(min=0)
 
     def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, " {steps}+1"]:
-        """Equal strides; a whole solve (1 to 0) with `leading` has whole strides of timesteps, and one to clean."""
+        """Equal strides; a whole solve (1 to 0) with `leading` has whole strides of timesteps, and one to clean.
+
+        Raises:
+            ValueError: names the nearest number of steps below that `leading` can make.
+        """
         size = len(self.alphas_cumprod)
         if self.spacing == "trailing" or (start, stop) != (1.0, 0.0):
             return torch.linspace(start, stop, steps + 1, dtype=torch.float64)

@@ -161,7 +161,11 @@ def fixed_list_interval(values: NDArray) -> Interval:
 
 
 def paired_set_difference(value: float, replicates: NDArray, other: float, other_replicates: NDArray) -> Interval:
-    """Difference of a set metric between two runs whose replicates left out the same groups."""
+    """Difference of a set metric between two runs, `value` less `other`, whose replicates left out the same groups.
+
+    Raises:
+        ValueError: where the groups are not as many, or a replicate is not finite.
+    """
     replicates, other_replicates = _checked(replicates), _checked(other_replicates)
     if replicates.shape != other_replicates.shape:
         raise ValueError(
@@ -173,7 +177,8 @@ def paired_set_difference(value: float, replicates: NDArray, other: float, other
 def combine_seeds(per_seed: Sequence[NDArray]) -> Array:
     """Averages the same conditions (or the same jackknife groups) over seeds, before any interval is taken.
 
-    So the interval keeps the conditions as its units and shrinks only by what the seeds differ in.
+    So the interval keeps the conditions as its units and shrinks only by what the seeds differ in. A ValueError where
+    the seeds are of different numbers of conditions.
     """
     arrays = [_checked(values) for values in per_seed]
     counts = sorted({len(values) for values in arrays})

@@ -41,36 +41,40 @@ RENAMED = {"keep": "retention", "probe": "probe_sigma"}
 
 @dataclass(frozen=True)
 class Study:
-    """All parts of a run, built; `names` are how the curve calls model, verifier and search."""
+    """All parts of a run, built, and checked against each other.
 
-    denoiser: Denoiser
-    conditions: Conditions
-    verifier: Verifier
+    Raises:
+        ValueError: names the first part or value that cannot be, and what can; before anything expensive starts.
+    """
+
+    denoiser: Denoiser  # the model
+    conditions: Conditions  # what is sampled: a search each
+    verifier: Verifier  # guides the search
     search: Search
-    budget: Budget
-    sampler: Sampler = field(default_factory=Euler)
+    budget: Budget  # what the search may spend on a condition: the rungs of the curve
+    sampler: Sampler = field(default_factory=Euler)  # solves the model's equation
     draft: Denoiser | None = None  # solves the search's candidates in the model's place; winners are solved again
     scorers: Mapping[str, Verifier] = field(default_factory=dict)  # scored beside, guiding nothing
     selector: RankSelector | SetSelector | None = None  # picks the winners afterwards, from what was recorded
-    extractors: Mapping[str, Features] = field(default_factory=dict)
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
-    per_sample: Mapping[str, PerSample] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)
-    seed: int = 0
-    output_dir: Path = Path("outputs")
-    study: str = "study"
-    run: str = "run"
+    extractors: Mapping[str, Features] = field(default_factory=dict)  # networks whose outputs metrics read
+    metrics: Mapping[str, Metric] = field(default_factory=dict)  # of the set of winners
+    per_sample: Mapping[str, PerSample] = field(default_factory=dict)  # of each winner, reported by their mean
+    names: Mapping[str, str] = field(default_factory=dict)  # how tables call model, verifier, search and selector
+    seed: int = 0  # of all noises
+    output_dir: Path = Path("outputs")  # of all studies and their journal
+    study: str = "study"  # its folder there
+    run: str = "run"  # the run's folder in that
     batch_size: int | None = None  # None: measured once per model and device
-    block_size: int = BLOCK_SIZE
+    block_size: int = BLOCK_SIZE  # conditions that are searched side by side, and that a worker takes at a time
     retention: str = "latents"  # of the samples of all candidates: latents, winners or scores
     probe_sigma: float | None = None  # noise level whose x0 prediction is kept with the latents, for later verifiers
     limit: float = 10e9  # bytes that latents may take; above it only those of winners are kept
     patience: float = 60.0  # seconds after which a worker that does not stir is taken for dead
-    samples: int = 36
+    samples: int = 36  # conditions whose winners are kept as pictures
     seconds: Prices | None = None  # of one row of each part, for a budget in seconds: measured once, then kept
     calibration: Calibration | None = None  # what is known without search: measured first, and a gate
     order: str = "conditions"  # or budget: all conditions at one rung before the next, with a curve after each
-    progress: bool = True
+    progress: bool = True  # whether it is shown
 
     def __new__(cls, *args: Any, **options: Any) -> Study:
         """Refuses arguments by names that they had before."""
@@ -247,7 +251,7 @@ class Study:
         return fit(self.search, self.budget, self.space(next(iter(self.conditions))), self.prices())
 
     def prices(self) -> Prices | None:
-        """Of a ladder in GFLOPs or seconds."""
+        """Of a ladder in GFLOPs or seconds; a ValueError where they cannot be counted."""
         if self.budget.unit != "gflops":
             return self.seconds if self.budget.unit == "seconds" else None
         first, budget = next(iter(self.conditions)), self.budget

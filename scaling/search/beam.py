@@ -36,7 +36,7 @@ class Beam:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, width=self.width, children=self.children)
         checks.within(0, 1, eta=self.eta)
         checks.above(0, eta=self.eta)

@@ -47,7 +47,7 @@ class Bfs:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, particles=self.particles)
         checks.above(0, tau=self.tau, every=self.every, eta=self.eta)
         checks.one_of(("constant", "increase"), schedule=self.schedule)

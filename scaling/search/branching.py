@@ -18,8 +18,9 @@ def branch(
 ) -> SearchRun:
     """Keeps `width` states; each has `children`, judged by their x0 prediction every `block` steps.
 
-    The first choice is among the initial noises. With width = children = 1 it is the plain stochastic sampler: its
-    state is draw 0 of `candidate`, its step i takes draw 0 of `step i`.
+    A child is a stochastic step with `eta` in (0, 1] away; `choose` gives the rows to keep. The first choice is among
+    the initial noises. With width = children = 1 it is the plain stochastic sampler: its state is draw 0 of
+    `candidate`, its step i takes draw 0 of `step i`.
     """
     times, last = space.times, len(space.times) - 2
     x, parents = space.start(space.draw("candidate", range(width * children))), None

@@ -46,7 +46,7 @@ class Dfs:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(0, backtracks=self.backtracks)
         checks.within(0, 1, depth=self.depth, start=self.start, every=self.every, eta=self.eta)
         checks.above(0, depth=self.depth, every=self.every)

@@ -49,7 +49,7 @@ class Dts:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.one_of(("softmax", "ucb"), select=self.select)
         checks.above(0, lambda_=self.lambda_, width=self.width, growth=self.growth, eta=self.eta)
         checks.within(0, 1, growth=self.growth, eta=self.eta)

@@ -46,14 +46,14 @@ class EpsGreedy:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, rounds=self.rounds, neighbors=self.neighbors)
         checks.within(0, 1, eps=self.eps, eta=self.eta)
         checks.above(0, reach=self.reach, eta=self.eta)
         checks.one_of(("move", "keep"), pivot=self.pivot)
 
     def cost(self, space: NoiseSpace) -> int:
-        """Search NFE of one condition."""
+        """Search NFE of one condition; a ValueError where it has fewer than 2 steps."""
         times = space.times
         if len(times) < 3:
             raise ValueError(

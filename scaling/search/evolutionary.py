@@ -48,7 +48,7 @@ class Evolutionary:
     schedule: Sequence[float] = (1.0,)
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(2, population=self.population)
         checks.whole_from(0, elites=self.elites)
         checks.within(0, self.population - 1, elites=self.elites)

@@ -36,7 +36,7 @@ class FirstOrder:
     normalized: bool = False
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.above(0, step=self.step)
 
     def __call__(self, space: NoiseSpace) -> SearchRun:

@@ -48,7 +48,7 @@ class Guarded:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, particles=self.particles)
         checks.within(0, math.inf, temperature=self.temperature)
         checks.within(0, 1, start=self.start, every=self.every, eta=self.eta)

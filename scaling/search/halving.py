@@ -51,7 +51,7 @@ class Halving:
     by: str = added("score")
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, candidates=self.candidates)
         checks.within(0, 1, keep=self.keep, **{f"rungs[{i}]": t for i, t in enumerate(self.rungs)})
         checks.above(0, keep=self.keep)

@@ -33,9 +33,10 @@ def effective(weights: Float[Tensor, " n"]) -> float:
 def resample(
     weights: Float[Tensor, " n"], method: str, rng: np.random.Generator, count: int | None = None
 ) -> Int[Tensor, " count"]:
-    """So many ancestors, as many as particles by default; each gets count times its weight of them on average.
+    """`count` ancestors, as many as particles by default; each gets count times its weight of them on average.
 
-    `multinomial` draws them independently, `systematic` by one comb of equally spaced points.
+    `weights` sum to 1. By `method`: `multinomial` draws from `rng` independently, `systematic` one comb of equally
+    spaced points.
     """
     n = len(weights) if count is None else count
     points = np.sort(rng.random(n)) if method == "multinomial" else (np.arange(n) + rng.random()) / n

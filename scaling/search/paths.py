@@ -50,7 +50,7 @@ class Paths:
     backward_nfe: int | None = None
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, width=self.width, branches=self.branches, rounds=self.rounds)
         checks.above(0, start=self.start, forward=self.forward)
         checks.within(0, 1 - self.start, forward=self.forward)

@@ -39,7 +39,7 @@ class Pcn:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, chains=self.chains)
         checks.within(0, 1, rho=self.rho)
         checks.within(0, math.inf, temperature=self.temperature)

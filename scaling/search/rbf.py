@@ -44,12 +44,12 @@ class Rbf:
     convert: bool = True
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, budget=self.budget, initial=self.initial)
         checks.above(0, diffusion=self.diffusion)
 
     def cost(self, space: NoiseSpace) -> int:
-        """Search NFE of one condition."""
+        """Search NFE of one condition; a ValueError where it has fewer than 2 steps."""
         steps = len(space.times) - 1
         if steps < 2:
             raise ValueError(f"rbf needs at least 2 steps; nfes_per_iter={space.nfes_per_iter} gives {steps}")

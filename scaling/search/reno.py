@@ -41,7 +41,7 @@ class Reno:
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.above(0, step=self.step, clip=self.clip)
         checks.within(0, float("inf"), regularization=self.regularization)
         checks.within(0, 1, momentum=self.momentum)

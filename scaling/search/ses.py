@@ -41,7 +41,7 @@ class Ses:
     levels: int = 4
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(2, generation=self.generation, elites=self.elites)
         checks.within(2, self.generation, elites=self.elites)
         checks.whole_from(0, levels=self.levels)

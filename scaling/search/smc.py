@@ -75,7 +75,7 @@ class Smc:
     funnel: float = added(1.0)
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, particles=self.particles)
         checks.one_of(("difference", "max", "sum"), potential=self.potential)
         checks.one_of(("multinomial", "systematic"), resampling=self.resampling)

@@ -30,7 +30,7 @@ class Steps:
     nfe: int = 50
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, nfe=self.nfe)
 
     def cost(self, space: NoiseSpace) -> int:

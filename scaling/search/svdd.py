@@ -40,7 +40,7 @@ class Svdd:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, children=self.children)
         checks.within(0, float("inf"), temperature=self.temperature)
         checks.within(0, 1, eta=self.eta)

@@ -44,7 +44,7 @@ class TrustRegion:
     batch: int = 4
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, regions=self.regions, batch=self.batch)
         checks.whole_from(self.regions, warmup=self.warmup)
 

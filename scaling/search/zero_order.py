@@ -34,7 +34,7 @@ class ZeroOrder:
     pivot: str = "keep"
 
     def __post_init__(self) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.whole_from(1, neighbors=self.neighbors)
         checks.within(-1, 1, cosine=self.cosine)
         checks.one_of(("keep", "move", "restart"), pivot=self.pivot)

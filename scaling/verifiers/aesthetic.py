@@ -21,8 +21,12 @@ from scaling.verifiers.sample_verifier import SampleVerifier
 class Aesthetic(SampleVerifier):
     """Scores an image by the head on its normalized embedding.
 
-    `head` is a file with LAION's keys (layers.0, 2, 4, 6, 7), local or `owner/name/file` on the hub; its width must be
-    the encoder's (768 for OpenAI's ViT-L/14, which the published head was trained on).
+    Args:
+        encoder: a CLIP, of 768 features for the published head (OpenAI's ViT-L/14).
+        head: a file with LAION's keys (layers.0, 2, 4, 6, 7), local or `owner/name/file` on the hub.
+
+    Raises:
+        ValueError: where there is no such file, or its width is not the encoder's.
     """
 
     differentiable = True

@@ -23,6 +23,9 @@ class ClipScore(PromptCosine):
         encoder: a CLIP.
         scale: "paper", or "torchmetrics" for 100 max(cos, 0), or "cosine".
         prefix: goes before each prompt: "A photo depicts " is the paper's, torchmetrics has none.
+
+    Raises:
+        ValueError: for another scale.
     """
 
     def __init__(self, *, encoder: OpenClip, scale: Scale = "paper", prefix: str = "A photo depicts ") -> None:

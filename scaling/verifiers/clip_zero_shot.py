@@ -23,9 +23,16 @@ from scaling.verifiers.sample_verifier import SampleVerifier
 class ClipZeroShot(SampleVerifier):
     """Scores an image by the cosine in [-1, 1] between its embedding and the column of its class.
 
-    A column is the normalized mean of the normalized embeddings of the class in every template. `names` and
-    `templates` (with `{}` for the name) are open_clip's ImageNet names and OpenAI's 80 templates unless given. Columns
-    are computed once and kept under `cache` (XDG_CACHE_HOME, ~/.cache), by the hash of all that decides them.
+    A column is the normalized mean of the normalized embeddings of the class in every template.
+
+    Args:
+        encoder: a CLIP.
+        names: of the classes, in their order. None: open_clip's of ImageNet.
+        templates: texts with `{}` for the name. None: OpenAI's 80.
+        cache: the folder that keeps the columns, by the hash of all that decides them. None: XDG_CACHE_HOME, ~/.cache.
+
+    Raises:
+        ValueError: names a template without `{}`.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"cache"})

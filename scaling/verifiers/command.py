@@ -25,8 +25,14 @@ from scaling.verifiers.sample_verifier import SampleVerifier
 class Command(SampleVerifier):
     """Runs `command` once a batch: a PNG's path a line on its standard input, a number a line expected in return.
 
-    With `prompts`, a line is path, tab, prompt (white space in it made single spaces). Its standard error is shown
-    where it fails, runs over `timeout` seconds, or prints anything but one finite number for each image.
+    Args:
+        command: an executable and its arguments, as one text or as a list.
+        prompts: whether a line is path, tab, prompt (white space in it made single spaces).
+        timeout: seconds for a batch.
+
+    Raises:
+        ValueError: for an empty command; of a batch, with its standard error, where it fails, takes longer, or prints
+            anything but one finite number for each image.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"timeout"})

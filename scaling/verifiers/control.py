@@ -17,6 +17,10 @@ class Control(SampleVerifier):
 
     Unlike a digest of the bytes it is continuous, so rounding (another batch shape or device) moves it as little as it
     moves the image, yet two candidates of a condition lie many turns of the phase apart.
+
+    Args:
+        seed: of the projection.
+        turns: radians of the phase for a projection of 1.
     """
 
     def __init__(self, *, seed: int = 0, turns: float = 4.0) -> None:

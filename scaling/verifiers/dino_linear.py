@@ -25,9 +25,13 @@ class DinoLinear(SampleVerifier):
     """Scores an image by the raw logit of its label: a linear layer on the class tokens of the last four layers and
     the mean patch token of the last, in this order.
 
-    `encoder` is a DINOv2; `head` is the authors' `dinov2_*14_linear4_head.pth` (or anything with its `weight` and
-    `bias`), by default where torch.hub keeps it. It is never downloaded here: a missing file is a ValueError that
-    shows the command.
+    Args:
+        encoder: a DINOv2.
+        head: the authors' `dinov2_*14_linear4_head.pth` (or anything with its `weight` and `bias`). None: where
+            torch.hub keeps it; it is never downloaded here.
+
+    Raises:
+        ValueError: shows how to download a missing file; or names one that is for another encoder.
     """
 
     differentiable = True

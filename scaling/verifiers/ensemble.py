@@ -47,9 +47,14 @@ class MeanRank:
 class Ensemble(SampleVerifier):
     """A verifier: the mean of its members' z-scores, by a fixed mean and deviation of each.
 
-    `calibration` gives `[mean, deviation]` by member, or is the folder of a run that recorded all of them as scorers:
-    then means are over all of its clean candidates, and deviations within conditions, pooled. It is read once, so that
-    a score never depends on what else was scored.
+    Args:
+        members: verifiers by name that judge the final sample alone; all images, or all latents of one shape.
+        calibration: `[mean, deviation]` by member, or the folder of a run that recorded all of them as scorers: means
+            over all of its clean candidates, deviations within conditions, pooled. It is read once, so that a score
+            never depends on what else was scored.
+
+    Raises:
+        ValueError: where members look at different things, or one has no mean and deviation above 0.
     """
 
     calibrated: ClassVar[bool] = True
@@ -92,7 +97,11 @@ class Ensemble(SampleVerifier):
 
 
 def calibrate(run: Path, names: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Mean, and pooled deviation within conditions, of a run's recorded scores of clean candidates."""
+    """Mean, and pooled deviation within conditions, of a run's recorded scores of clean candidates.
+
+    Raises:
+        ValueError: where the folder is not a run's, or it did not record one of the names.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -42,7 +42,10 @@ _VISION = {
 class ImageReward(SampleVerifier):
     """Scores the standardized reward, about -2 to 2.
 
-    `path` is the authors' `ImageReward.pt`, whose shapes say the sizes; `tokenizer` is bert-base-uncased.
+    Args:
+        path: the authors' `ImageReward.pt`, whose shapes say the sizes; a file or a hub id.
+        tokenizer: bert-base-uncased, a folder or a hub id.
+        device: auto, or torch's name of one.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})

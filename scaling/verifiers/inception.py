@@ -17,7 +17,10 @@ from scaling.verifiers.sample_verifier import SampleVerifier
 class InceptionProbability(SampleVerifier):
     """Scores an image by the probability in [0, 1] that InceptionV3 gives to its ImageNet label.
 
-    `log_odds` scores by log p - log(1 - p) instead, which picks the same winner and does not saturate at 1.
+    Args:
+        path: the weights of torch-fidelity's InceptionV3. None: where it keeps them.
+        log_odds: whether to score by log p - log(1 - p), which picks the same winner and does not saturate at 1.
+        device: auto, or torch's name of one.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})

@@ -22,7 +22,13 @@ FILES = ("config.json", "*.json", "model*.safetensors")
 
 
 class LocalVLM:
-    """Any `AutoModelForImageTextToText` with a chat template (Qwen2.5-VL, LLaVA, SmolVLM, ...); answers are greedy."""
+    """Any `AutoModelForImageTextToText` with a chat template (Qwen2.5-VL, LLaVA, SmolVLM, ...); answers are greedy.
+
+    Args:
+        path: the model, a folder or a hub id.
+        dtype: of its weights.
+        device: auto, or torch's name of one.
+    """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})
 

@@ -40,6 +40,9 @@ class Pairwise:
         instruction: has `{prompt}`; the answer is a JSON object with `better`, 1 or 2.
         feature: the output of an extractor with the images, uint8 [n, 3, h, w].
         tokens: the most that a judge on this machine writes.
+
+    Raises:
+        ValueError: for an instruction without `{prompt}`.
     """
 
     def __init__(self, *, judge: Judge, instruction: str, feature: str = "pixels.images", tokens: int = 32) -> None:

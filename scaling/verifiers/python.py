@@ -93,7 +93,10 @@ class Python:
 
 
 class PythonValues:
-    """The same for metrics: an extractor whose output `value` [n, 1] is the function's score of each winner."""
+    """The same for metrics: an extractor whose output `value` [n, 1] is the function's score of each winner.
+
+    A ValueError where the function wants an x0 prediction, or latents.
+    """
 
     def __init__(self, *, function: str, arguments: Mapping[str, Any] | None = None) -> None:
         self.verifier = Python(function=function, arguments=arguments)

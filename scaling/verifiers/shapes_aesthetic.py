@@ -30,7 +30,13 @@ def head(widths: Sequence[int]) -> nn.Sequential:
 class ShapesAesthetic(SampleVerifier):
     """Predicts `scaling.shapes.preference` (0 to 10: harmony of colors and centering) and never reads the prompt.
 
-    `path` is the head's weights file; they belong to the CLIP whose folder is `clip`, by default the bundled one.
+    Args:
+        path: the head, a bundled name or a weights file.
+        clip: the CLIP that the head was trained on, a bundled name or a folder.
+        device: auto, or torch's name of one.
+
+    Raises:
+        ValueError: for a file of another kind, or a CLIP that it does not belong to.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})

@@ -21,7 +21,11 @@ SCALE = 2.5  # of CLIPScore (Hessel et al. 2104.08718); not cut at 0, so that ba
 class ShapesClip(SampleVerifier):
     """Scores 2.5 times the cosine of image and prompt; a ValueError names a prompt that is not of the shapes' grammar.
 
-    `path` is a folder in open_clip's format, by default the bundled one. A prompt is encoded once.
+    A prompt is encoded once.
+
+    Args:
+        path: a bundled name, or a folder in open_clip's format.
+        device: auto, or torch's name of one.
     """
 
     execution_only: ClassVar[frozenset[str]] = frozenset({"device"})

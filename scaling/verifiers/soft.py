@@ -29,7 +29,7 @@ class Soft:
     """
 
     def __init__(self, *, temperature: float = 0.0, name: str | None = None, seed: int = 0) -> None:
-        """Checks the parameters."""
+        """A ValueError names the first parameter that is out of its range."""
         checks.within(0, float("inf"), temperature=temperature)
         checks.whole(seed=seed)
         self.temperature, self.name, self.seed = temperature, name, seed
