@@ -38,6 +38,11 @@ def content(path: Path) -> bytes:
     return known[1]
 
 
+def forget() -> None:
+    """Takes every module's file at its next look as at the first, as a process that begins."""
+    _imported.clear()
+
+
 def edited() -> list[str]:
     """A line for each local module that was edited after its import, whose old code runs here until it is reloaded."""
     known = [(path, _module_of(path), text) for path, (_, text) in _imported.items()]

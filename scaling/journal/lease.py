@@ -47,10 +47,14 @@ class Lease:
         if not self._path.exists():
             raise LeaseLost(f"{self._path} was taken over: this process stood still for too long")
 
-    def release(self) -> None:
-        """Lets go; the next process need not wait."""
+    def abandon(self) -> None:
+        """Counts no more and gives nothing back, as a process that dies; the next one has its patience to wait."""
         self._stop.set()
         self._thread.join()
+
+    def release(self) -> None:
+        """Lets go; the next process need not wait."""
+        self.abandon()
         self._write(FREE)
 
     def __enter__(self) -> Lease:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from scaling.budget import Budget
 from scaling.conditions.class_labels import ClassLabels
 from scaling.models.gaussian_mixture import GaussianMixture
-from scaling.protocols import Condition
+from scaling.protocols import Condition, Encoded, Prediction
 from scaling.runner.study import Study
 from scaling.search.random import Random
 
@@ -33,6 +33,22 @@ class Toward:
 
     def identity(self) -> Mapping[str, Any]:
         return {"class": "Toward", "gray": self.gray, "probe": self.probe_sigma}
+
+
+class Told:
+    """The mixture, which does something of a test whenever a batch of it begins."""
+
+    def __init__(self, at_batch: Callable[[], None]) -> None:
+        self._inner, self._at_batch = mixture(), at_batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __call__(self, x: Tensor, t: Tensor, encoded: Encoded) -> Prediction:
+        return self._inner(x, t, encoded)
+
+    def begin_solve(self) -> None:
+        self._at_batch()
 
 
 class Pixels:

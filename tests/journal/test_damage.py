@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from leases_left import dead
 
 from scaling.journal.block import Block
 from scaling.journal.lease import LeaseLost, Leases
@@ -90,7 +89,7 @@ def test_the_first_write_wins(tmp_path: Path) -> None:
 def test_a_writer_whose_lease_was_taken_writes_no_more(tmp_path: Path) -> None:
     lease = Leases(0.1).wait(tmp_path)
     block = Block(tmp_path, CONDITIONS, lease)
-    dead(lease)
+    lease.abandon()
     with Leases(0.1).wait(tmp_path), pytest.raises(LeaseLost):
         block.write(keys((0, 0)), {"score": np.array([1.0])})
 
@@ -99,7 +98,7 @@ def test_a_writer_that_slept_through_its_check_harms_nobody(tmp_path: Path) -> N
     lease = Leases(0.1).wait(tmp_path)
     late = Block(tmp_path, CONDITIONS, lease)
     late.write(keys((0, 0)), {"score": np.array([1.0])})
-    dead(lease)
+    lease.abandon()
     with Leases(0.1).wait(tmp_path) as new:
         block = Block(tmp_path, CONDITIONS, new)
         block.write(keys((1, 0)), {"score": np.array([2.0])})

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from studies import Toward, mixture, study
+from studies import Told, Toward, mixture, study
 
 import scaling
 from scaling import stop
 from scaling.budget import Budget
-from scaling.engine.batches import Batches
 from scaling.search.random import Random
 from scaling.search.zero_order import ZeroOrder
 from scaling.stop import Stopped, asked_to_stop, stopping_at_batches
@@ -156,42 +155,32 @@ def test_a_row_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_stops_at_the_next_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    whole = curve(scaling.run(study(tmp_path / "whole")))
-    begun = finished = 0
-    solve = Batches._solve
+def test_a_signal_stops_at_the_next_batch(tmp_path: Path, number: int) -> None:
+    begun = 0
 
-    def asked(self: Batches, *parts: object) -> object:
-        nonlocal begun, finished
+    def at_batch() -> None:
+        nonlocal begun
         begun += 1
         if begun == 3:
             os.kill(os.getpid(), number)
-        answers = solve(self, *parts)  # type: ignore[arg-type]
-        finished += 1
-        return answers
 
-    monkeypatch.setattr(Batches, "_solve", asked)
+    judge, named = Toward(), {"model": "gaussianmixture"}
+    told = study(tmp_path / "stopped", denoiser=Told(at_batch), verifier=judge, names=named)
     with pytest.raises(Stopped) as stopped, stopping_at_batches():
-        scaling.run(study(tmp_path / "stopped"))
+        scaling.run(told)
     assert stopped.value.code == 128 + number
-    assert begun == finished == 3
-    assert curve(scaling.run(study(tmp_path / "stopped"))) == whole
+    assert begun == 3
+    assert judge.rows == 3 * 16  # the batch in which it came was finished
+    assert curve(scaling.run(told)) == curve(scaling.run(study(tmp_path / "whole")))
     assert begun == 20 * 8 // 16  # nothing was paid twice
 
 
-def test_a_user_signal_requeues_where_somebody_requeues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_signal_requeues_where_somebody_requeues(tmp_path: Path) -> None:
     asked: list[int] = []
     before = signal.signal(signal.SIGUSR2, lambda number, frame: asked.append(number))
-    solve = Batches._solve
-
-    def signaled(self: Batches, *parts: object) -> object:
-        os.kill(os.getpid(), signal.SIGUSR1)
-        return solve(self, *parts)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Batches, "_solve", signaled)
     try:
         with pytest.raises(Stopped), stopping_at_batches():
-            scaling.run(study(tmp_path))
+            scaling.run(study(tmp_path, denoiser=Told(lambda: os.kill(os.getpid(), signal.SIGUSR1))))
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert asked == [signal.SIGUSR1]

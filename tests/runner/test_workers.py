@@ -19,8 +19,8 @@ from scaling.budget import Budget
 from scaling.cli.workers import worker_environment
 from scaling.conditions.class_labels import ClassLabels
 from scaling.engine.batches import Batches
-from scaling.journal import lease, records
-from scaling.journal.lease import Lease
+from scaling.journal import records
+from scaling.journal.lease import STATE, Lease
 from scaling.protocols import Search
 from scaling.runner.study import Study
 from scaling.search.paths import Paths
@@ -143,15 +143,25 @@ def dying_worker(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], i
         with open(file.path, "ab") as out:
             out.write(raw[: len(raw) // 2])
 
+    def half_a_lease(path: Path, flags: int, *mode: int) -> int:
+        os.write(handle := real_open(path, flags, *mode), b"0" * (STATE // 2))
+        return handle
+
+    real_open = os.open
+    create = wrap(real_open, half_a_lease)
+
+    def opens(path: Path, flags: int, *mode: int, **kwargs: object) -> object:
+        is_new_lease = str(path).endswith(".lease") and flags & os.O_EXCL
+        return create(path, flags, *mode) if is_new_lease else real_open(path, flags, *mode, **kwargs)  # type: ignore[arg-type]
+
     def exits(self: Lease, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is not Crash:
             return self.release()
-        self._stop.set()  # a dead process counts no more and gives nothing back
-        return self._thread.join()
+        return self.abandon()
 
     monkeypatch.setattr(records.RecordFile, "append", wrap(records.RecordFile.append, half))
     monkeypatch.setattr(os, "replace", wrap(os.replace))
-    monkeypatch.setattr(lease, "_create", wrap(lease._create))
+    monkeypatch.setattr(os, "open", opens)
     monkeypatch.setattr(Lease, "__exit__", exits)
     return lambda: seen
 

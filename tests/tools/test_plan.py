@@ -21,8 +21,7 @@ from scaling.cli.study.command import main
 from scaling.config.build import study_of
 from scaling.config.compose import grid
 from scaling.config.outline import outline_of
-from scaling.journal.block import Block
-from scaling.journal.stream import blocks_of
+from scaling.journal.records import RecordFile
 from scaling.models.outline import published
 from scaling.models.sit import SiT
 from scaling.protocols import Search
@@ -51,8 +50,8 @@ def kept_bytes(run: Study) -> int:
     """Bytes of all samples in the journal."""
     total = 0
     for stream in (Path(run.output_dir) / "journal").glob("*/stream.json"):
-        for number, conditions in blocks_of(run.conditions, run.block_size):
-            for record in Block(stream.parent / f"block-{number:05d}", conditions)._records:
+        for segment in stream.parent.glob("block-*/*.journal"):
+            for record in RecordFile(segment).records:
                 arrays = (record[name] for name in record if name.rpartition("/")[2] in ("latents", "x", "x0"))
                 total += sum(4 * math.prod(array.shape) for array in arrays)
     return total

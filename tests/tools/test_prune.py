@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from leases_left import dead
 from studies import Pixels, Toward, study
 
 import scaling
@@ -157,7 +156,7 @@ def test_who_slept_through_a_pruning_learns_that_the_lease_is_lost(tmp_path: Pat
     leases = Leases(0.2)
     asleep = leases.wait(folder)
     block = Block(folder, list(run.conditions)[:8], asleep)
-    dead(asleep)  # it stands still
+    asleep.abandon()  # it stands still
     assert prune(tmp_path / "study", "scores", patience=0.2).held == 0
     with pytest.raises(LeaseLost):
         block.get("latents", np.array([[0, 0]]))
