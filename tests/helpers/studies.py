@@ -38,6 +38,8 @@ class Toward:
 class Told:
     """The mixture, which does something of a test whenever a batch of it begins."""
 
+    execution_only = frozenset({"at_batch"})
+
     def __init__(self, at_batch: Callable[[], None]) -> None:
         self._inner, self._at_batch = mixture(), at_batch
 
