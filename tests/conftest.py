@@ -21,9 +21,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
-def no_notes_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_notes_of_other_tests() -> None:
     """A command says what was noticed in its process, in which other tests ran before."""
     from scaling import loaded, notices
 
     notices.take_notices()
-    monkeypatch.setattr(loaded, "_imported", {})
+    loaded.forget()
