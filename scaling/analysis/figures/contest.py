@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from scaling.analysis.figures.curve_plot import finish, new_figure, short_number
 from scaling.analysis.figures.specs import Figure
 from scaling.analysis.figures.style import BLUE, GRAY, RED, SKY, pretty
-from scaling.analysis.questions.contest import Cell, Entry, base_of, cells_of, differences, entries, ranked
+from scaling.analysis.questions.contest import (
+    COSTS,
+    OWN,
+    SETS,
+    Cell,
+    Entry,
+    base_of,
+    cells_of,
+    differences,
+    entries,
+    ranked,
+)
 from scaling.analysis.runs.folder import Run
 from scaling.statistics import Interval
 
 BUDGETS = (SKY, BLUE, RED)
+
+HEADS = (OWN, *SETS)
 
 
 def draw(figure: Figure, runs: Sequence[Run]) -> Any:
@@ -36,19 +52,34 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
 def markdown(runs: Sequence[Run]) -> str:
     """Random search's accuracy and every method's difference to it in each cell, bold where its interval leaves 0 out.
 
-    Then the mean over all cells, of methods that were run in all of them.
+    Then the mean over all cells, of methods that were run in all of them. A second table says what else was measured.
     """
     found = entries(runs)
     base, cells = base_of(found), cells_of(found)
     head = ["search", *(_name(cell) for cell in cells), "mean of all"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     values = [f"{base.values[cell].mean():.3f}" if base.has([cell]) else "" for cell in cells]
-    lines.append("| " + " | ".join([pretty(base.search), *values, _mean(base, cells)]) + " |")
-    for entry in ranked([e for e in found if e is not base]):
+    rows = [[pretty(base.search), *values, _mean(base, cells)]]
+    others = ranked([e for e in found if e is not base])
+    for entry in others:
         apart = {(judge, b): d for judge, _ in cells for b, d in differences(entry, base, judge).items()}
         row = [signed(apart[cell]) if cell in apart else "" for cell in cells]
-        lines.append("| " + " | ".join([pretty(entry.search), *row, _mean(entry, cells)]) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append([pretty(entry.search), *row, _mean(entry, cells)])
+    return _table(head, rows) + "\n" + _beside([base, *others], cells)
+
+
+def _beside(found: Sequence[Entry], cells: Sequence[Cell]) -> str:
+    """What else was measured at the largest budget: by judge, parted by slashes; costs are means over the judges."""
+    last = max(budget for _, budget in cells)
+    those = [cell for cell in cells if cell[1] == last]
+    judges, costs = " / ".join(pretty(judge) for judge, _ in those), {"total_gflops": "GFLOPs"}
+    head = [f"search, {short_number(last)} NFE", *(f"{pretty(name)}: {judges}" for name in HEADS)]
+    rows = []
+    for entry in found:
+        if there := [cell for cell in those if entry.has([cell])]:
+            by_judge = [[entry.beside[cell][name] if cell in there else math.nan for cell in those] for name in HEADS]
+            spent = [_number(float(np.mean([entry.beside[cell][name] for cell in there]))) for name in COSTS]
+            rows.append([pretty(entry.search), *(" / ".join(map(_number, each)) for each in by_judge), *spent])
+    return _table([*head, *(costs.get(name, name) for name in COSTS)], rows)
 
 
 def leaderboard(runs: Sequence[Run]) -> str:
@@ -59,22 +90,24 @@ def leaderboard(runs: Sequence[Run]) -> str:
     found = entries(runs)
     cells = cells_of(found)
     head = ["search", "mean", *(_name(cell) for cell in cells), "decodes", "seconds", "prompts", "seeds"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    rows = []
     for entry in ranked(found):
         last = [cell for cell in cells if cell in entry.values][-1]
         values = [f"{entry.values[cell].mean():.3f}" if entry.has([cell]) else "" for cell in cells]
-        seconds = entry.seconds[last]
-        costs = [f"{entry.decodes[last]:.0f}", "" if seconds != seconds else f"{seconds:.2f}"]
-        row = [
-            pretty(entry.search),
-            _mean(entry, cells) + _of_these(entry, cells),
-            *values,
-            *costs,
-            str(entry.prompts),
-            str(entry.seeds),
-        ]
-        lines.append("| " + " | ".join(row) + " |")
-    return "\n".join(lines) + "\n"
+        costs = [_number(entry.beside[last][name]) for name in ("decodes", "seconds")]
+        mean = _mean(entry, cells) + _of_these(entry, cells)
+        rows.append([pretty(entry.search), mean, *values, *costs, str(entry.prompts), str(entry.seeds)])
+    return _table(head, rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _number(value: float) -> str:
+    """Three digits; nothing where it is not known."""
+    return "" if math.isnan(value) else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _name(cell: Cell) -> str:

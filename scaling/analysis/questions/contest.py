@@ -24,6 +24,8 @@ from scaling.statistics import (
 
 BASE = "random"
 Cell = tuple[str, int]  # the judge, and the search NFE that may be spent
+OWN = "own score"  # of the winners, by the judge that guides
+COSTS, SETS = ("total_gflops", "decodes", "seconds"), ("fid", "recall")
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,7 @@ class Entry:
 
     search: str
     repeats: dict[Cell, Array]  # each [seeds, prompts]
-    decodes: dict[Cell, float]  # a prompt
-    seconds: dict[Cell, float]  # a prompt; NaN where a run paid for nothing
+    beside: dict[Cell, dict[str, float]]  # COSTS a prompt, the guide's own score, SETS; NaN where it is not known
     seeds: int
 
     @cached_property
@@ -114,17 +115,21 @@ def _entry(search: str, runs: Sequence[Run], metric: str) -> Entry:
     for run in runs:
         for point in run.series(metric):
             by_cell.setdefault((run.identity.verifier, point.budget_nfe), []).append((run, point.rung))
-    repeats, decodes, seconds = {}, {}, {}
+    repeats, beside = {}, {}
     for cell, members in by_cell.items():
         repeats[cell] = np.stack([run.per_sample(metric)[rung] for run, rung in members])
-        points = [run.series(metric)[rung] for run, rung in members]
-        decodes[cell] = float(np.mean([point.decodes for point in points]))
-        seconds[cell] = float(np.mean([_seconds(run, rung, metric) for run, rung in members]))
-    return Entry(search, repeats, decodes, seconds, len({run.identity.seed for run in runs}))
+        each = [_beside(run, rung, metric) for run, rung in members]
+        beside[cell] = {name: float(np.mean([found[name] for found in each])) for name in each[0]}
+    return Entry(search, repeats, beside, len({run.identity.seed for run in runs}))
 
 
-def _seconds(run: Run, rung: int, metric: str) -> float:
-    try:
-        return cost(run, run.series(metric)[rung], "seconds")
-    except ValueError:
-        return float("nan")
+def _beside(run: Run, rung: int, metric: str) -> dict[str, float]:
+    point, found = run.series(metric)[rung], dict[str, float]()
+    for axis in COSTS:
+        try:
+            found[axis] = cost(run, point, axis)
+        except ValueError:  # it was not counted, or the run paid for nothing itself
+            found[axis] = float("nan")
+    for name, column in ((OWN, run.identity.verifier), *((each, each) for each in SETS)):
+        found[name] = run.series(column)[rung].value if column in run.metrics else float("nan")
+    return found

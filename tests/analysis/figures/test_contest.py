@@ -23,7 +23,8 @@ SAME = {"conditions": 30, "ladder": (2, 8), "images": False}
 def outputs(tmp_path: Path) -> Path:
     for judge in JUDGES:
         for search, strength in (("random", 1.0), ("smc", 1.4)):
-            make_run(tmp_path / "contest", f"{judge}-{search}", search, judge, strength=strength, **SAME)
+            beside = {"scores": [judge], "sets": ["fid", "recall"]}
+            make_run(tmp_path / "contest", f"{judge}-{search}", search, judge, strength=strength, **beside, **SAME)
     make_run(tmp_path / "contest", "weak-dfs", "dfs", JUDGES[0], **SAME)
     return tmp_path
 
@@ -49,11 +50,24 @@ def test_every_cell_is_a_paired_difference_to_random_search(outputs: Path) -> No
 def test_what_was_not_run_is_empty_and_has_no_mean(outputs: Path) -> None:
     paths = make("contest", outputs, outputs / "figures")
     assert [path.suffix for path in paths] == [".png", ".pdf", ".md"]
-    header, _, random, smc, dfs = paths[-1].read_text().splitlines()
+    header, _, random, smc, dfs, *_ = paths[-1].read_text().splitlines()
     assert cells(header)[-1] == "mean of all"
     assert all(cells(random)) and all(cells(smc))
     strong = [place for place, name in enumerate(cells(header)) if "strong" in name]
     assert [cells(dfs)[place] for place in (*strong, -1)] == ["", "", ""]
+
+
+def test_what_else_was_measured_is_said_by_judge_and_what_was_not_is_empty(outputs: Path) -> None:
+    runs = open_study(outputs / "contest").runs
+    header, _, _, smc, dfs = markdown(runs).split("\n\n")[1].splitlines()
+    assert [name.split(":")[0] for name in cells(header)[1:4]] == ["own score", "FID", "recall"]
+    judges = [judge for judge, nfe in cells_of(entries(runs)) if nfe == 160]
+    of = {run.identity.verifier: run for run in runs if run.identity.search == "smc"}
+    for place, metric in ((2, "fid"), (3, "recall")):
+        assert cells(smc)[place] == " / ".join(f"{of[judge].series(metric)[-1].value:.3g}" for judge in judges)
+    assert cells(smc)[1] == " / ".join(f"{of[judge].series(judge)[-1].value:.3g}" for judge in judges)
+    assert all(cells(smc)[-3:])
+    assert [bool(value.strip()) for value in cells(dfs)[2].split("/")] == [judge == "shapes_weak" for judge in judges]
 
 
 def test_seeds_are_averaged_by_prompt(outputs: Path) -> None:
