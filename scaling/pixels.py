@@ -15,18 +15,18 @@ def eight_bits(images: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
     return (images.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def pil(image: Float[Tensor, "3 h w"]) -> Any:
-    """A PIL image of one in [0, 1], rounded to 8 bits."""
+def pil(image: Float[Tensor, "3 h w"], scale: int = 1) -> Any:
+    """A PIL image of one in [0, 1], rounded to 8 bits and enlarged by whole pixels."""
     from PIL import Image
 
-    pixels = eight_bits(image).permute(1, 2, 0)
-    return Image.fromarray(pixels.cpu().numpy())
+    pixels = eight_bits(image).permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(pixels.repeat(scale, 0).repeat(scale, 1))
 
 
-def png(image: Float[Tensor, "3 h w"]) -> bytes:
+def png(image: Float[Tensor, "3 h w"], scale: int = 1) -> bytes:
     """The same as the bytes of a PNG file."""
     out = BytesIO()
-    pil(image).save(out, format="PNG")
+    pil(image, scale).save(out, format="PNG")
     return out.getvalue()
 
 

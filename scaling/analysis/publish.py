@@ -56,7 +56,8 @@ def publish(
     known = before.get("digest") == digest and (before.get("mode") == "online" or mode != "online")
     if mode == "disabled" or (known and not (force or new_id)):
         return before
-    uploaded = before.get("mode") == "online" or _synced(run, before)
+    synced = "path" in before and any((run.path / before["path"]).glob("*.synced"))  # the mark of `wandb sync`
+    uploaded = before.get("mode") == "online" or synced
     if not uploaded and "path" in before:  # an offline copy that nobody uploaded is simply made anew
         shutil.rmtree(run.path / before["path"], ignore_errors=True)
     first, identity = before.get("rungs", 0) if uploaded else 0, before.get("id")
@@ -200,11 +201,6 @@ def _digest(run: Run) -> str:
     return hasher.hexdigest()
 
 
-def _synced(run: Run, before: dict[str, Any]) -> bool:
-    """Whether `wandb sync` has uploaded the offline copy: it leaves a mark beside the file."""
-    return "path" in before and any((run.path / before["path"]).glob("*.synced"))
-
-
 def _remembered(run: Run) -> dict[str, Any]:
     try:
         return read_json(run.path / "wandb.json")
@@ -215,13 +211,6 @@ def _remembered(run: Run) -> dict[str, Any]:
 def _remember(run: Run, state: dict[str, Any]) -> None:
     with replacing(run.path / "wandb.json") as part:
         part.write_text(json.dumps(state, indent=2) + "\n")
-
-
-def connect() -> Any:
-    """Weights & Biases' public API, for what reads from there."""
-    import wandb
-
-    return wandb.Api()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -237,17 +226,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--background", action="store_true", help="without a key, offline is what was asked for")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds that the server has to answer")
     options = parser.parse_args(arguments)
-    failed = 0
+    names = ("project", "entity", "force", "timeout", "new_id")
+    failed, wanted = 0, {name: getattr(options, name) for name in names}
     for folder in options.folders:
         try:
-            state = publish(
-                folder,
-                options.project,
-                options.entity,
-                force=options.force,
-                timeout=options.timeout,
-                new_id=options.new_id,
-            )
+            state = publish(folder, **wanted)
         except (wandb.Error, ValueError, OSError) as error:
             print(f"error: {folder} was not published: {' '.join(str(error).split())}", file=sys.stderr)
             failed = 1

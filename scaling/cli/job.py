@@ -53,7 +53,9 @@ def run_job(config: Mapping[str, Any], overrides: list[str], multirun: bool) -> 
         with suppress(OSError):
             if not folder.is_dir():  # it failed while it was built: `scaling-study status` knows it all the same
                 _write_config(folder, config, overrides)
-        _keep_error(folder, one_line(error))
+        with suppress(OSError):  # beside the run's results where it has any, for `scaling-study status`
+            if folder.is_dir():
+                (folder / "error.txt").write_text(one_line(error) + "\n")
         now = multirun and (checked or not already_said())
         report_failure(f"{config['study']}/{name}: {one_line(error)}", now)
     finally:
@@ -96,13 +98,6 @@ def _show(folder: Path, multirun: bool, one: bool) -> None:
         print(os.path.relpath(best[-1]), flush=True)
     elif not multirun:
         print(f"to look at: {os.path.relpath(folder / 'curve.png')}", flush=True)
-
-
-def _keep_error(folder: Path, line: str) -> None:
-    """Beside the run's results where it has any, for `scaling-study status`."""
-    with suppress(OSError):
-        if folder.is_dir():
-            (folder / "error.txt").write_text(line + "\n")
 
 
 def _finished(folder: Path, inputs: Mapping[str, str], journal: Path) -> bool:

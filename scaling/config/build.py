@@ -179,7 +179,9 @@ def build(where: str, node: Any, off_device: bool = False) -> Any:
         try:
             _built[key] = instantiate(node, _convert_="all")
             if off_device:
-                _take_off(_built[key])
+                from scaling.engine.placement import take_off
+
+                take_off(_built[key])
         except InstantiationException as error:
             cause = error.__cause__ or error
             if isinstance(cause, ValueError | TypeError | OSError):
@@ -200,12 +202,6 @@ def located(where: str, target: str) -> Any:
             f"{where}._target_={target} cannot be imported ({reason}); own code is looked for in {os.getcwd()} and on "
             "PYTHONPATH"
         ) from error
-
-
-def _take_off(part: Any) -> None:
-    from scaling.engine.placement import take_off
-
-    take_off(part)
 
 
 def writable(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from scaling.config.own import ENTRY_POINTS, installed, keywords_of, node_of, package_folders, part_of
+from scaling.config.own import ENTRY_POINTS, imported, installed, keywords_of, node_of, package_folders, part_of, top_of
 from scaling.config.places import CONF
 from scaling.extras import EXTRAS
 from scaling.source import PACKAGE
@@ -204,23 +204,7 @@ def _tree(module: str) -> ast.Module | None:
 
 @cache
 def _names(module: str) -> dict[str, ast.AST | tuple[str, str]]:
-    """What a module's top defines, by name: its node, or (module, name) where it is imported."""
-    found: dict[str, ast.AST | tuple[str, str]] = {}
-    tree = _tree(module)
-    for node in tree.body if tree is not None else ():
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            found[node.name] = node
-        elif isinstance(node, ast.Assign):
-            found |= {each.id: node for each in node.targets if isinstance(each, ast.Name)}
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            found |= _imported(node)
-    return found
-
-
-def _imported(node: ast.Import | ast.ImportFrom) -> dict[str, tuple[str, str]]:
-    if isinstance(node, ast.Import):
-        return {(alias.asname or alias.name).partition(".")[0]: (alias.name, "") for alias in node.names}
-    return {alias.asname or alias.name: (node.module or "", alias.name) for alias in node.names}
+    return {} if (tree := _tree(module)) is None else top_of(tree)
 
 
 def _defined(module: str, name: str) -> tuple[str, ast.AST | None]:
@@ -260,7 +244,7 @@ def _used(module: str, node: ast.AST | None) -> Iterator[tuple[str, str]]:
     names = _names(module)
     for each in _walk(node) if node is not None else ():
         if isinstance(each, ast.Import | ast.ImportFrom):
-            yield from _imported(each).values()
+            yield from imported(each).values()
         elif isinstance(each, ast.Name) and each.id in names:
             known = names[each.id]
             yield known if isinstance(known, tuple) else (module, each.id)

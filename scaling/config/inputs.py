@@ -93,7 +93,9 @@ def _word(name: str, value: Any) -> str | None:
         return _code(value)
     if name == "function":  # file.py:name, or package.module:name
         place = value.rpartition(":")[0]
-        return _function_file(path.resolve()) if (path := user_path(place)).is_file() else _code(place)
+        path = user_path(place).resolve()  # it is run anew whenever it is loaded, unlike the modules that it imports
+        read: Read = lambda each: each.read_bytes() if each == path else content(each)  # noqa: E731
+        return _sources(path, read) if path.is_file() else _code(place)
     if name == "command" or (name.isdigit() and value.endswith(".py")):
         try:
             words = shlex.split(value)
@@ -129,11 +131,6 @@ def _sources(path: Path, read: Read = Path.read_bytes) -> str:
     files = sources(path, read)
     named = [_content(each) for each in files_named_by(files, ("",), read) if each not in files]
     return "+".join([sources_digest(files, read), *named])
-
-
-def _function_file(path: Path) -> str:
-    """That of a file which is run anew whenever it is loaded, unlike the modules that it imports."""
-    return _sources(path, lambda each: each.read_bytes() if each == path else content(each))
 
 
 def _content(path: Path) -> str:

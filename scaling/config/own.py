@@ -189,24 +189,31 @@ def _definition(path: Path, name: str, said: str) -> Definition:
     defined = {each.name: each for each in tree.body if isinstance(each, ast.ClassDef | ast.FunctionDef)}
     if name in defined:
         return defined[name]
-    if name in (names := _names(tree)):  # imported, or made by a call
+    if name in (names := top_of(tree).keys() - {"annotations"}):  # imported, or made by a call
         return ast.FunctionDef(name, ast.arguments([], [], None, [], [], None, []), [], [])
     near = difflib.get_close_matches(name, names, 1, cutoff=0.4) or sorted(each for each in defined if each[0] != "_")
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     raise ValueError(f"{said}: {path.name} has no {name}{hint}")
 
 
-def _names(tree: ast.Module) -> set[str]:
-    """What a module defines, imports or assigns at its top."""
-    found: set[str] = set()
-    for each in tree.body:
-        if isinstance(each, ast.ClassDef | ast.FunctionDef):
-            found.add(each.name)
-        elif isinstance(each, ast.Import | ast.ImportFrom):
-            found |= {(alias.asname or alias.name).partition(".")[0] for alias in each.names} - {"annotations"}
-        elif isinstance(each, ast.Assign):
-            found |= {target.id for target in each.targets if isinstance(target, ast.Name)}
+def top_of(tree: ast.Module) -> dict[str, ast.AST | tuple[str, str]]:
+    """What a module's top defines, by name: its node, or (module, name) where it is imported."""
+    found: dict[str, ast.AST | tuple[str, str]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found[node.name] = node
+        elif isinstance(node, ast.Assign):
+            found |= {each.id: node for each in node.targets if isinstance(each, ast.Name)}
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= imported(node)
     return found
+
+
+def imported(node: ast.Import | ast.ImportFrom) -> dict[str, tuple[str, str]]:
+    """What an import brings, by the name that it has here: (module, name), of a whole module ""."""
+    if isinstance(node, ast.Import):
+        return {(alias.asname or alias.name).partition(".")[0]: (alias.name, "") for alias in node.names}
+    return {alias.asname or alias.name: (node.module or "", alias.name) for alias in node.names}
 
 
 def _fields(kind: ast.ClassDef) -> Node:

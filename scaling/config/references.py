@@ -40,7 +40,7 @@ def bibtex(configs: Iterable[Mapping[str, Any]]) -> str:
         cards |= _cards(config)
     entries = table()
     lines = [f"% {', '.join(reasons)}\n{_entry(entries, number)}" for number, reasons in used.items()]
-    return "\n\n".join([*lines, *(f"% {reason}\n{_card(name)}" for name, reason in cards.items())]) + "\n"
+    return "\n\n".join([*lines, *(f"% {reason}\n{card}" for card, reason in cards.items())]) + "\n"
 
 
 def _papers(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -56,20 +56,16 @@ def _papers(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _cards(config: Mapping[str, Any]) -> dict[str, str]:
-    """The hub repository of a model whose option names no paper."""
+    """The entry of the hub repository of a model whose option names no paper, with what it is cited for."""
     name = str(config.get("choices", {}).get("model"))
     option = find("model", name)
     path = _HUB.fullmatch(str(config.get("model", {}).get("path", "")))
     if path is None or Path(path[0]).exists() or (option is not None and option.sources):
         return {}
-    return {path[1]: f"model {name}"}
+    key, address = re.sub(r"\W+", "_", path[1]), f"\\url{{https://huggingface.co/{path[1]}}}"
+    return {f"@misc{{{key},\n  title = {{{path[1]}}},\n  howpublished = {{{address}}},\n}}": f"model {name}"}
 
 
 def _entry(entries: Mapping[str, str], number: str) -> str:
     """The table's entry; the bare number where a user's own part names a paper that the table lacks."""
     return entries.get(number) or f"@misc{{arxiv_{number},\n  eprint = {{{number}}},\n  archiveprefix = {{arXiv}},\n}}"
-
-
-def _card(name: str) -> str:
-    key = re.sub(r"\W+", "_", name)
-    return f"@misc{{{key},\n  title = {{{name}}},\n  howpublished = {{\\url{{https://huggingface.co/{name}}}}},\n}}"

@@ -10,7 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -87,7 +87,8 @@ def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2, bloc
     """
     timers: dict[int, Timer] = {}
     best, most = 0.0, _most(denoiser, block_size)
-    with _uncompiled():
+    compiler = "torch._dynamo" in sys.modules  # a second's import, left alone where nothing has asked for it
+    with torch.compiler.set_stance("force_eager") if compiler else nullcontext():
         for size in (size for size in SIZES if size <= most):
             try:
                 timers[size] = _timer(denoiser, condition, size)
@@ -101,11 +102,6 @@ def measure(denoiser: Denoiser, condition: Condition, seconds: float = 0.2, bloc
     rates = {size: max(repeat[size] for repeat in repeats) for size in timers}
     best = max(rates.values())
     return min(size for size, rate in rates.items() if rate >= best * (1 - TOLERANCE))
-
-
-def _uncompiled() -> AbstractContextManager[Any]:
-    """Nothing is compiled within it; the compiler, a second's import, is left alone where nothing has asked for it."""
-    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def _most(denoiser: Denoiser, block_size: int) -> int:

@@ -78,13 +78,8 @@ class Episode:
         name: str = "",
     ) -> None:
         """`nfe` is what the search may spend; `name` is that of the condition, for errors."""
-        self.condition_index, self.space, self.table, self.columns, self.nfe = (
-            condition_index,
-            space,
-            table,
-            columns,
-            nfe,
-        )
+        self.condition_index, self.space, self.nfe = condition_index, space, nfe
+        self.table, self.columns = table, columns
         self.open_loop = SearchTraits.of(search).open_loop
         self.waiting = 0  # candidates that were asked for and are not yet written
         self.closed = False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -31,16 +33,11 @@ class Stopwatch:
 
     def read(self) -> Cost:
         """The seconds of each part since the last reading."""
-        seconds = dict.fromkeys(("solve", "decode", "verify", "encode"), 0.0)
+        seconds: dict[str, Any] = defaultdict(float)
         for name, took in self._taken:
-            seconds[name] += took()
+            seconds[f"{name}_seconds"] += took()
         self._taken.clear()
-        return Cost(
-            solve_seconds=seconds["solve"],
-            decode_seconds=seconds["decode"],
-            verify_seconds=seconds["verify"],
-            encode_seconds=seconds["encode"],
-        )
+        return Cost(**seconds)
 
     @staticmethod
     def _clock() -> Callable[[], Took]:

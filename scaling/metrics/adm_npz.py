@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -27,7 +26,8 @@ def export_adm(
     labels: list[np.ndarray] = []
     with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         with archive.open("arr_0.npy", "w", force_zip64=True) as file:
-            _header(file, np.dtype(np.uint8), (count, *size, 3))
+            header = {"descr": npy.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False}
+            npy.write_array_header_1_0(file, {**header, "shape": (count, *size, 3)})
             for images, batch_labels in batches:
                 if tuple(images.shape[1:]) != (3, *size):
                     raise ValueError(f"an export of {size} images was given one of {tuple(images.shape[2:])}")
@@ -39,7 +39,3 @@ def export_adm(
             raise ValueError(f"an export of {count} images was given {written}")
         with archive.open("arr_1.npy", "w") as file:
             npy.write_array(file, np.concatenate(labels))
-
-
-def _header(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> None:
-    npy.write_array_header_1_0(file, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})

@@ -60,7 +60,12 @@ class FID(GroupedMetric):
 
     def compute(self) -> Tensor:
         """The distance, a float64 scalar; a ValueError with fewer than two samples."""
-        self._notice()
+        count, enough = int(self.count.sum()), SAMPLES_PER_FEATURE * self.reference.width
+        if count < enough:
+            notice(
+                f"FID of {count} samples with {self.reference.width} features is biased upwards: take conditions.count="
+                f"{enough} or more, compare only values of equal counts, or read KID beside it"
+            )
         return self._distance(self._sums(torch.ones(self.residues, dtype=torch.float64)))
 
     def replicates(self, groups: int) -> Float[Tensor, " groups"]:
@@ -76,11 +81,3 @@ class FID(GroupedMetric):
             raise ValueError(f"FID needs at least 2 samples, not {int(count)}")
         mean = total / count
         return frechet_distance(mean, (second - count * torch.outer(mean, mean)) / (count - 1), self.reference)
-
-    def _notice(self) -> None:
-        count, enough = int(self.count.sum()), SAMPLES_PER_FEATURE * self.reference.width
-        if count < enough:
-            notice(
-                f"FID of {count} samples with {self.reference.width} features is biased upwards: take conditions.count="
-                f"{enough} or more, compare only values of equal counts, or read KID beside it"
-            )

@@ -2,7 +2,7 @@
 
 A set's manifold is the union of balls around its rows, each as wide as the distance to its k-th nearest neighbor.
 Precision: the share of samples inside the reference's manifold. Recall: of reference rows inside the samples'.
-Values of different feature networks or counts do not compare: `description` names them.
+Values of different feature networks or counts do not compare.
 """
 
 from __future__ import annotations
@@ -31,12 +31,6 @@ class _Manifold(RowsMetric):
             raise ValueError(f"k={k} neighbors, but {self.reference.source} has {len(self.reference.rows())} rows")
         self.k = k
         self.chunk = chunk
-
-    @property
-    def description(self) -> str:
-        """What the value stands on: the feature network, k and both counts."""
-        samples = sum(map(len, self.values))
-        return f"k={self.k}, {samples} samples against {len(self._real)} reference rows of {self.feature}"
 
     def update(self, values: Float[Tensor, "n d"], index: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> None:
         """Takes rows; `index` are the conditions' places in the study, `labels` are not read."""
@@ -113,13 +107,10 @@ class Recall(_Manifold):
         for chunk, d in self.distances(rows, rows):
             own = torch.arange(len(d), device=d.device)
             d[own, own + chunk.start] = torch.inf
-            nearest = [_smallest(part, self.k) for part in d.split(sizes, dim=1)]
+            parts = d.split(sizes, dim=1)
+            nearest = [part.topk(min(self.k, part.shape[1]), dim=1, largest=False).values for part in parts]
             for g in range(groups):
                 others = torch.cat([near for h, near in enumerate(nearest) if groups == 1 or h != g], 1)
                 radius = others.kthvalue(self.k).values
                 radii[g, chunk] = radius if groups == 1 else radius.where(group[chunk] != g, -1.0)
         return radii
-
-
-def _smallest(distances: Tensor, k: int) -> Tensor:
-    return distances.topk(min(k, distances.shape[1]), dim=1, largest=False).values

@@ -37,7 +37,8 @@ class Sana(TextToImage):
 
     @override
     def text(self, pipe: Any, prompt: str) -> Row:
-        return self._row(pipe, prompt, self._instruction(pipe) if self.instruction else None)
+        own = signature(type(pipe).__call__).parameters["complex_human_instruction"].default
+        return self._row(pipe, prompt, own if self.instruction else None)
 
     @override
     def null(self, pipe: Any, prompt: str | None) -> Row:
@@ -59,9 +60,3 @@ class Sana(TextToImage):
             prompt, do_classifier_free_guidance=False, complex_human_instruction=instruction, **options
         )  # fmt: skip
         return {"prompt": embeds[0], "mask": mask[0]}
-
-    @staticmethod
-    def _instruction(pipe: Any) -> list[str]:
-        """The pipeline's own default."""
-        instruction: list[str] = signature(type(pipe).__call__).parameters["complex_human_instruction"].default
-        return instruction

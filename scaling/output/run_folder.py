@@ -1,4 +1,4 @@
-"""A run's folder: what it is called, what describes it, and what it shows of the samples."""
+"""A run's folder: what it is called and what describes it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from scaling.files import Damaged, read_json
@@ -103,18 +101,3 @@ def account(folder: Path) -> dict[str, Any]:
 def write_json(path: Path, value: Any) -> None:
     """Writes plain json, at once or not at all."""
     write_atomically(path, json.dumps(value, indent=1).encode())
-
-
-def picture(image: np.ndarray, scale: int = 1) -> Any:
-    """An image [3, h, w] in [0, 1] as one of PIL, enlarged by whole pixels."""
-    from PIL import Image
-
-    pixels = (image.transpose(1, 2, 0) * 255).round().clip(0, 255).astype(np.uint8)
-    return Image.fromarray(pixels.repeat(scale, 0).repeat(scale, 1))
-
-
-def png(image: np.ndarray, scale: int = 1) -> bytes:
-    """The same as the bytes of a PNG file."""
-    out = BytesIO()
-    picture(image, scale).save(out, "PNG")
-    return out.getvalue()

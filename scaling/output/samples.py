@@ -8,13 +8,14 @@ from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
+import torch
 
 from scaling.budget import Cost
 from scaling.engine.block_run import BlockRun
 from scaling.engine.final_samples import FinalSamples, images
 from scaling.engine.winners import Winners
 from scaling.journal.stream import write_atomically
-from scaling.output.run_folder import picture, png
+from scaling.pixels import pil, png
 from scaling.protocols import Condition
 
 COLUMNS = 12
@@ -34,7 +35,7 @@ def write_samples(folder: Path, run: BlockRun, finals: FinalSamples, rungs: Sequ
         scale = max(1, 64 // answers["images"].shape[-1])
         for index, image in enumerate(answers["images"]):
             path = folder / "samples" / f"{winners.rung.nfe:06d}" / f"{first + index:05d}.png"
-            write_atomically(path, png(image, scale))
+            write_atomically(path, png(torch.from_numpy(image), scale))
         if first == 0:
             page = sheet(list(answers["images"]), run.conditions[:count], scale)
             write_atomically(folder / "samples" / f"rung-{winners.rung.nfe:06d}.png", page)
@@ -53,7 +54,7 @@ def sheet(images: Sequence[np.ndarray], conditions: Sequence[Condition], scale: 
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(SIZE)
     for place, (image, lines) in enumerate(zip(images, captions, strict=True)):
         y, x = divmod(place, columns)
-        page.paste(picture(image, scale), (x * width + 2, y * height + 2))
+        page.paste(pil(torch.from_numpy(image), scale), (x * width + 2, y * height + 2))
         draw.multiline_text(
             (x * width + 2, y * height + h * scale + 3), "\n".join(lines), fill="black", font=font, spacing=LINE - SIZE
         )

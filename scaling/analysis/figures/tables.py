@@ -15,7 +15,7 @@ from scaling.analysis.figures.specs import Table, shown
 from scaling.analysis.figures.style import lower_is_better, pretty, rank
 from scaling.analysis.runs.costs import COUNTED, cost
 from scaling.analysis.runs.folder import Run
-from scaling.analysis.runs.lines import intervals
+from scaling.analysis.runs.lines import grouped, intervals
 from scaling.analysis.runs.names import NO_SEARCH, key_of, method_of, order
 
 Row = tuple[str, str, str, str]  # model, search, verifier, search NFE
@@ -50,12 +50,9 @@ def cells(table: Table, number: int | None, runs: Sequence[Run]) -> tuple[Cell, 
     scales: dict[str, set[float]] = {}
     for run in runs:
         scales.setdefault(run.identity.model, set()).add(run.identity.guidance_scale)
-    groups: dict[tuple, list[Run]] = {}
-    for run in sorted(runs, key=_order):
-        groups.setdefault((key_of(run), *(point.nfe for point in run.series(run.identity.metric))), []).append(run)
     metrics = shown(table, runs)
     found = []
-    for group in groups.values():
+    for group in grouped(sorted(runs, key=_order)).values():
         model, guidance = group[0].identity.model, group[0].identity.guidance_scale
         name = f"{model}, guidance {guidance:g}" if len(scales[model]) > 1 else model
         found += [_compared(cell, model, printed) for cell in _cells(table, metrics, group, name)]
@@ -131,10 +128,6 @@ def _compared(cell: Cell, model: str, printed: Sequence[dict[str, str]]) -> Cell
     return cell
 
 
-def _paper_row(row: dict[str, str]) -> Row:
-    return row["model"], row["search"], row["verifier"], row["search_nfe"]
-
-
 def _by_row(made: Sequence[Cell]) -> list[tuple[Row, dict[str, Cell]]]:
     rows: dict[Row, dict[str, Cell]] = {}
     for cell in made:
@@ -153,7 +146,8 @@ def _text(cell: Cell) -> str:
 def _printed(number: int) -> str:
     rows: dict[Row, dict[str, str]] = {}
     for each in paper.table(number):
-        rows.setdefault(_paper_row(each), {})[each["metric"]] = each["value"]
+        row = each["model"], each["search"], each["verifier"], each["search_nfe"]
+        rows.setdefault(row, {})[each["metric"]] = each["value"]
     metrics = list(dict.fromkeys(each["metric"] for each in paper.table(number)))
     head = ["model", "search", "verifier", "search NFE", *map(pretty, metrics)]
     return _grid(head, [[*map(_show, row), *(by.get(m, "") for m in metrics)] for row, by in rows.items()])

@@ -14,7 +14,7 @@ from scaling.analysis.figures.curve_plot import with_error
 from scaling.analysis.figures.style import lower_is_better, pretty
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run
-from scaling.analysis.runs.lines import bought, intervals
+from scaling.analysis.runs.lines import bought, grouped, intervals
 from scaling.analysis.runs.names import NO_SEARCH, Names, key_of, settings_of
 from scaling.budget import UNITS
 from scaling.schema import Point
@@ -106,11 +106,8 @@ class Trace:
 
 def traces(runs: Sequence[Run], metric: str, axis: str = "nfe") -> tuple[Trace, ...]:
     """A trace per method that has the metric; runs that differ in their seed alone are averaged."""
-    groups: dict[tuple, list[Run]] = {}
-    for run in runs:
-        if metric in run.metrics and run.identity.verifier != "control":
-            groups.setdefault((key_of(run), *(point.nfe for point in run.series(metric))), []).append(run)
-    return tuple(_trace(group, metric, axis) for group in groups.values())
+    informed = [run for run in runs if metric in run.metrics and run.identity.verifier != "control"]
+    return tuple(_trace(group, metric, axis) for group in grouped(informed, metric).values())
 
 
 def envelope(found: Sequence[Trace], metric: str, budgets: Sequence[float]) -> list[tuple[float, Trace, float]]:
@@ -147,7 +144,8 @@ def advise(
     point, expected = trace.points[rung], in_range(metric, held[found.index(trace), rung])
     others = [(place, _best_rung(other, metric, budget)) for place, other in enumerate(found) if other is not trace]
     alike = [labels[key_of(found[o].run)] for o, r in others if r is not None and _overlap(held[o, r], expected)]
-    solve = point.nfe if trace.run.identity.search in NO_SEARCH else _per_iter(trace, point)
+    per_iter = settings_of(trace.run).get("budget.nfes_per_iter")
+    solve = point.nfe if trace.run.identity.search in NO_SEARCH else per_iter or point.search_nfe / point.candidates
     label, candidates = labels[key_of(trace.run)], max(1.0, point.candidates)
     split = (candidates, float(solve), point.final_nfe)
     return Advice(budget, axis, metric, label, trace.run, *split, expected, point.budget_nfe, tuple(alike), len(held))
@@ -177,10 +175,6 @@ def _best_rung(trace: Trace, metric: str, budget: float) -> int | None:
         return None
     values = trace.value[inside]
     return int(inside[values.argmin() if lower_is_better(metric) else values.argmax()])
-
-
-def _per_iter(trace: Trace, point: Point) -> float:
-    return float(settings_of(trace.run).get("budget.nfes_per_iter") or point.search_nfe / point.candidates)
 
 
 def regret(runs: Sequence[Run], metric: str, axis: str = "nfe") -> list[tuple[float, float]]:

@@ -76,7 +76,9 @@ def rank_ensemble(
     for _ in range(rounds):
         members = rng.permuted(np.broadcast_to(np.arange(pool), (conditions, pool)), axis=1)[:, :n]
         inside = np.stack([np.take_along_axis(each, members, axis=1) for each in stacked])
-        best = _is_best(rankdata(inside, axis=2).sum(axis=0))
+        ranks = rankdata(inside, axis=2).sum(axis=0)
+        best = (ranks == ranks.max(axis=1, keepdims=True)).astype(np.float64)
+        best /= best.sum(axis=1, keepdims=True)  # equals share
         total += np.sum(np.take_along_axis(values, members, axis=1) * best, axis=1)
     return total / rounds, n == pool
 
@@ -143,9 +145,3 @@ def _shared_by_ties(ordered: Array, weights: Array) -> Array:
     label = np.cumsum(new.ravel()) - 1  # a number for each run, rows included: each row starts a new one
     total = np.bincount(label, weights.ravel())
     return (total / np.bincount(label))[label].reshape(ordered.shape)
-
-
-def _is_best(scores: Array) -> Array:
-    """Each row's best entries, sharing 1 between them."""
-    best = (scores == scores.max(axis=1, keepdims=True)).astype(np.float64)
-    return best / best.sum(axis=1, keepdims=True)

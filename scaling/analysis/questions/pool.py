@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def pool_of(run: Run) -> Pool:
     final, per_iter = settings.get("budget.final_nfe"), settings.get("budget.nfes_per_iter")
     resolved = bool(final) and final != per_iter
     note = f"search-time samples of {per_iter} NFE; the winners are solved again with {final}" if resolved else ""
-    return Pool(pool.scores, pool.features, pool.dropped, note)
+    return replace(pool, note=note)
 
 
 def best_of_n_rows(
@@ -111,9 +112,12 @@ def best_of_n_rows(
             if len(guides) > 1:
                 each, _ = rank_ensemble({name: pool.scores[name] for name in guides}, pool.scores[value], n, seed=seed)
                 rows.append(Row("ensemble", value, n, mean_interval(each, seed), "the mean over conditions"))
-        for name, features in pool.features.items() if reference is not None else ():
+        if reference is None:
+            continue
+        for name, features in pool.features.items():
+            fid = partial(_fid, features, reference)
             for guide in guides:
-                made = set_metric(pool.scores[guide], n, _fid_of(features, reference), seed=seed)
+                made = set_metric(pool.scores[guide], n, fid, seed=seed)
                 covers = f"the expected FID at {len(features)} conditions"
                 rows.append(Row(guide, f"fid({name})", n, in_range("fid", made.interval), covers, made.single))
     return rows
@@ -150,9 +154,8 @@ def read_reference(path: Path) -> Reference:
         raise ValueError(f"{path} needs the arrays mu and sigma; it has {', '.join(file.files)}")
 
 
-def _fid_of(features: Array, reference: Reference | None) -> Callable[[NDArray, NDArray], float]:
-    assert reference is not None
-    return lambda conditions, picks: frechet_distance(features[conditions, picks], *reference)
+def _fid(features: Array, reference: Reference, conditions: NDArray, picks: NDArray) -> float:
+    return frechet_distance(features[conditions, picks], *reference)
 
 
 def _chosen(pool: Pool, names: Sequence[str] | None) -> list[str]:

@@ -16,7 +16,7 @@ from scaling.analysis.questions.extrapolate import extrapolate
 from scaling.analysis.runs.costs import AXES, cost
 from scaling.analysis.runs.folder import Run, Study
 from scaling.analysis.runs.ladders import joined
-from scaling.analysis.runs.lines import bought, intervals
+from scaling.analysis.runs.lines import bought, grouped, intervals
 from scaling.analysis.runs.names import NO_SEARCH, Key, Names, key_of, order
 from scaling.budget import UNITS
 
@@ -31,7 +31,7 @@ def study_data(study: Study) -> dict[str, Any]:
         raise ValueError(f"{study.path} holds no finished rung yet")
     runs = joined(begun)
     names = Names(runs)
-    groups = _groups(runs)
+    groups = [(key, group) for (key, _), group in sorted(grouped(runs).items(), key=lambda item: order(item[0][0]))]
     lines = [_line(group, names, key) for key, group in groups]
     metrics = _ordered(runs)
     axes = [axis for axis in AXES if any(axis in line["costs"] for line in lines)]
@@ -54,15 +54,6 @@ def _ordered(runs: Sequence[Run]) -> list[str]:
     guides = {run.identity.verifier for run in runs}
     known = dict.fromkeys(metric for run in runs for metric in run.metrics)
     return sorted(known, key=lambda m: (sum(m not in run.metrics for run in runs), m in guides))
-
-
-def _groups(runs: Sequence[Run]) -> list[tuple[Key, list[Run]]]:
-    """Runs of one line, which differ in their seed alone."""
-    groups: dict[tuple, list[Run]] = {}
-    for run in runs:
-        ladder = tuple(point.nfe for point in run.series(run.identity.metric))
-        groups.setdefault((key_of(run), ladder), []).append(run)
-    return [(key, group) for (key, _), group in sorted(groups.items(), key=lambda item: order(item[0][0]))]
 
 
 def _line(runs: Sequence[Run], names: Names, key: Key) -> dict[str, Any]:
@@ -112,11 +103,8 @@ def _run(run: Run, names: Names) -> dict[str, Any]:
 
 
 def _label(run: Run, names: Names) -> str:
-    return names.labels[key_of(run)] + (f", seed {run.identity.seed}" if _seeds(names.runs) > 1 else "")
-
-
-def _seeds(runs: Sequence[Run]) -> int:
-    return len({run.identity.seed for run in runs})
+    several = len({each.identity.seed for each in names.runs}) > 1
+    return names.labels[key_of(run)] + (f", seed {run.identity.seed}" if several else "")
 
 
 def command(run: Run) -> str:

@@ -22,7 +22,11 @@ def write_report(study: Study, path: Path, largest: int = LARGEST) -> Path:
 
     ValueErrors say that plotly is missing, or that a study has no finished rung.
     """
-    frame, script = _frame(study), _plotly()
+    try:
+        from plotly.offline import get_plotlyjs
+    except ModuleNotFoundError as error:
+        raise ValueError(missing_extra(error)) from None
+    frame, script = _frame(study), get_plotlyjs()
     data = study_data(study)
     attach_images(data, study, largest - len(frame) - len(script) - len(_json(data)))
     page = frame.replace("/*PLOTLY*/", script).replace("/*DATA*/", _json(data))
@@ -38,14 +42,6 @@ def _frame(study: Study) -> str:
     for mark, name in (("/*STYLE*/", "page.css"), ("/*SCRIPT*/", "page.js")):
         page = page.replace(mark, (folder / name).read_text(encoding="utf-8"))
     return page.replace("TITLE", html.escape(pretty(study.name)))
-
-
-def _plotly() -> str:
-    try:
-        from plotly.offline import get_plotlyjs
-    except ModuleNotFoundError as error:
-        raise ValueError(missing_extra(error)) from None
-    return get_plotlyjs()
 
 
 def _json(data: object) -> str:

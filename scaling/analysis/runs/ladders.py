@@ -98,15 +98,9 @@ def joined(runs: Sequence[Run]) -> tuple[Run, ...]:
     """
     alike: dict[tuple, list[Run]] = {}
     for run in runs:
-        alike.setdefault(_alike(run) if run.curve else (run.path,), []).append(run)
-    return tuple(group[0] if len(group) == 1 else _ladder(group) for group in alike.values())
-
-
-def _alike(run: Run) -> tuple:
-    point = run.identity
-    return key_of(run), point.seed, point.conditions, run.metrics, run.has_winners
-
-
-def _ladder(runs: Sequence[Run]) -> Ladder:
-    rising = tuple(sorted(runs, key=lambda run: run.series(run.identity.metric)[-1].nfe))
-    return Ladder(rising[-1].path, rising)
+        own: tuple = (run.path,)
+        if run.curve:
+            own = key_of(run), run.identity.seed, run.identity.conditions, run.metrics, run.has_winners
+        alike.setdefault(own, []).append(run)
+    rising = [sorted(group, key=lambda run: run.curve[-1].nfe if run.curve else 0) for group in alike.values()]
+    return tuple(group[0] if len(group) == 1 else Ladder(group[-1].path, tuple(group)) for group in rising)

@@ -10,7 +10,7 @@ import numpy as np
 from scaling.analysis.figures.style import Look
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run
-from scaling.analysis.runs.names import Names, key_of, order
+from scaling.analysis.runs.names import Key, Names, key_of, order
 from scaling.statistics import Interval, combine_seeds, in_range, jackknife_interval, mean_interval
 
 
@@ -27,19 +27,27 @@ class Line:
     runs: tuple[Run, ...] = ()
 
 
+def grouped(runs: Sequence[Run], metric: str | None = None) -> dict[tuple[Key, tuple[float, ...]], list[Run]]:
+    """The runs of each line, which differ in their seed alone, by its key and the NFE of its rungs.
+
+    With a `metric`, of the runs that have it.
+    """
+    groups: dict[tuple[Key, tuple[float, ...]], list[Run]] = {}
+    for run in runs:
+        if metric is None or metric in run.metrics:
+            ladder = tuple(point.nfe for point in run.series(metric or run.identity.metric))
+            groups.setdefault((key_of(run), ladder), []).append(run)
+    return groups
+
+
 def make_lines(runs: Sequence[Run], metric: str, axis: str = "nfe", names: Names | None = None) -> tuple[Line, ...]:
     """A line per method that has the metric, seeds combined; `names` where more is shown than these runs.
 
     ValueError where the axis is unknown.
     """
     names = names or Names(tuple(runs))
-    groups: dict[tuple, list[Run]] = {}
-    for run in runs:
-        if metric in run.metrics:
-            groups.setdefault((key_of(run), *(point.nfe for point in run.series(metric))), []).append(run)
-    ordered = sorted(groups.items(), key=lambda item: order(item[0][0]))
-    lines = (_line(group, metric, axis, names.labels[key[0]], names.looks[key[0]]) for key, group in ordered)
-    return tuple(lines)
+    ordered = sorted(grouped(runs, metric).items(), key=lambda item: order(item[0][0]))
+    return tuple(_line(group, metric, axis, names.labels[key], names.looks[key]) for (key, _), group in ordered)
 
 
 def bought(runs: Sequence[Run]) -> list[int]:

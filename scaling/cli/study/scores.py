@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ def score(options: argparse.Namespace) -> int:
 
     if options.batch_size < 1:
         raise ValueError(f"--batch-size {options.batch_size}: a whole number, at least 1, is needed")
-    images = find_images(options.images)
+    images, tell = find_images(options.images), partial(print, file=sys.stderr, flush=True)
     verifiers = {name: _built(name, lines) for name, lines in _asked(options.verifier).items()}
     try:
-        done = scored(images, verifiers, options.out, options.batch_size, pick_device(options.device), _tell)
+        done = scored(images, verifiers, options.out, options.batch_size, pick_device(options.device), tell)
     finally:
         print_notices()
     before = f", {done.known} were there" if done.known else ""
@@ -58,18 +59,14 @@ def _asked(words: list[str]) -> dict[str, list[str]]:
             if not found:
                 raise ValueError(f"{word} overrides nothing: a verifier goes before it, as in clip_score {word}")
             lines = found[next(reversed(found))]
-            lines.append(word if word.lstrip("+~").startswith("verifier.") else _prefixed(word))
+            plain = word.lstrip("+~")
+            lines.append(word if plain.startswith("verifier.") else f"{word.removesuffix(plain)}verifier.{plain}")
             continue
         name = word.rpartition(":")[2]
         if name in found:
             raise ValueError(f"--verifier {name} is there twice; score by the other one into a second file")
         found[name] = ["verifier=python", f"verifier.function={word}"] if ":" in word else [f"verifier={word}"]
     return {_column(name, lines): lines for name, lines in found.items()}
-
-
-def _prefixed(word: str) -> str:
-    sign = word[: len(word) - len(word.lstrip("+~"))]
-    return f"{sign}verifier.{word[len(sign) :]}"
 
 
 def _column(name: str, lines: list[str]) -> str:
@@ -95,7 +92,3 @@ def _built(name: str, lines: list[str]) -> Any:
     if verifier.probe_sigma is not None:
         raise ValueError(f"--verifier {name} compares with a prediction on the way, which an image does not have")
     return verifier
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
