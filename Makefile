@@ -28,7 +28,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 run: $(VENV)/installed ## install, then search on the embedded model and draw its scaling curve
 	$(BIN)/scaling -m experiment=quickstart
 	$(BIN)/scaling experiment=quickstart_steps
-	$(BIN)/scaling-study show outputs/quickstart --metrics accuracy fid inception_score
+	$(BIN)/scaling-study show outputs/quickstart --metrics accuracy fid recall
 
 test: $(VENV)/installed-dev ## install, then run the tests
 	$(BIN)/pytest -m '$(strip $(MARKERS))' --numprocesses $(strip $(WORKERS)) --maxprocesses 8 --dist loadfile

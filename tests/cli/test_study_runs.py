@@ -49,7 +49,7 @@ def test_a_plan_reads_an_experiments_own_sweep(tmp_path: Path, capsys: pytest.Ca
     text = said(capsys, "plan", "experiment=quickstart", f"output_dir={tmp_path}", "--speed", 1000)
     assert "2 runs" in text
     assert "on 1 streams" in text
-    assert f"{640 * 64 * 10:,} " in text
+    assert f"{2000 * 32 * 4:,} " in text
 
 
 def test_a_plan_says_whose_fault_it_is_and_adds_up_the_others(
