@@ -22,7 +22,7 @@ WIDTHS = {  # layers, heads, channels a head
 PLANS = {
     "s": training.Plan(minutes=12, lr=3e-3, batch=128),
     "m": training.Plan(minutes=18, lr=2e-3, batch=128),
-    "l": training.Plan(minutes=36, lr=1.5e-3, batch=64),
+    "l": training.Plan(minutes=41, lr=1.5e-3, batch=128, muon=4e-3),
 }
 
 
