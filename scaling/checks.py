@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -42,7 +42,7 @@ def one_of(choices: Sequence[str], **values: Any) -> None:
     """A ValueError where a value is none of the choices."""
     for name, value in values.items():
         if value not in choices:
-            raise ValueError(f"{name}={value!r} is not one of {', '.join(choices)}")
+            raise ValueError(f"{name}={value!r} is none of {', '.join(choices)}")
 
 
 def text(**values: Any) -> None:
@@ -64,6 +64,18 @@ def text(**values: Any) -> None:
 def _number(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{name}={value!r} must be a number")
+
+
+def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """All values of nested dictionaries and lists, each under its dotted key."""
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from leaves(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list | tuple):
+        for place, value in enumerate(node):
+            yield from leaves(value, f"{key}.{place}")
+    else:
+        yield key, node
 
 
 def holds(node: Any, path: Sequence[str]) -> bool:

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling import checks
+
 Spacing = Literal["trailing", "leading"]
 
 
@@ -70,8 +72,7 @@ class VariancePreserving:
     first_scale: float | None = None
 
     def __post_init__(self) -> None:
-        if self.spacing not in get_args(Spacing):
-            raise ValueError(f"spacing={self.spacing!r} is neither 'trailing' nor 'leading'")
+        checks.one_of(get_args(Spacing), spacing=self.spacing)
 
     @classmethod
     def linear_betas(cls, start: float = 1e-4, end: float = 2e-2, steps: int = 1000) -> VariancePreserving:

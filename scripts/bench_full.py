@@ -25,7 +25,7 @@ from scaling.models.latent_dit import LatentDiT
 from scaling.models.outline import published
 from scaling.models.sdxl import SDXL
 from scaling.protocols import Denoiser
-from scaling.tools.gpus import PEAKS
+from scaling.tools.plan import PEAKS
 
 SIZES = {"dit_xl": (64, 8), "sdxl": (8, 4)}  # conditions, and candidates of each
 LOOPED = 8  # calls of the plain loop

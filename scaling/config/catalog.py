@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from scaling.checks import leaves
 from scaling.config.own import ENTRY_POINTS, imported, installed, keywords_of, node_of, package_folders, part_of, top_of
 from scaling.config.places import CONF
 from scaling.extras import EXTRAS
@@ -153,7 +154,7 @@ def _parts(node: Any) -> Iterator[Mapping[str, Any]]:
 
 def _origin(node: Mapping[str, Any]) -> str:
     """The last of `ORIGINS` that a part's words, or its class's defaults where it says nothing, speak of."""
-    words = list(_words(node))
+    words = [value for _, value in leaves(node) if _is_word(value)]
     for part in _parts(node):
         words += [value for key, value in defaults_of(part["_target_"]).items() if key not in part and _is_word(value)]
     fetched = {"download" for target in targets(node) if "torch_fidelity" in _extras(*_split(target))[1]}
@@ -166,14 +167,6 @@ def _origin_of(word: str) -> str:
     if word == "???" or (word.endswith(".npz") and not (PACKAGE / "weights" / word).is_file()):
         return "yours"
     return "download" if _HUB.fullmatch(word) else "offline"
-
-
-def _words(node: Any) -> Iterator[str]:
-    """The words in a configuration."""
-    for value in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
-        if _is_word(value):
-            yield value
-        yield from _words(value)
 
 
 def _is_word(value: Any) -> bool:

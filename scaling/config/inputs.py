@@ -13,11 +13,12 @@ import pkgutil
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from scaling.checks import leaves
 from scaling.contents import PATH_LIKE, files_named_by, files_of_command
 from scaling.files import read_json, user_path
 from scaling.journal.stream import write_atomically
@@ -33,8 +34,8 @@ _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 def inputs_of(config: Mapping[str, Any]) -> dict[str, str]:
     """A word for the content of each file, folder, hub repository and foreign class, by the key that names it."""
     chosen = {key: value for key, value in config.items() if key not in ELSEWHERE}
-    leaves = ((key, key.rpartition(".")[2], value) for key, value in _leaves(chosen, ""))
-    words = ((key, _revised(name, value) or _word(name, value)) for key, name, value in leaves)
+    named = ((key, key.rpartition(".")[2], value) for key, value in leaves(chosen))
+    words = ((key, _revised(name, value) or _word(name, value)) for key, name, value in named)
     return {key: word for key, word in words if word}
 
 
@@ -57,18 +58,6 @@ def recorded(folder: Path) -> dict[str, str] | None:
 def record(folder: Path, inputs: Mapping[str, str]) -> None:
     """Writes the digests of a run's input files, by configuration key, as `inputs.json`."""
     write_atomically(folder / "inputs.json", json.dumps(inputs, indent=1).encode())
-
-
-def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """All values of a configuration under their dotted keys."""
-    if isinstance(node, Mapping):
-        for name, value in node.items():
-            yield from _leaves(value, f"{key}.{name}" if key else str(name))
-    elif isinstance(node, list | tuple):
-        for place, value in enumerate(node):
-            yield from _leaves(value, f"{key}.{place}")
-    else:
-        yield key, node
 
 
 def _revised(name: str, value: Any) -> str | None:

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from scaling.checks import holds
+from scaling.checks import holds, leaves
 from scaling.config.renamed import former
 from scaling.identity import left_at_default
 from scaling.journal.stream import digest
@@ -43,18 +43,10 @@ def run_name(config: Config, overrides: list[str]) -> str:
     named = [line for line in lines if _decides(line.lstrip("~").partition("=")[0], config, decisive)]
     choices = config["choices"]
     words = slug(named) or "-".join(choices[group] for group in ("model", "verifier", "search"))
-    if key := _not_finite(decisive, ""):
-        raise ValueError(f"{key} is no finite number")
+    for key, value in leaves(decisive):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{key}={value} is no finite number")
     return _present(Path(config["output_dir"]) / config["study"], words, digest(decisive))
-
-
-def _not_finite(node: Any, key: str) -> str | None:
-    """The key and value of the first number that is none; None where there is none such."""
-    if isinstance(node, float):
-        return None if math.isfinite(node) else f"{key}={node}"
-    leaves = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-    found = (_not_finite(value, f"{key}.{name}" if key else str(name)) for name, value in leaves)
-    return next((each for each in found if each), None)
 
 
 def _present(study: Path, words: str, ending: str) -> str:

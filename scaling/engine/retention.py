@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scaling import checks
 from scaling.journal.block import Block, Keys
 
 POLICIES = ("scores", "winners", "latents")
@@ -20,8 +21,7 @@ class Retention:
     policy: str = "latents"
 
     def __post_init__(self) -> None:
-        if self.policy not in POLICIES:
-            raise ValueError(f"journal.retention={self.policy!r} is none of {', '.join(POLICIES)}")
+        checks.one_of(POLICIES, **{"journal.retention": self.policy})
 
     @property
     def keeps_probes(self) -> bool:

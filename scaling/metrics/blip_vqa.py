@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling import checks
 from scaling.contents import digest
 from scaling.extras import require
 from scaling.loading.checkpoints import load_transformers
@@ -51,8 +52,7 @@ class BlipVqa:
         phrases: Chunker = "rules",
         device: str = "auto",
     ) -> None:
-        if phrases not in ("rules", "spacy"):
-            raise ValueError(f"phrases={phrases!r} is neither 'rules' nor 'spacy'")
+        checks.one_of(get_args(Chunker), phrases=phrases)
         require("transformers", "torchvision")
         folder = find_folder(path, FILES)
         from transformers import AutoTokenizer, BlipForQuestionAnswering

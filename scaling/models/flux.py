@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +10,15 @@ from torch import Tensor
 from typing_extensions import override
 
 from scaling.models.encoded_prompts import Row
-from scaling.models.library_schedules import FlowMatch
-from scaling.models.packing import pack, positions, unpack
-from scaling.models.text_to_image import TextToImage
-from scaling.protocols import Encoded, Schedule
+from scaling.models.packing import PackedFlow, pack, positions, unpack
+from scaling.protocols import Encoded
 
 
 @dataclass(kw_only=True, eq=False)
-class Flux(TextToImage):
+class Flux(PackedFlow):
     """`black-forest-labs/FLUX.1-dev` and `-schnell` (which knows no guidance, and takes 256 tokens)."""
 
     pipeline = "FluxPipeline"
-    multiple = 2
     max_tokens: int = 512
 
     def __post_init__(self) -> None:
@@ -35,15 +31,6 @@ class Flux(TextToImage):
     @override
     def guides(self) -> bool:
         return False
-
-    @override
-    def channels(self) -> int:
-        return int(self.config["in_channels"]) // 4
-
-    @override
-    def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
-        _, height, width = self.latent_shape
-        return FlowMatch.from_scheduler(config, height * width // 4, given=True)
 
     @override
     def text(self, pipe: Any, prompt: str) -> Row:

@@ -1,10 +1,19 @@
-"""Latents as tokens of 2x2 patches, as FLUX and Qwen-Image take them."""
+"""Latents as tokens of 2x2 patches, as FLUX and Qwen-Image take them, on a path that bends with their number."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
+
+from scaling.models.library_schedules import FlowMatch
+from scaling.models.text_to_image import TextToImage
+from scaling.protocols import Schedule
 
 
 def pack(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n (h*w)//4 4*c"]:
@@ -26,3 +35,19 @@ def positions(height: int, width: int, device: torch.device) -> Float[Tensor, "{
         torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
     )  # fmt: skip
     return torch.stack((torch.zeros_like(rows), rows, columns), dim=-1).view(-1, 3).float()
+
+
+@dataclass(kw_only=True, eq=False)
+class PackedFlow(TextToImage):
+    """A family whose network takes such tokens."""
+
+    multiple = 2
+
+    @override
+    def channels(self) -> int:
+        return int(self.config["in_channels"]) // 4
+
+    @override
+    def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
+        _, height, width = self.latent_shape
+        return FlowMatch.from_scheduler(config, height * width // 4, given=True)

@@ -20,8 +20,7 @@ from torch import Tensor
 from scaling.models.open_call import OpenCall, grid_of, set_scheduler
 from scaling.models.pipeline_arguments import Asked
 from scaling.models.pipeline_base import PROBE, PipelineBase, plain_config
-from scaling.models.pipeline_check import OwnCall, check
-from scaling.models.pipeline_facts import Facts, facts_file, read_facts, write_facts
+from scaling.models.pipeline_facts import Facts, OwnCall, check, facts_file, read_facts, write_facts
 from scaling.models.scheduler_rule import SchedulerRule
 from scaling.models.schedulers import DENSE, first_order, rule_of
 from scaling.models.vae import rows_at_once

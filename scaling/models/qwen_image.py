@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,36 +12,24 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from scaling.models.encoded_prompts import Row
-from scaling.models.library_schedules import FlowMatch
-from scaling.models.packing import pack, unpack
-from scaling.models.text_to_image import TextToImage
-from scaling.protocols import Encoded, Schedule
+from scaling.models.packing import PackedFlow, pack, unpack
+from scaling.protocols import Encoded
 
 
 @dataclass(kw_only=True, eq=False)
-class QwenImage(TextToImage):
+class QwenImage(PackedFlow):
     """`Qwen/Qwen-Image`; its "true" guidance is run, away from the prompt `" "`, as its authors do.
 
     Prompts are as long as they are: all are padded to `max_tokens`, so that nothing depends on the company.
     """
 
     pipeline = "QwenImagePipeline"
-    multiple = 2
     max_tokens: int = 512
 
     @property
     @override
     def vae_factor(self) -> int:
         return 2 ** len(self.vae_config["temperal_downsample"])
-
-    @override
-    def channels(self) -> int:
-        return int(self.config["in_channels"]) // 4
-
-    @override
-    def noise_schedule(self, config: Mapping[str, Any]) -> Schedule:
-        _, height, width = self.latent_shape
-        return FlowMatch.from_scheduler(config, height * width // 4, given=True)
 
     @override
     def text(self, pipe: Any, prompt: str) -> Row:

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from scaling import checks
 from scaling.extras import require
 from scaling.loading.devices import DTYPES, dtype_of, move, pick_device
 from scaling.models.blocks import compile_blocks
@@ -68,8 +69,7 @@ class TextToImage(ABC):
         dtype_of(self.dtype, "model.dtype")
         if self.vae_dtype is not None:
             dtype_of(self.vae_dtype, "model.vae_dtype")
-        if self.offload not in ("none", "model", "layers"):
-            raise ValueError(f"model.offload={self.offload!r} is none of 'none', 'model', 'layers'")
+        checks.one_of(get_args(Offload), **{"model.offload": self.offload})
         if self.cache and (self.compile or self.offload == "layers"):
             raise ValueError("model.cache goes with neither model.compile=true nor model.offload=layers")
         if self.compile and self.offload == "layers":

@@ -86,8 +86,7 @@ class Study:
     def __post_init__(self) -> None:
         self._check_names()
         Retention(self.retention)
-        if self.order not in ORDERS:
-            raise ValueError(f"order={self.order!r} is none of {', '.join(ORDERS)}")
+        checks.one_of(ORDERS, order=self.order)
         checks.whole(seed=self.seed)
         if self.probe_sigma is not None:
             checks.above(0, probe_sigma=self.probe_sigma)

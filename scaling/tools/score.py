@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ IDENTITIES = b"scaling.verifiers"  # where in the parquet file's metadata the ve
 Key = tuple[str, str]  # the condition's key and the digest of the image's file
 Scores = dict[str, dict[Key, float]]  # by the verifier's column
 Identities = dict[str, str]  # the verifiers' digests by their column
+_Row = tuple[Key, ImageFile, Tensor]  # an image, ready to be judged: its pixels are float32 [3, h, w]
 
 
 @dataclass
@@ -61,6 +63,11 @@ def score(
         ValueError: where a verifier judges none of the first batch, and where `out` is something else.
     """
     done = Scoring()
+
+    def fail(line: str) -> None:
+        done.failures.append(line)
+        tell(line)
+
     for name, verifier in verifiers.items():
         refuse_latents(verifier, f"--verifier {name}: a file holds an image")
     identities = {name: digest_of(verifier) for name, verifier in verifiers.items()}
@@ -73,13 +80,13 @@ def score(
     table = _Table(out, images, keys, kept, {**before, **identities})
     for image in images:
         if image.path not in keys:
-            _fail(done, f"{image.path} is not there", tell)
+            fail(f"{image.path} is not there")
     for name, verifier in verifiers.items():
         known = kept.setdefault(name, {})
         wanted = {key: image for image in images if (key := keys.get(image.path)) and key not in known}
         done.known += len(keys) - len(wanted)
-        for batch in _batches(wanted, batch_size, device, lambda line: _fail(done, line, tell)):
-            found = _judged(verifier, batch, must=not done.computed, fail=lambda line: _fail(done, line, tell))
+        for batch in _batches(wanted, batch_size, fail):
+            found = _judged(partial(_scores, verifier, device), batch, must=not done.computed, fail=fail)
             known |= found
             done.computed += len(found)
             if table.write_now_and_then():
@@ -88,20 +95,9 @@ def score(
     return done
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Images of one size, ready to be judged."""
-
-    keys: tuple[Key, ...]
-    images: tuple[ImageFile, ...]
-    pixels: Float[Tensor, "n 3 h w"]
-
-
-def _batches(
-    wanted: Mapping[Key, ImageFile], size: int, device: torch.device | str, fail: Callable[[str], None]
-) -> Iterator[_Batch]:
+def _batches(wanted: Mapping[Key, ImageFile], size: int, fail: Callable[[str], None]) -> Iterator[list[_Row]]:
     """Full batches as they come, by size of image, and what is left of each in the end."""
-    waiting: dict[tuple[int, ...], list[tuple[Key, ImageFile, Tensor]]] = {}
+    waiting: dict[tuple[int, ...], list[_Row]] = {}
     for key, image in wanted.items():
         try:
             pixels = read_image(image.path)
@@ -111,14 +107,8 @@ def _batches(
         rows = waiting.setdefault(tuple(pixels.shape), [])
         rows.append((key, image, pixels))
         if len(rows) == size:
-            yield _batch(waiting.pop(tuple(pixels.shape)), device)
-    for rows in waiting.values():
-        yield _batch(rows, device)
-
-
-def _batch(rows: list[tuple[Key, ImageFile, Tensor]], device: torch.device | str) -> _Batch:
-    keys, images, pixels = zip(*rows, strict=True)
-    return _Batch(keys, images, torch.stack(pixels).to(device))
+            yield waiting.pop(tuple(pixels.shape))
+    yield from waiting.values()
 
 
 def read_image(path: Path) -> Float[Tensor, "3 h w"]:
@@ -132,23 +122,24 @@ def read_image(path: Path) -> Float[Tensor, "3 h w"]:
     return torch.from_numpy(pixels / 255).permute(2, 0, 1)
 
 
-def _judged(verifier: Verifier, batch: _Batch, must: bool, fail: Callable[[str], None]) -> dict[Key, float]:
+def _judged(
+    judge: Callable[[Sequence[_Row]], list[float]], batch: Sequence[_Row], must: bool, fail: Callable[[str], None]
+) -> dict[Key, float]:
     """The scores of a batch; where it fails, one by one, so that one image costs no other its score.
 
     If `must`, one of them has to succeed: else the verifier itself is wrong, which a ValueError says.
     """
     try:
-        return dict(zip(batch.keys, _scores(verifier, batch), strict=True))
+        return dict(zip((key for key, _, _ in batch), judge(batch), strict=True))
     except ValueError as error:
         first = error
     found: dict[Key, float] = {}
     lines: list[str] = []
-    for place in range(len(batch.keys)):
-        one = _Batch((batch.keys[place],), (batch.images[place],), batch.pixels[place : place + 1])
+    for row in batch:
         try:
-            found[one.keys[0]] = _scores(verifier, one)[0]
+            (found[row[0]],) = judge([row])
         except ValueError as error:
-            lines.append(f"{one.images[0].path} has no score: {' '.join(str(error).split())}")
+            lines.append(f"{row[1].path} has no score: {' '.join(str(error).split())}")
     if must and not found:
         raise first
     for line in lines:
@@ -157,16 +148,12 @@ def _judged(verifier: Verifier, batch: _Batch, must: bool, fail: Callable[[str],
 
 
 @torch.no_grad()
-def _scores(verifier: Verifier, batch: _Batch) -> list[float]:
-    values = verifier(batch.pixels, [image.condition for image in batch.images])
+def _scores(verifier: Verifier, device: torch.device | str, batch: Sequence[_Row]) -> list[float]:
+    pixels = torch.stack([pixels for _, _, pixels in batch]).to(device)
+    values = verifier(pixels, [image.condition for _, image, _ in batch])
     if not bool(values.isfinite().all()):
         raise ValueError("the verifier returned a score that is not a finite number")
     return [float(value) for value in values]
-
-
-def _fail(done: Scoring, line: str, tell: Callable[[str], None]) -> None:
-    done.failures.append(line)
-    tell(line)
 
 
 def _key(image: ImageFile) -> Key:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling import checks
 from scaling.loading.checkpoints import check_finite
 from scaling.loading.encoders import OpenClip
 from scaling.verifiers.prompted import PerPrompt, PromptCosine, TokenLimit
@@ -29,8 +30,7 @@ class ClipScore(PromptCosine):
     """
 
     def __init__(self, *, encoder: OpenClip, scale: Scale = "paper", prefix: str = "A photo depicts ") -> None:
-        if scale not in get_args(Scale):
-            raise ValueError(f"verifier.scale={scale!r} is none of {', '.join(get_args(Scale))}")
+        checks.one_of(get_args(Scale), **{"verifier.scale": scale})
         check_finite(encoder.network, encoder.folder)
         self.encoder, self.scale = encoder, scale
         texts = PerPrompt(

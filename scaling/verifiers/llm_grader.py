@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling import checks
 from scaling.notices import notice
 from scaling.pixels import png
 from scaling.protocols import Condition
@@ -50,8 +51,7 @@ class LLMGrader(SampleVerifier):
         self.marks = (*aspects, "overall")
         if "{prompt}" not in instruction:
             raise ValueError("verifier.instruction has no {prompt} where the prompt goes")
-        if report not in self.marks:
-            raise ValueError(f"verifier.report={report!r} is none of {', '.join(self.marks)}")
+        checks.one_of(self.marks, **{"verifier.report": report})
         self.judge, self.instruction, self.report, self.max_tokens = judge, instruction, report, max_tokens
         self.on_failure = checked_failure(on_failure)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from scaling import checks
 from scaling.notices import notice
 
 Check = Callable[[str], Any]  # raises a ValueError where an answer is of no use
@@ -45,8 +46,7 @@ class Judge(Protocol):
 
 def checked_failure(on_failure: str) -> str:
     """What a question without an answer means, "error" or "skip"; a ValueError for anything else."""
-    if on_failure not in ("error", "skip"):
-        raise ValueError(f"verifier.on_failure={on_failure!r} is neither 'error' nor 'skip'")
+    checks.one_of(("error", "skip"), **{"verifier.on_failure": on_failure})
     return on_failure
 
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling import checks
 from scaling.files import user_path
 from scaling.pixels import png
 from scaling.protocols import Condition
@@ -48,8 +49,7 @@ class SoftTifa(SampleVerifier):
         mean: Literal["geometric", "arithmetic"] = "geometric",
         on_failure: str = "error",
     ) -> None:
-        if mean not in ("geometric", "arithmetic"):
-            raise ValueError(f"verifier.mean={mean!r} is neither 'geometric' nor 'arithmetic'")
+        checks.one_of(("geometric", "arithmetic"), **{"verifier.mean": mean})
         self.vlm, self.mean, self.on_failure = vlm, mean, checked_failure(on_failure)
         self.file = user_path(questions)
         self.atoms = read_atoms(self.file)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scaling import checks
 from scaling.pixels import png
 from scaling.protocols import Condition
 from scaling.verifiers.first_token import Asked, chances
@@ -45,8 +46,7 @@ class VQAScore(SampleVerifier):
     ) -> None:
         if "{}" not in question:
             raise ValueError(f"verifier.question={question!r} has no {{}} for the prompt")
-        if scale not in BELOW:
-            raise ValueError(f"verifier.scale={scale!r} is neither 'log_odds' nor 'probability'")
+        checks.one_of(tuple(BELOW), **{"verifier.scale": scale})
         self.vlm, self.question, self.answer, self.scale = vlm, question, answer, scale
         self.on_failure = checked_failure(on_failure)
         if isinstance(vlm, LocalVLM):

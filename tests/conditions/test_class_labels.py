@@ -80,7 +80,7 @@ def test_imagenet_names():
         ({"count": 0}, "at least 1"),
         ({"count": "abc"}, "conditions.count='abc' must be a whole number"),
         ({"count": 1, "seed": 0.5}, "conditions.seed=0.5 must be a whole number"),
-        ({"count": 1, "order": "sorted"}, "'sorted' is not one of random, balanced"),
+        ({"count": 1, "order": "sorted"}, "'sorted' is none of random, balanced"),
         ({"count": 1, "subset": []}, "at least one"),
         ({"count": 1, "classes": 10, "subset": [True]}, "True is neither the id of a class nor its name"),
         ({"count": 1, "subset": ["CARDIGAN"]}, r"'Cardigan' \(class 264\) or 'cardigan' \(class 474\)"),

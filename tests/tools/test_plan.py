@@ -33,8 +33,7 @@ from scaling.search.paths import Paths
 from scaling.search.random import Random
 from scaling.search.steps import Steps
 from scaling.search.zero_order import ZeroOrder
-from scaling.tools.gpus import tflops_of
-from scaling.tools.plan import plan
+from scaling.tools.plan import plan, tflops_of
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "sit.safetensors"
 SEARCHES: list[Search] = [FirstOrder(), Random(), ZeroOrder(), ZeroOrder(neighbors=3), Paths(width=1), Steps(), Beam()]

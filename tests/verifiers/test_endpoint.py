@@ -17,8 +17,8 @@ from judge_server import Server, judge_server
 from scaling.stop import Stopped, stopping_at_batches
 from scaling.verifiers.endpoint import Endpoint
 from scaling.verifiers.questions import Question
+from scaling.verifiers.replies import MOST_BYTES
 from scaling.verifiers.services import SERVICES, service_of
-from scaling.verifiers.transport import MOST_BYTES
 
 KEY = 'sk-"1234567890&abc='
 TEXT = "Grade this picture of: a fox"

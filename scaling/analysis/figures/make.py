@@ -13,7 +13,8 @@ from scaling.analysis.figures.specs import FIGURES, REPLACED, TABLES, Figure, co
 from scaling.analysis.runs.folder import Study, find_runs, open_study
 from scaling.analysis.runs.ladders import joined
 
-TEXTS = {"judges": judges.markdown, "contest": contest.markdown}  # figures that are tables, too
+PICTURES = {"images": images.draw, "contest": contest.draw, "judges": judges.draw}  # figures of no curves
+TEXTS = {"judges": judges.markdown, "contest": contest.markdown}  # those that are tables, too
 
 
 def make(
@@ -59,12 +60,8 @@ def _draw(figure: Figure, number: int | None, study: Study, axis: str | None, wi
         return gains.draw_bars(figure, number, study.runs, with_paper)
     if figure.kind == "gains":
         return gains.draw_lines(figure, number, study.runs, axis or figure.axis, with_paper)
-    if figure.kind == "images":
-        return images.draw(figure, study.runs)
-    if figure.kind == "contest":
-        return contest.draw(figure, study.runs)
-    if figure.kind == "judges":
-        return judges.draw(figure, study.runs)
+    if figure.kind in PICTURES:
+        return PICTURES[figure.kind](figure, study.runs)
     return curves.draw(figure, number, study.runs, axis, with_paper)
 
 

@@ -16,8 +16,7 @@ def plan(options: argparse.Namespace) -> int:
     """Says what a command would cost before it runs: runs, NFE after sharing, GFLOPs, hours, disk."""
     from scaling.cli.ahead import looked_at, words
     from scaling.config.compose import grid
-    from scaling.tools.gpus import tflops_of
-    from scaling.tools.plan import measured_speed
+    from scaling.tools.plan import measured_speed, tflops_of
     from scaling.tools.plan import plan as add_up
 
     runs = grid(options.overrides)
