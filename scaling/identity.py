@@ -14,7 +14,7 @@ import json
 import sys
 import types
 from collections.abc import Mapping, Set
-from dataclasses import Field, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +145,9 @@ def _parameters(part: Any, own_word: bool) -> Json:
     """
     how: frozenset[str] = getattr(type(part), "execution_only", frozenset())
     if is_dataclass(part):
-        named_by = [each for each in fields(part) if each.name not in how and not _unused(part, each)]
-        return {each.name: getattr(part, each.name) for each in named_by}
+        named_by = {each.name: getattr(part, each.name) for each in fields(part) if each.name not in how}
+        unused = left_at_default(type(part), named_by)
+        return {name: value for name, value in named_by.items() if name not in unused}
     known = _attributes(part)
     asked = _asked(type(part)) - how
     kept = {name: name if name in known else f"_{name}" for name in asked}
@@ -157,10 +158,6 @@ def _parameters(part: Any, own_word: bool) -> Json:
         public = {name: value for name, value in known.items() if not name.startswith("_")}
         known = {**public, **given}
     return {name: value for name, value in known.items() if name not in how}
-
-
-def _unused(part: Any, option: Field) -> bool:
-    return _ADDED in option.metadata and getattr(part, option.name) == option.default
 
 
 def _asked(kind: type) -> set[str]:

@@ -81,14 +81,11 @@ def sources(path: Path, read: Read = Path.read_bytes) -> list[Path]:
 
 
 def _imported(path: Path, read: Read) -> list[Path]:
-    roots = tuple(dict.fromkeys([path.parent, _root(path), *_local_roots()]))
+    local = _local(Path.cwd(), tuple(sys.path))
+    roots = tuple(dict.fromkeys([path.parent, _root(path), *local]))
     return [
         file for level, name in _names(read(path)) for file in _files(path, level, name, roots) if not is_library(file)
     ]
-
-
-def _local_roots() -> tuple[Path, ...]:
-    return _local(Path.cwd(), tuple(sys.path))
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
 from argparse import Namespace
@@ -151,3 +152,12 @@ def load_transformers(
         raise ValueError(f"{source}: {name} is {tuple(found)}, where {tuple(needed)} is needed")
     check_finite(network, source)
     return network.eval().requires_grad_(False)
+
+
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes of the tensors, in order of their names."""
+    digest = hashlib.sha256()
+    for key, value in sorted(state.items()):
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.loading.checkpoints import state_digest
 from scaling.loading.devices import pick_device
-from scaling.metrics.files import state_digest
 from scaling.protocols import Condition
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as DINOv2 was trained

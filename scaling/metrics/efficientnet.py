@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.extras import require
-from scaling.loading.checkpoints import read_state
+from scaling.loading.checkpoints import read_state, state_digest
 from scaling.loading.devices import pick_device
-from scaling.metrics.files import state_digest
 from scaling.protocols import Condition
 
 CENTER, SCALE = 127 / 255, 128 / 255  # how EfficientNet-Lite was trained: (pixel - 127) / 128

@@ -65,19 +65,15 @@ def judge(images: Float[np.ndarray, "n 3 h w"], prompts: Sequence[Prompt]) -> Fl
 
 def _thing(spot: np.ndarray, color: str | None, row: int, column: int) -> Thing | None:
     """The shape that a spot [h,w] is, if any; its box begins at row and column. White has no name."""
+    from scipy.ndimage import binary_fill_holes
+
     overlap, kind, size = max((_overlap(spot, stencil), *names) for names, stencil in STENCILS.items())
     nameless = max(OVERLAP, *(_overlap(spot, disk) for disk in DISKS))
-    if color is None or overlap < nameless or (kind == "ring") != (_enclosed(spot) > DUST):
+    enclosed = binary_fill_holes(spot).sum() - spot.sum()  # a way out leads over sides, not over corners
+    if color is None or overlap < nameless or (kind == "ring") != (enclosed > DUST):
         return None
     rest = [(length - PIXELS[size]) // 2 for length in spot.shape]  # a spot a pixel too large still has its place
     return Thing(kind, color, size, row + rest[0], column + rest[1])
-
-
-def _enclosed(spot: np.ndarray) -> int:
-    """How many pixels are surrounded by the spot: a way out leads over sides, not over corners."""
-    from scipy.ndimage import binary_fill_holes
-
-    return int(binary_fill_holes(spot).sum() - spot.sum())
 
 
 def _overlap(spot: np.ndarray, stencil: np.ndarray) -> float:

@@ -25,17 +25,14 @@ def f_string(file: Path) -> str:
     found = {
         "".join(str(part.value) if isinstance(part, ast.Constant) else SLOT for part in node.values)
         for node in ast.walk(_tree(file))
-        if isinstance(node, ast.JoinedStr) and _slots(node) == ["prompt"]
+        if isinstance(node, ast.JoinedStr)
+        and [ast.unparse(part.value) for part in node.values if isinstance(part, ast.FormattedValue)] == ["prompt"]
     }
     if len(found) != 1:
         raise ValueError(
             f"{file} has {len(found)} f-strings about a prompt, where one is needed: the authors' own file"
         )
     return found.pop()
-
-
-def _slots(node: ast.JoinedStr) -> list[str]:
-    return [ast.unparse(part.value) for part in node.values if isinstance(part, ast.FormattedValue)]
 
 
 def _tree(file: Path) -> ast.Module:

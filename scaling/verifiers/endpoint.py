@@ -13,11 +13,10 @@ import anyio
 import httpx
 
 from scaling.files import user_path
-from scaling.verifiers.masking import Mask, expanded, key_of
 from scaling.verifiers.questions import Check, NoGrade, Question
 from scaling.verifiers.replies import CUT, Unanswered, content_of, post, read_reply, rejection, run_stoppable
 from scaling.verifiers.response_store import ResponseStore
-from scaling.verifiers.services import service_of
+from scaling.verifiers.services import Mask, expanded, key_of, service_of
 
 WAIT_MOST = 60.0  # seconds between two tries
 FORMATS = ("auto", "json_schema", "json_object", None)

@@ -1,26 +1,17 @@
-"""Common services with an OpenAI-compatible endpoint: where they are, whose key they want, what they take."""
+"""Services with an OpenAI-compatible endpoint: where they are, what they take, whose key they want, who may see it."""
 
 from __future__ import annotations
 
+import base64
 import difflib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import httpx
-
-
-@dataclass(frozen=True)
-class Service:
-    """An endpoint as `url` may name it.
-
-    `key_env` is the environment variable of its key (None: it wants none), `length` the request's name for the most
-    tokens of an answer, `response_format` how an answer in JSON is asked for (None: by the instruction alone).
-    """
-
-    url: str
-    key_env: str | None
-    length: str = "max_tokens"
-    response_format: str | None = "json_schema"
-
 
 SERVICES = {
     "anthropic": Service("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY", response_format=None),
@@ -43,6 +34,21 @@ SERVICES = {
     "vllm": Service("http://localhost:8000/v1", None),
     "xai": Service("https://api.x.ai/v1", "XAI_API_KEY"),
 }
+SHORTEST = 8  # characters from which on a value is a secret; EMPTY and none are what local servers are given
+
+
+@dataclass(frozen=True)
+class Service:
+    """An endpoint as `url` may name it.
+
+    `key_env` is the environment variable of its key (None: it wants none), `length` the request's name for the most
+    tokens of an answer, `response_format` how an answer in JSON is asked for (None: by the instruction alone).
+    """
+
+    url: str
+    key_env: str | None
+    length: str = "max_tokens"
+    response_format: str | None = "json_schema"
 
 
 def service_of(url: str) -> Service:
@@ -67,3 +73,49 @@ def service_of(url: str) -> Service:
         raise ValueError("verifier.judge.url carries a password or a key: put it into the variable that key_env names")
     known = {httpx.URL(service.url).host: service.key_env for service in SERVICES.values() if service.key_env}
     return Service(str(parsed), known.get(parsed.host, "OPENAI_API_KEY"))
+
+
+def key_of(variable: str) -> str:
+    """The key in an environment variable, without the white space around it; empty where there is none.
+
+    Raises:
+        ValueError: where `variable` looks like a key itself, or the key cannot be a header's value.
+    """
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+        raise ValueError("verifier.judge.key_env is the name of an environment variable, not the key itself")
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"the key in {variable} holds characters that no header may have")
+    return key
+
+
+def expanded(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers with each `$NAME` in them replaced by that environment variable.
+
+    Raises:
+        ValueError: naming a variable that is not set.
+    """
+    result = {}
+    for name, value in headers.items():
+        for variable in re.findall(r"\$(\w+)", str(value)):
+            if variable not in os.environ:
+                raise ValueError(f"verifier.judge.headers.{name}: the environment variable {variable} is not set")
+        result[name] = re.sub(r"\$(\w+)", lambda match: os.environ[match[1]], str(value)).strip()
+    return result
+
+
+class Mask:
+    """Replaces secrets in texts, also where they are quoted as JSON, as a URL or in base64."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = set()
+        for secret in (each for each in secrets if len(each) >= SHORTEST):
+            encoded = base64.b64encode(secret.encode()).decode()
+            forms |= {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), encoded, encoded.rstrip("=")}
+        self._forms = sorted(forms, key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """The text with *** for each secret."""
+        for form in self._forms:
+            text = text.replace(form, "***")
+        return text

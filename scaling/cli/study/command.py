@@ -7,6 +7,7 @@ import csv
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaling.cli.quiet import quiet_libraries
 from scaling.cli.study.exports import add_commands as add_exports
@@ -17,17 +18,26 @@ from scaling.cli.version import version
 from scaling.config.own import import_from_here
 from scaling.notices import print_notices
 
+if TYPE_CHECKING:
+    from scaling.analysis.runs.folder import Run
+
 OUTPUTS = Path("outputs")
+
+
+def _lines_of(study: Path) -> tuple[Run, ...]:
+    """The runs of a study, those of a sweep over budgets as one."""
+    from scaling.analysis.runs.folder import open_study
+    from scaling.analysis.runs.ladders import joined
+
+    return joined(open_study(study).runs)
 
 
 def show(options: argparse.Namespace) -> int:
     """Prints a study's tables and alarms, and draws all its runs in one picture."""
     from scaling.analysis.figures.curve_plot import chosen_metrics, draw_curves, print_table
     from scaling.analysis.questions.alarms import alarms
-    from scaling.analysis.runs.folder import open_study
-    from scaling.analysis.runs.ladders import joined
 
-    runs = joined(open_study(options.study).runs)
+    runs = _lines_of(options.study)
     metrics = chosen_metrics(runs, options.metrics)
     for run in runs:
         print_table(run, metrics=metrics)
@@ -75,10 +85,8 @@ def advise(options: argparse.Namespace) -> int:
     """Says what to use for a budget, and how well such advice did at budgets left out."""
     from scaling.analysis.questions.advise import advise as best
     from scaling.analysis.questions.advise import regret
-    from scaling.analysis.runs.folder import open_study
-    from scaling.analysis.runs.ladders import joined
 
-    runs = joined(open_study(options.study).runs)
+    runs = _lines_of(options.study)
     print(best(runs, options.budget, options.metric, options.axis).words)
     if judged := regret(runs, options.metric, options.axis):
         worst = max(lost for _, lost in judged)
@@ -113,10 +121,8 @@ def rungs(options: argparse.Namespace) -> int:
 def leaderboard(options: argparse.Namespace) -> int:
     """Prints the rows of docs/leaderboard.md for the searches of a study that ran experiment=contest."""
     from scaling.analysis.figures.contest import leaderboard as rows
-    from scaling.analysis.runs.folder import open_study
-    from scaling.analysis.runs.ladders import joined
 
-    print(rows(joined(open_study(options.study).runs)), end="")
+    print(rows(_lines_of(options.study)), end="")
     return 0
 
 
