@@ -13,6 +13,23 @@ from urllib.parse import quote
 
 import httpx
 
+SHORTEST = 8  # characters from which on a value is a secret; EMPTY and none are what local servers are given
+
+
+@dataclass(frozen=True)
+class Service:
+    """An endpoint as `url` may name it.
+
+    `key_env` is the environment variable of its key (None: it wants none), `length` the request's name for the most
+    tokens of an answer, `response_format` how an answer in JSON is asked for (None: by the instruction alone).
+    """
+
+    url: str
+    key_env: str | None
+    length: str = "max_tokens"
+    response_format: str | None = "json_schema"
+
+
 SERVICES = {
     "anthropic": Service("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY", response_format=None),
     "dashscope": Service(
@@ -34,21 +51,6 @@ SERVICES = {
     "vllm": Service("http://localhost:8000/v1", None),
     "xai": Service("https://api.x.ai/v1", "XAI_API_KEY"),
 }
-SHORTEST = 8  # characters from which on a value is a secret; EMPTY and none are what local servers are given
-
-
-@dataclass(frozen=True)
-class Service:
-    """An endpoint as `url` may name it.
-
-    `key_env` is the environment variable of its key (None: it wants none), `length` the request's name for the most
-    tokens of an answer, `response_format` how an answer in JSON is asked for (None: by the instruction alone).
-    """
-
-    url: str
-    key_env: str | None
-    length: str = "max_tokens"
-    response_format: str | None = "json_schema"
 
 
 def service_of(url: str) -> Service:
