@@ -14,6 +14,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import NamedTuple
 
+import yaml
+
 from scaling.config.own import ENTRY_POINTS, installed, package_folders
 from scaling.config.places import CONF
 
@@ -124,7 +126,8 @@ def _read(path: Path, group: str) -> tuple[list[str], list[Parameter]]:
     while lines and lines[0].startswith("#"):
         about.append(lines.pop(0).lstrip("# "))
     parameters: dict[str, Parameter] = {}
-    for base in _bases(lines):
+    defaults = (yaml.safe_load("\n".join(lines)) or {}).get("defaults") or []
+    for base in (each for each in defaults if isinstance(each, str)):  # options of the same group
         if (path.parent / f"{base}.yaml").is_file():
             parameters |= {each.key: each for each in _read(path.parent / f"{base}.yaml", group)[1]}
     stack: list[tuple[int, str]] = [] if whole else [(-1, group)]
@@ -141,16 +144,3 @@ def _read(path: Path, group: str) -> tuple[list[str], list[Parameter]]:
             before = parameters.get(key)
             parameters[key] = Parameter(key, value, found["note"] or (before.note if before else ""))
     return about, list(parameters.values())
-
-
-def _bases(lines: Sequence[str]) -> list[str]:
-    """The options of the same group in a file's list of defaults."""
-    if "defaults:" not in lines:
-        return []
-    found = []
-    for line in lines[lines.index("defaults:") + 1 :]:
-        if (entry := re.fullmatch(r"\s*- (\w+)(?:\s+#.*)?", line)) is not None:
-            found.append(entry[1])
-        elif not line.lstrip().startswith("-"):
-            break
-    return [name for name in found if name != "_self_"]
