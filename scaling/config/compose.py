@@ -33,6 +33,7 @@ def combinations(overrides: Sequence[str], name: str = "config") -> list[tuple[d
     """
     from hydra import compose
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
 
     parser = OverridesParser.create()
 
@@ -55,8 +56,10 @@ def combinations(overrides: Sequence[str], name: str = "config") -> list[tuple[d
         key = tuple(line for line, value in zip(run, plain, strict=True) if not value)
         if key not in bases:
             bases[key] = _apart(compose(name, run, return_hydra_config=True))
-        values = [parser.parse_override(line) for line, value in zip(run, plain, strict=True) if value]
-        runs.append((as_run(*_with(bases[key], values), run), run))
+        for value in (parser.parse_override(line) for line, its in zip(run, plain, strict=True) if its):
+            # all jobs give all of them, so that none is left from the job before
+            OmegaConf.update(bases[key][0], value.key_or_group, value.value(), merge=False)
+        runs.append((as_run(*bases[key], run), run))
     return runs
 
 
@@ -76,15 +79,6 @@ def _apart(composed: Any) -> tuple[Any, dict[str, str]]:
         del composed["hydra"]
     OmegaConf.set_struct(composed, False)
     return composed, choices
-
-
-def _with(base: tuple[Any, dict[str, str]], values: Sequence[Any]) -> tuple[Any, dict[str, str]]:
-    """A configuration with other values."""
-    from omegaconf import OmegaConf
-
-    for value in values:  # all jobs give all of them, so that none is left from the job before
-        OmegaConf.update(base[0], value.key_or_group, value.value(), merge=False)
-    return base
 
 
 def as_run(composed: Any, choices: Mapping[str, str], overrides: Sequence[str]) -> dict[str, Any]:

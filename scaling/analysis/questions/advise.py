@@ -189,8 +189,7 @@ def regret(runs: Sequence[Run], metric: str, axis: str = "nfe") -> list[tuple[fl
     floor = min(float((sign * trace.value).min()) for trace in found)
     judged = []
     for budget in sorted({float(x) for trace in found for x in trace.cost[1:-1]}):
-        nearest = [(trace, _nearest(trace, budget)) for trace in found]
-        followed = [_follow(trace, rung, metric) for trace, rung in nearest if rung is not None]
+        followed = [each for trace in found if (each := _follow(trace, metric, budget)) is not None]
         comparable = all(np.isfinite(each).all() for each in followed)  # nothing is extrapolated
         if len(followed) < 2 or not comparable:
             continue
@@ -209,15 +208,15 @@ class Followed(NamedTuple):
     best: float
 
 
-def _follow(trace: Trace, rung: int, metric: str) -> Followed:
+def _follow(trace: Trace, metric: str, budget: float) -> Followed | None:
+    """Without its rung at a budget, within 10 %; None where it has none there."""
+    away = np.abs(np.log(trace.cost / budget))
+    if away.min() >= 0.1:
+        return None
+    rung = int(away.argmin())
     unseen, budget = trace.without(rung), float(trace.cost[rung])
-    place = _best_place(unseen, metric, budget)
-    return Followed(unseen.at(place), trace.at(place), _within(trace, metric, budget))
-
-
-def _nearest(trace: Trace, budget: float) -> int | None:
-    place = int(np.argmin(np.abs(np.log(trace.cost / budget))))
-    return place if abs(np.log(trace.cost[place] / budget)) < 0.1 else None
+    place, best = _best_place(unseen, metric, budget), _best_place(trace, metric, budget)
+    return Followed(unseen.at(place), trace.at(place), trace.at(best))
 
 
 def _trace(runs: Sequence[Run], metric: str, axis: str) -> Trace:
@@ -240,14 +239,8 @@ def _single(runs: Sequence[Run], metric: str, order: NDArray[np.int64]) -> NDArr
     return np.mean(by_run, axis=0)[order].T if same else None
 
 
-def _within(trace: Trace, metric: str, budget: float) -> float:
-    """The best value within a budget: nobody has to spend all of it."""
-    place = _best_place(trace, metric, budget)
-    return trace.at(place) if np.isfinite(place) else float("nan")
-
-
 def _best_place(trace: Trace, metric: str, budget: float) -> float:
-    """Where within the budget the value is best: at a rung, or at the budget itself."""
+    """Where within the budget the value is best: at a rung, or at the budget itself; NaN under the first rung."""
     places = [float(x) for x in trace.cost if x <= budget]
     if not places:
         return float("nan")

@@ -50,9 +50,9 @@ class Early:
     def correlations(self) -> list[tuple[float, Interval]]:
         """The rank correlation within a condition between the score at each time and the final one, and its mean's
         interval over conditions."""
-        final = _ranks(self.scores[..., -1])
+        final = rankdata(self.scores[..., -1], axis=1)
         return [
-            (time, mean_interval(_correlation(_ranks(self.scores[..., place]), final)))
+            (time, mean_interval(_correlation(rankdata(self.scores[..., place], axis=1), final)))
             for place, time in enumerate(self.times[:-1])
         ]
 
@@ -175,10 +175,6 @@ def words(early: Early, budgets: Sequence[int]) -> list[str]:
             f"random search {plain.score:.4f} of {plain.candidates}"
         )
     return lines
-
-
-def _ranks(scores: Array) -> Array:
-    return rankdata(scores, axis=1)
 
 
 def _correlation(first: Array, second: Array) -> Array:

@@ -32,20 +32,14 @@ def seconds(run: Run, point: Point) -> float:
 
     Runs that did not measure their parts have all of their time by NFE.
     """
-    whole, parts, paid = seconds_per_nfe(run), run.cost.get("seconds_by_part") or {}, run.cost["paid"]
-    counts = {"solve": "forwards", "decode": "decodes", "verify": "verifier_calls"}
-    timed = {part: count for part, count in counts.items() if parts.get(part) and paid.get(count)}
-    rest = whole * paid["nfe"] - sum(parts[part] for part in timed)
-    by_part = sum(parts[part] / paid[count] * getattr(point, count) for part, count in timed.items())
-    return by_part + point.nfe * rest / paid["nfe"]
-
-
-def seconds_per_nfe(run: Run) -> float:
-    """Wall time of this run per NFE that it really paid for (padding, decoding and scoring included)."""
-    paid = run.cost.get("paid") or {}
+    paid, parts = run.cost.get("paid") or {}, run.cost.get("seconds_by_part") or {}
     if not run.cost.get("seconds") or not paid.get("nfe"):
         raise ValueError(f"{run.path} has no seconds of its own: all its answers were replayed or it is not done")
-    return run.cost["seconds"] / paid["nfe"]
+    counts = {"solve": "forwards", "decode": "decodes", "verify": "verifier_calls"}
+    timed = {part: count for part, count in counts.items() if parts.get(part) and paid.get(count)}
+    rest = run.cost["seconds"] - sum(parts[part] for part in timed)
+    by_part = sum(parts[part] / paid[count] * getattr(point, count) for part, count in timed.items())
+    return by_part + point.nfe * rest / paid["nfe"]
 
 
 def paper_nfe(run: Run, point: Point) -> float:
