@@ -50,7 +50,7 @@ def combinations(overrides: Sequence[str], name: str = "config") -> list[tuple[d
     choices = list(map(options, lines))
     groups = set(first.hydra.runtime.choices)
     plain = [len(of) > 1 and all(_is_plain(parser.parse_override(line), groups) for line in of) for of in choices]
-    bases: dict[tuple[str, ...], Any] = {}
+    bases: dict[tuple[str, ...], tuple[Any, dict[str, str]]] = {}
     runs = []
     for run in map(list, product(*choices)):
         key = tuple(line for line, value in zip(run, plain, strict=True) if not value)
