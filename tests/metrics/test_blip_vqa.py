@@ -83,5 +83,5 @@ def test_given_phrases_come_first_and_eight_count(folder: Path) -> None:
 
 
 def test_spacy_is_asked_for_by_name(folder: Path) -> None:
-    with pytest.raises(ValueError, match="neither 'rules' nor 'spacy'"):
+    with pytest.raises(ValueError, match="'nltk' is none of rules, spacy"):
         BlipVqa(path=str(folder), phrases="nltk", device="cpu")  # type: ignore[arg-type]
