@@ -11,13 +11,18 @@ import pytest
 import shape_checks
 import torch
 
-ROOMS = ("protocols", "noise", "schedules", "search", "verifiers", "metrics", "loading", "pixels")
-shape_checks.install(*(f"scaling.{room}" for room in ROOMS))  # before anything of the package is imported
+shape_checks.install("scaling")  # before anything of the package is imported
 torch.set_num_threads(1)
 
 # A shell in the background and nohup let their children ignore these; the tests are started as from a terminal.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def shapes_are_checked_anew() -> None:
+    """In every test, since others had other shapes."""
+    shape_checks.begin_test()
 
 
 @pytest.fixture(autouse=True)

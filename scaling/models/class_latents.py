@@ -39,7 +39,7 @@ class ClassLatents(ABC):
         out = guided(self._forward, x, t, labels, self._classes, self.guidance_scale, self._guided_channels)
         return predict(out, x, t, self.schedule, self.predicts)
 
-    def decode(self, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+    def decode(self, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
         """Images in [0, 1]."""
         return self.vae.decode(x0)
 

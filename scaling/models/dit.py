@@ -38,7 +38,7 @@ def guided(
     null: int,
     scale: float,
     channels: int | None = None,
-) -> Float[Tensor, "n c *latent"]:
+) -> Float[Tensor, "n out *latent"]:
     """null + scale (labeled - null), one call of 2n rows; at scale 1 and below one of n rows (Ho & Salimans).
 
     Only the first `channels` are guided (None: all); the others are those of the label.

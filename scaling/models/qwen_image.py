@@ -49,7 +49,7 @@ class QwenImage(PackedFlow):
         return unpack(guided * norm, *conditioned.shape[-2:])
 
     @override
-    def image(self, vae: Any, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+    def image(self, vae: Any, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
         mean, deviation = (
             x0.new_tensor(self.vae_config[name]).view(-1, 1, 1) for name in ("latents_mean", "latents_std")
         )  # fmt: skip

@@ -134,7 +134,7 @@ class TextToImage(ABC):
         """Pixels a latent."""
         return 2 ** (len(self.vae_config["block_out_channels"]) - 1)
 
-    def image(self, vae: Any, x0: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+    def image(self, vae: Any, x0: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
         """Decoded images in [-1, 1]."""
         latents = x0 / self.vae_config["scaling_factor"] + (self.vae_config.get("shift_factor") or 0.0)
         return vae.decode(latents.to(vae.dtype), return_dict=False)[0]

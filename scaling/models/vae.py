@@ -89,7 +89,7 @@ class VAE:
             "compile": compile,
         }
 
-    def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+    def decode(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "n 3 h w"]:
         """Images in [0, 1], float32; gradients flow to the latents where they ask for them."""
         dtype = self.network.dtype
         scaled = (latents.to(self.network.device, torch.float32) / self.scale).to(dtype)

@@ -74,7 +74,7 @@ class WholePipeline(PipelineBase):
         self._probe()
         self.forwards_per_call = expected or self.forwards_per_call
 
-    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, "n times"], encoded: Encoded) -> Prediction:
+    def __call__(self, x: Float[Tensor, "n *latent"], t: Float[Tensor, "n *times"], encoded: Encoded) -> Prediction:
         """The images of whole solves as `x0`; `t` is the whole grid, as `WholeSolve` gives it."""
         if t.ndim != 2:
             raise ValueError("a WholePipeline predicts nothing at a single time: its sampler is WholeSolve")

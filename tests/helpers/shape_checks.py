@@ -1,23 +1,30 @@
 """Holds signatures of the package to the shapes and dtypes it gives; all else that it says is mypy's.
 
 jaxtyping's own import hook would wrap all functions, those inside functions at every call too, and check arguments
-twice; this one wraps only those that name a shape.
+twice; this one wraps only those that name a shape, and checks the first calls of each in every test: what a loop calls
+a thousand times has the same shapes all the time.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any, ClassVar
 
+import torch
 from beartype import beartype
+from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import jaxtyped
 
+CALLS = 3  # of each function in each test
 _SHAPED = re.compile(r"(Tensor|ndarray), ['\"]")
+_calls: Counter[Callable[..., Any]] = Counter()  # that were checked since the test began
 
 
 class _Finder(PathFinder):
@@ -46,6 +53,11 @@ def install(*rooms: str) -> None:
     sys.meta_path.insert(0, _Finder)
 
 
+def begin_test() -> None:
+    """From here on the first calls of every function are checked again."""
+    _calls.clear()
+
+
 def check_members(owner: ModuleType | type, module: str) -> None:
     """Holds the functions, methods and dataclasses of a module or class to the shapes in their annotations."""
     for name, member in list(vars(owner).items()):
@@ -60,12 +72,26 @@ def check_members(owner: ModuleType | type, module: str) -> None:
 
 
 def held(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, its arguments and answers held to the shapes and dtypes in its signature."""
+    """The function; arguments and answers of its first calls are held to the shapes and dtypes in its signature."""
     all_of_them = function.__annotations__
     function.__annotations__ = _shapes(function)
-    checked = beartype(function)
-    function.__annotations__ = checked.__annotations__ = all_of_them
-    return jaxtyped(checked, typechecker=None)
+    typed = beartype(function)
+    function.__annotations__ = typed.__annotations__ = all_of_them
+    checked = jaxtyped(typed, typechecker=None)
+
+    @functools.wraps(function)
+    def first_calls(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling() or _calls[function] == CALLS:
+            return function(*args, **kwargs)
+        _calls[function] += 1
+        try:
+            return checked(*args, **kwargs)
+        except Exception as error:
+            if not isinstance(error, BeartypeCallHintViolation):  # the function's own stays as it is, without a note
+                error.__notes__ = [note for note in getattr(error, "__notes__", ()) if "jaxtyping" not in note]
+            raise
+
+    return first_calls
 
 
 def _shapes(function: Callable[..., Any] | None) -> dict[str, Any]:

@@ -83,8 +83,9 @@ def test_guidance_is_null_plus_scaled_difference(weights: Path) -> None:
 
 
 def test_guided_on_a_closed_form() -> None:
-    out = guided(lambda x, t, y: y.float() * x, torch.ones(2), torch.ones(2), torch.tensor([2, 3]), null=1, scale=3.0)
-    assert out.tolist() == [4.0, 7.0]
+    x, labels = torch.ones(2, 1), torch.tensor([2, 3])
+    out = guided(lambda x, t, y: y.float()[:, None] * x, x, torch.ones(2), labels, null=1, scale=3.0)
+    assert out.tolist() == [[4.0], [7.0]]
 
 
 @pytest.mark.parametrize(("scale", "forwards"), [(1.0, 1), (1.5, 2), (0.0, 1)])
