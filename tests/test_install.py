@@ -44,7 +44,7 @@ def test_it_runs_outside_the_clone(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         file.extractall(site)
     code = f"import sys; sys.path.insert(0, {str(site)!r}); from scaling.cli.run import main, CONF; main()"
-    arguments = ["model=fashion_s", "conditions.count=20", "budget.candidates=[1,2]", "batch_size=4", "logger=none"]
+    arguments = ["model=fashion_s", "conditions.count=4", "budget.candidates=[1,2]", "batch_size=4", "logger=none"]
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, *arguments], cwd=elsewhere, capture_output=True, text=True, timeout=300
     )

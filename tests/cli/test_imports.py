@@ -26,7 +26,7 @@ main()
 print(json.dumps([first, list(sys.modules)]))
 """
 QUICKSTART = [
-    "experiment=quickstart", "verifier=classifier", "conditions.count=20", "budget.candidates=[1,2]", "batch_size=20",
+    "experiment=quickstart", "verifier=classifier", "conditions.count=4", "budget.candidates=[1,2]", "batch_size=4",
     "logger=none", "progress=false",
 ]  # fmt: skip
 NEVER = {"diffusers", "torchmetrics", "torchvision", "transformers", "accelerate", "wandb", "huggingface_hub"}

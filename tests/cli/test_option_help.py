@@ -35,9 +35,10 @@ def test_what_an_option_builds_on_is_explained_too() -> None:
     ("group", "name"),
     [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))],
 )
-def test_every_key_that_is_named_can_be_typed(group: str, name: str) -> None:
+def test_every_option_composes_and_every_key_that_is_named_can_be_typed(group: str, name: str) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", [f"{group}={name}"])
+    assert OmegaConf.to_container(config, resolve=True)
     for line in option_help(group, name, width=400).splitlines()[1:]:
         if line.startswith("  ") and "=" in line.split()[0]:
             node, _, key = line.split()[0].partition("=")[0].rpartition(".")

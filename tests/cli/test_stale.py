@@ -63,7 +63,7 @@ Run = Callable[..., list[float]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pictures: None) -> Iterator[Run]:
     """Runs the command in a folder of its own as a new process would; the scores of its curve."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,15 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-def built(group: str, option: str) -> Any:
-    """One option as an object."""
+@cache
+def _composed(group: str, option: str) -> Any:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", overrides=[f"{group}={option}"])
-    node = {name: value for name, value in config[group].items() if name != "draft"}  # a model beside, not a parameter
+        return compose("config", overrides=[f"{group}={option}"])[group]
+
+
+def built(group: str, option: str) -> Any:
+    """One option as an object, a new one each time."""
+    node = {name: value for name, value in _composed(group, option).items() if name != "draft"}  # no parameter
     return instantiate(node, _convert_="all")
 
 

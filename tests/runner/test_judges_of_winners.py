@@ -14,7 +14,7 @@ from scaling.config.compose import grid
 from scaling.pixels import opened
 from scaling.verifiers.questions import Check, NoGrade, Question
 
-SMALL = ["model=shapes", "conditions.count=2", "budget.candidates=[1,2,4]", "budget.nfes_per_iter=4"]
+SMALL = ["model=shapes", "conditions.count=2", "budget.candidates=[1,2,4]", "budget.nfes_per_iter=2"]
 QUIET = ["logger=none", "progress=false", "samples=0"]
 
 

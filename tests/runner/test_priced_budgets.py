@@ -118,7 +118,10 @@ def test_seconds_are_priced_once_and_the_run_keeps_its_prices(tmp_path: Path) ->
     (folder / "cost.json").unlink()
     scaling.run(study(tmp_path, budget=budget))  # reads what it was priced with
     assert [float(row["candidates"]) for row in rows(folder)] == [1, 3]
-    measured = scaling.run(study(tmp_path / "measured", budget=Budget(nfes_per_iter=4, seconds=[0.05])))
+    few = ClassLabels(count=3, classes=2)
+    measured = scaling.run(
+        study(tmp_path / "measured", budget=Budget(nfes_per_iter=4, seconds=[0.05]), conditions=few, samples=0)
+    )
     prices = Prices(**json.loads((measured / "environment.json").read_text())["prices"])
     (row,) = rows(measured)
     count = int(float(row["candidates"]))

@@ -41,7 +41,9 @@ def test_the_law_that_it_resamples_by_is_tilted_by_the_worst_score():
     """Two weighings: the share of a particle's copies is exp(its worst score / temperature), whatever came last."""
     drawn = []
     for seed in range(150):
-        run = drive(Guarded(particles=2, temperature=1.0, start=0.4, every=0.3), space_of(model(), seed=seed))
+        run = drive(
+            Guarded(particles=2, start=0.4, every=0.3, temperature=1.0), space_of(model(), seed=seed), stop_after=10
+        )
         first = next(a for p, a in zip(run.proposals, run.answers, strict=True) if p.score)
         after = run.proposals[9].parents  # the step after the first weighing, of step 8
         better = int(first.ids[first.scores.argmax()])

@@ -90,15 +90,16 @@ def test_a_drafts_gflops_are_planned_as_they_are_counted(tmp_path: Path, draft: 
 
 
 def test_an_embedded_grid_spends_what_its_plan_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = ["model=fashion_s", "model.guidance_scale=1.5", "metrics=none", "conditions.count=6", "batch_size=8"]
+    lines = ["model=fashion_s", "model.guidance_scale=1.5", "metrics=none", "conditions.count=3", "batch_size=8"]
     lines += ["search=random,zero_order", "verifier=classifier,control", "budget.candidates=[1,3]", "logger=none"]
+    lines += ["budget.nfes_per_iter=4", "budget.final_nfe=4", "samples=0"]
     lines += ["progress=false", f"output_dir={tmp_path}"]
     runs = grid(lines)
     planned = plan([outline_of(*run) for run in runs])
     folders = [execute(study_of(*run)) for run in runs]
     assert (planned.runs, len(planned.streams)) == (4, 3)  # the random stream is one for both verifiers
-    assert planned.nfe == sum(paid(folder)["nfe"] for folder in folders) == 3 * 6 * 3 * 10
-    assert planned.apart == 4 * 6 * 3 * 10
+    assert planned.nfe == sum(paid(folder)["nfe"] for folder in folders) == 3 * 3 * 3 * 4
+    assert planned.apart == 4 * 3 * 3 * 4
     deep = plan([outline_of(*run) for run in runs])
     assert (deep.finished, deep.left) == (4, 0)
     assert main(["plan", *lines, "--speed", "9"]) == 0
