@@ -6,7 +6,7 @@ from folders import GROUPS, NFE, make_run
 
 from scaling.analysis.questions.alarms import alarms
 from scaling.analysis.report.data import study_data
-from scaling.analysis.runs.costs import seconds_per_nfe
+from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run, find_runs, open_study
 from scaling.analysis.runs.ladders import Ladder, joined
 from scaling.analysis.runs.lines import make_lines
@@ -41,7 +41,9 @@ def test_a_joined_run_cost_what_its_runs_paid(tmp_path: Path) -> None:
     runs = find_runs(sweep(tmp_path))
     (one,) = joined(runs)
     assert one.cost["paid"]["nfe"] == sum(run.cost["paid"]["nfe"] for run in runs)
-    assert seconds_per_nfe(one) == one.cost["seconds"] / one.cost["paid"]["nfe"] > 0
+    pace = one.cost["seconds"] / one.cost["paid"]["nfe"]
+    assert cost(one, one.curve[-1], "seconds") == pytest.approx(one.curve[-1].nfe * pace)
+    assert pace > 0
     (runs[0].path / "cost.json").unlink()
     (one,) = joined(find_runs(tmp_path))
     assert not one.done
