@@ -208,7 +208,7 @@ def test_help_lists_the_groups(tmp_path: Path) -> None:
 
 
 def test_three_real_kills_change_nothing(tmp_path: Path) -> None:
-    arguments = ["model=fashion_s", "logger=none", "conditions.count=48", "batch_size=16", "samples=2", "block_size=16"]
+    arguments = ["model=fashion_s", "logger=none", "conditions.count=24", "batch_size=16", "samples=2", "block_size=8"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir(), killed.mkdir()
     assert scaling(whole, *arguments).returncode == 0
@@ -225,7 +225,7 @@ def test_three_real_kills_change_nothing(tmp_path: Path) -> None:
     assert scaling(killed, *arguments).returncode == 0
     assert curves(killed)[0].read_text() == curves(whole)[0].read_text()
     paid = json.loads((curves(killed)[0].parent / "cost.json").read_text())["paid"]["nfe"]
-    everything, batch = 48 * 16 * 10, 16 * 10
+    everything, batch = 24 * 16 * 10, 16 * 10
     assert abs(paid - everything) <= 3 * batch  # of all attempts together: a kill costs the batch at work, no more
 
 

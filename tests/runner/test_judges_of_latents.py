@@ -170,7 +170,8 @@ def test_a_ladder_in_seconds_pays_for_no_decoding(tmp_path: Path) -> None:
     priced = Prices(forward=1.0, decode=100.0, verify=3.0, encode=1.0, images=0)
     run = judged(tmp_path, budget=Budget(nfes_per_iter=4, seconds=[8.0, 30.0]), seconds=priced)
     assert [float(row["candidates"]) for row in rows(scaling.run(run))] == [1, 4]  # a candidate costs 4 + 3
-    measured = scaling.run(judged(tmp_path / "measured", budget=Budget(nfes_per_iter=4, seconds=[0.5])))
+    budget, one = Budget(nfes_per_iter=4, seconds=[0.5]), ClassLabels(count=1, classes=2)
+    measured = scaling.run(judged(tmp_path / "measured", budget=budget, conditions=one))
     assert json.loads((measured / "environment.json").read_text())["prices"]["images"] == 0
 
 
