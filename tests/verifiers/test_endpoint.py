@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,14 @@ def test_an_answer_ends(server: Server, tmp_path: Path, act: str, reason: str) -
 def test_a_stop_is_heard_while_waiting(server: Server, tmp_path: Path) -> None:
     server.plan = {"a fox": ["drip"]}
     judge = endpoint(server, tmp_path, timeout=30)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM))
+
+    def stop_when_asked() -> None:
+        while not server.asked["a fox"]:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     with pytest.raises(Stopped), stopping_at_batches():
-        timer.start()
+        threading.Thread(target=stop_when_asked, daemon=True).start()
         ask(judge)
     assert server.asked["a fox"] == 1
 
