@@ -139,6 +139,7 @@ def draw_differences(panel: Any, rows: Sequence[Mapping[int, Interval]], budgets
         for apart, place in there:
             panel.plot([apart.low, apart.high], [place, place], color=color, lw=1.2)
     panel.axvline(0, color=GRAY, lw=0.8)
+    panel.locator_params(axis="x", nbins=5)  # longer numbers would touch each other
     panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
