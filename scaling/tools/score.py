@@ -68,16 +68,9 @@ def score(
         done.failures.append(line)
         tell(line)
 
-    for name, verifier in verifiers.items():
-        refuse_latents(verifier, f"--verifier {name}: a file holds an image")
-    identities = {name: digest_of(verifier) for name, verifier in verifiers.items()}
-    kept, before = _read(out)
-    for name, identity in identities.items():
-        if before.get(name, identity) != identity:
-            tell(f"{name} is another one than in {out}: all images are scored anew by it")
-            del kept[name]
+    kept, identities = _kept(out, verifiers, tell)
     keys = {image.path: _key(image) for image in images if image.path.is_file()}
-    table = _Table(out, images, keys, kept, {**before, **identities})
+    table = _Table(out, images, keys, kept, identities)
     for image in images:
         if image.path not in keys:
             fail(f"{image.path} is not there")
@@ -93,6 +86,19 @@ def score(
                 tell(f"{name}: {sum(key in known for key in wanted)} of {len(wanted)} images scored")
     table.write()
     return done
+
+
+def _kept(out: Path, verifiers: Mapping[str, Verifier], tell: Callable[[str], None]) -> tuple[Scores, Identities]:
+    """The scores that `out` holds and that stay, by column, and the identities of all columns, the new ones too."""
+    for name, verifier in verifiers.items():
+        refuse_latents(verifier, f"--verifier {name}: a file holds an image")
+    identities = {name: digest_of(verifier) for name, verifier in verifiers.items()}
+    kept, before = _read(out)
+    for name, identity in identities.items():
+        if before.get(name, identity) != identity:
+            tell(f"{name} is another one than in {out}: all images are scored anew by it")
+            del kept[name]
+    return kept, {**before, **identities}
 
 
 def _batches(wanted: Mapping[Key, ImageFile], size: int, fail: Callable[[str], None]) -> Iterator[list[_Row]]:
