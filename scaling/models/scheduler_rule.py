@@ -244,7 +244,7 @@ class CosineRule(SchedulerRule):
         return torch.tensor(t, dtype=torch.float32)
 
     @override
-    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, "steps+1"]:
+    def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, " times"]:
         return torch.cat((own.double().cpu(), torch.zeros(1)))
 
     @override

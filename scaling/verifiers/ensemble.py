@@ -58,6 +58,7 @@ class Ensemble(SampleVerifier):
     """
 
     calibrated: ClassVar[bool] = True
+    differentiable = True  # where all members are; a plan, which builds none of them, takes it that they are
 
     def __init__(self, *, members: Mapping[str, Verifier], calibration: Mapping[str, Sequence[float]] | str) -> None:
         if any(member.probe_sigma is not None for member in members.values()):

@@ -183,3 +183,4 @@ def test_a_plan_refuses_what_the_run_would_refuse(tmp_path: Path) -> None:
         outlined("model=sit_xl", "verifier=fid_oracle", "+verifier@scorers.control=control", "search=zero_order")
     with pytest.raises(ValueError, match="follows the score's gradient"):
         outlined("model=sit_xl", "verifier=inception", "search=first_order")
+    outlined("model=shapes", "verifier=shapes_weak", "search=first_order")  # an ensemble of a judge that has a gradient
