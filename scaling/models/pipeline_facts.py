@@ -79,9 +79,8 @@ class OwnCall:
         """The images, and the forwards that were made for them."""
         scheduler, before = self.pipe.scheduler, self.networks.rows
         clips = scheduler.config.get("clip_sample") or scheduler.config.get("thresholding")
-        if (
-            type(scheduler).__name__ == "DDIMScheduler"
-        ):  # DDPM's own drops a learned variance, and follows what it clips
+        # DDPM's own drops a learned variance, and follows what it clips
+        if type(scheduler).__name__ == "DDIMScheduler":
             scheduler.step = functools.partial(_as_ddpm, scheduler.step, use_clipped_model_output=bool(clips))
         try:
             with self.networks.whole_call():

@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling.analysis.figures.curve_plot import finish, new_figure, short_number
 from scaling.analysis.figures.specs import Figure
-from scaling.analysis.figures.style import BLUE, GRAY, RED, SKY, pretty
+from scaling.analysis.figures.style import BLUE, GRAY, RED, SKY, grid, pretty
 from scaling.analysis.questions.contest import (
     COSTS,
     OWN,
@@ -27,7 +27,6 @@ from scaling.analysis.runs.folder import Run
 from scaling.statistics import Interval
 
 BUDGETS = (SKY, BLUE, RED)
-
 HEADS = (OWN, *SETS)
 
 
@@ -64,7 +63,7 @@ def markdown(runs: Sequence[Run]) -> str:
         apart = {(judge, b): d for judge, _ in cells for b, d in differences(entry, base, judge).items()}
         row = [signed(apart[cell]) if cell in apart else "" for cell in cells]
         rows.append([pretty(entry.search), *row, _mean(entry, cells)])
-    return _table(head, rows) + "\n" + _beside([base, *others], cells)
+    return grid(head, rows) + "\n\n" + _beside([base, *others], cells)
 
 
 def _beside(found: Sequence[Entry], cells: Sequence[Cell]) -> str:
@@ -79,7 +78,7 @@ def _beside(found: Sequence[Entry], cells: Sequence[Cell]) -> str:
             by_judge = [[entry.beside[cell][name] if cell in there else math.nan for cell in those] for name in HEADS]
             spent = [_number(float(np.mean([entry.beside[cell][name] for cell in there]))) for name in COSTS]
             rows.append([pretty(entry.search), *(" / ".join(map(_number, each)) for each in by_judge), *spent])
-    return _table([*head, *(costs.get(name, name) for name in COSTS)], rows)
+    return grid([*head, *(costs.get(name, name) for name in COSTS)], rows) + "\n"
 
 
 def leaderboard(runs: Sequence[Run]) -> str:
@@ -97,12 +96,7 @@ def leaderboard(runs: Sequence[Run]) -> str:
         costs = [_number(entry.beside[last][name]) for name in ("decodes", "seconds")]
         mean = _mean(entry, cells) + _of_these(entry, cells)
         rows.append([pretty(entry.search), mean, *values, *costs, str(entry.prompts), str(entry.seeds)])
-    return _table(head, rows)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return grid(head, rows) + "\n"
 
 
 def _number(value: float) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from scaling.analysis.figures.curve_plot import finish, new_figure
 from scaling.analysis.figures.specs import Figure
-from scaling.analysis.figures.style import GRAY, SPARE, pretty
+from scaling.analysis.figures.style import GRAY, SPARE, grid, pretty
 from scaling.analysis.questions.judges import Judge, divergence, judges
 from scaling.analysis.runs.folder import Run
 
@@ -61,9 +61,7 @@ def markdown(runs: Sequence[Run]) -> str:
         "beta",
         f"error beyond {found[0].law.fitted}",
     ]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(_row(judge, counts)) + " |" for judge in found]
-    return "\n".join(lines) + "\n"
+    return grid(head, [_row(judge, counts) for judge in found]) + "\n"
 
 
 def _row(judge: Judge, counts: Sequence[int]) -> list[str]:

@@ -6,6 +6,7 @@ Colors are Okabe and Ito's eight, told apart under the common color blindnesses;
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK, GRAY = (
@@ -194,6 +195,13 @@ def shade(base: Look, place: int, count: int) -> Look:
 def pretty(name: str) -> str:
     """A name as a reader expects it: `inception_score` is "Inception score"."""
     return NAMES.get(name, name.replace("_", " "))
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]], words: int | None = None) -> str:
+    """A Markdown table, without a last line end; columns after the first `words` are numbers, set to the right."""
+    left = len(head) if words is None else words
+    rule = ["---"] * left + ["---:"] * (len(head) - left)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows))
 
 
 def lower_is_better(metric: str) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from scaling.analysis.figures import paper
 from scaling.analysis.figures.curve_plot import with_error
 from scaling.analysis.figures.specs import Table, shown
-from scaling.analysis.figures.style import lower_is_better, pretty, rank
+from scaling.analysis.figures.style import grid, lower_is_better, pretty, rank
 from scaling.analysis.runs.costs import COUNTED, cost
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.lines import grouped, intervals
@@ -64,7 +64,7 @@ def markdown(table: Table, number: int | None, made: Sequence[Cell]) -> str:
     metrics = list(dict.fromkeys(cell.metric for cell in made))
     head = ["model", "search", "verifier", "search NFE", *(f"{pretty(m)} {_arrow(m)}".strip() for m in metrics)]
     rows = [[*map(_show, row), *(_text(by[m]) if m in by else "" for m in metrics)] for row, by in _by_row(made)]
-    text = f"**{table.title}**\n\n{_grid(head, rows)}"
+    text = f"**{table.title}**\n\n{grid(head, rows, words=3)}"
     unmatched = number is not None and paper.table(number) and not any(cell.paper is not None for cell in made)
     return text + (f"\n\nThe paper's own rows, on its models:\n\n{_printed(number or 0)}" if unmatched else "") + "\n"
 
@@ -150,12 +150,7 @@ def _printed(number: int) -> str:
         rows.setdefault(row, {})[each["metric"]] = each["value"]
     metrics = list(dict.fromkeys(each["metric"] for each in paper.table(number)))
     head = ["model", "search", "verifier", "search NFE", *map(pretty, metrics)]
-    return _grid(head, [[*map(_show, row), *(by.get(m, "") for m in metrics)] for row, by in rows.items()])
-
-
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---"] * 3 + ["---:"] * (len(head) - 3)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows))
+    return grid(head, [[*map(_show, row), *(by.get(m, "") for m in metrics)] for row, by in rows.items()], words=3)
 
 
 def _show(name: str) -> str:
