@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +96,12 @@ def _identities(path: Path) -> Mapping[str, Any]:
 
 
 def _reads(identity: Mapping[str, Any]) -> Iterable[str]:
-    """What a stream's search reads of its answers; all, where its code is not at hand."""
+    """What a stream's search reads of its answers, which its parameters may decide; all, where it cannot be built."""
+    said = dict(identity["search"])
     try:
-        search = pkgutil.resolve_name(identity["search"]["name"])
-    except (ImportError, AttributeError):
+        kind = pkgutil.resolve_name(said.pop("name"))
+        search = kind(**{name: said[name] for name in signature(kind).parameters if name in said})
+    except (ImportError, AttributeError, TypeError, ValueError):
         return SearchTraits.reads
     return SearchTraits.of(search).reads
 

@@ -20,8 +20,10 @@ from scaling.journal.block import Block
 from scaling.journal.lease import LeaseLost, Leases
 from scaling.protocols import Search
 from scaling.runner.study import Study
+from scaling.search.halving import Halving
 from scaling.search.paths import Paths
 from scaling.search.random import Random
+from scaling.search.smc import Smc
 from scaling.search.zero_order import ZeroOrder
 from scaling.tools.prune import prune
 
@@ -83,7 +85,11 @@ def test_what_is_dropped_and_what_stays(tmp_path: Path) -> None:
         assert {name: some[name] for name in none} == none
 
 
-@pytest.mark.parametrize("search", [Random(), ZeroOrder(), Paths(width=1)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "search",
+    [Random(), ZeroOrder(), Paths(width=1), Halving(), Halving(reuse=True), Smc()],
+    ids=["random", "zero order", "paths", "halving", "halving, free rungs", "smc"],
+)
 @pytest.mark.parametrize("keep", ["scores", "winners"])
 def test_a_pruned_run_goes_on(tmp_path: Path, search: Search, keep: str) -> None:
     small, large = (Budget(nfes_per_iter=10, candidates=count) for count in (6, 12))
