@@ -113,7 +113,7 @@ NAMES = {
     "smc_funnel": "SMC, funnel",
     "smc_tempered": "SMC, tempered",
     "halving_reuse": "halving, free rungs",
-    "guarded": "guarded (ours)",
+    "modal": "modal (ours)",
     "dts": "DTS",
     "dts_greedy": "DTS, greedy",
     "ses": "SES",
