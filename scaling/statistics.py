@@ -187,28 +187,6 @@ def combine_seeds(per_seed: Sequence[NDArray]) -> Array:
     return np.mean(arrays, axis=0)
 
 
-def mode_heights(values: NDArray, among: NDArray, width: float, lambda_: float) -> Array:
-    """log p(value) + lambda value, up to a constant, which is largest at the highest mode of scores.
-
-    Where right samples score alike and what deceives a judge scores higher but is rare, the largest score is where the
-    judge errs most; a mode is not.
-
-    Args:
-        values: the scores that are weighed, finite.
-        among: the scores whose density is p, finite.
-        width: of the density's Gaussian kernel, in the score's unit, above 0.
-        lambda_: how much a unit of the score counts beside the log of the density, at least 0.
-
-    Raises:
-        ValueError: where a value is no number.
-    """
-    values, among = np.asarray(values, np.float64), np.asarray(among, np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError(f"the mode of these scores cannot be found: {values.tolist()}")
-    apart = (values[:, None] - among) / width
-    return np.asarray(np.logaddexp.reduce(-(apart**2) / 2, axis=1) + lambda_ * values)
-
-
 def _checked(values: NDArray) -> Array:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or not len(values):

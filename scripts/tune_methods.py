@@ -60,7 +60,7 @@ TRIALS: dict[str, tuple[dict[str, Any], ...]] = {
     "zero_order": ({}, {"cosine": 0.8}, {"pivot": "move"}),
     # Six solves are all that 120 NFE pay for.
     "evolutionary": tuple({"population": 6, "elites": 2, "mutation": each} for each in (0.1, 0.2, 0.5)),
-    "trust_region": tuple({"warmup": 4, "batch": 2, "regions": each} for each in (1, 2)) + ({"warmup": 6, "batch": 2},),
+    "trust_region": ({"warmup": 4, "batch": 2, "regions": 1}, {"warmup": 4, "batch": 2}, {"warmup": 6, "batch": 2}),
     "ses": tuple({"generation": 6, "elites": 3, "levels": each} for each in (2, 3, 4)),
     "pcn": ({"temperature": 0.3}, {"rho": 0.6, "temperature": 0.3}, {"rho": 0.6, "temperature": 0.03}),
     "eps_greedy": ({}, {"neighbors": 2}, {"pivot": "keep"}),

@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import torch
 
-from scaling import checks
+from scaling import checks, mode
 from scaling.noise import NoiseSpace
 from scaling.protocols import Proposal, SearchRun
 from scaling.search import branching
-from scaling.statistics import mode_heights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +41,8 @@ class Modal:
     requires: ClassVar[frozenset[str]] = frozenset({"stochastic", "calibrated"})
 
     candidates: int = 4
-    lambda_: float = 2.0
-    width: float = 0.15
+    lambda_: float = mode.LAMBDA
+    width: float = mode.WIDTH
     look: float = 0.45
     keep: float = 0.2
     eta: float = 1.0
@@ -72,7 +71,7 @@ class Modal:
             kept = torch.arange(len(x))
             if i in left:
                 usual = scored.scores.numpy() if usual is None else usual
-                heights = mode_heights(scored.scores.numpy(), usual, self.width, self.lambda_)
+                heights = mode.heights(scored.scores.numpy(), usual, self.width, self.lambda_)
                 kept = branching.best(torch.from_numpy(heights), left[i])
             noise = space.draw(f"step {i}", range(len(kept)))
             x = space.step(x[kept], scored.x0[kept], float(times[i]), float(times[i + 1]), noise, self.eta)

@@ -1,4 +1,4 @@
-"""Modal selection: the recorded candidate at the highest mode of the scores, so that a judge is not taken at its extreme."""
+"""Modal selection: of the recorded candidates that at the highest mode of the scores, where a judge errs less."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from scaling import checks
-from scaling.statistics import mode_heights
+from scaling import checks, mode
 
 
 class Modal:
     """A selector: the candidate with the largest log p(score) + lambda score over a condition's candidates so far.
 
-    p is the density of these candidates' scores (`scaling.statistics.mode_heights`). What `search=modal` does on the
+    p is the density of these candidates' scores (`scaling.mode.heights`). What `search=modal` does on the
     way, for candidates that are recorded, of any model and sampler.
 
     Args:
@@ -27,7 +26,7 @@ class Modal:
     Source: this project.
     """
 
-    def __init__(self, *, lambda_: float = 2.0, width: float = 0.15, name: str | None = None) -> None:
+    def __init__(self, *, lambda_: float = mode.LAMBDA, width: float = mode.WIDTH, name: str | None = None) -> None:
         """A ValueError names the first parameter that is out of its range."""
         checks.within(0, float("inf"), lambda_=lambda_, width=width)
         checks.above(0, width=width)
@@ -38,7 +37,7 @@ class Modal:
         name = next(iter(scores)) if self.name is None else self.name
         if name not in scores:
             raise ValueError(f"modal selection wants the scores of {name}; there are {', '.join(scores)}")
-        return int(mode_heights(scores[name], scores[name], self.width, self.lambda_).argmax())
+        return int(mode.heights(scores[name], scores[name], self.width, self.lambda_).argmax())
 
     def identity(self) -> dict[str, Any]:
         """Lambda, width and scorer."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling.analysis.figures.curve_plot import finish, new_figure, short_number
 from scaling.analysis.figures.specs import Figure
-from scaling.analysis.figures.style import BLUE, GRAY, RED, SKY, grid, pretty
+from scaling.analysis.figures.style import BLUE, GRAY, RED, SKY, grid, pretty, signed
 from scaling.analysis.questions.contest import (
     COSTS,
     OWN,
@@ -137,11 +137,3 @@ def draw_differences(panel: Any, rows: Sequence[Mapping[int, Interval]], budgets
     panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
-
-
-def signed(apart: Interval) -> str:
-    """A difference with its sign and interval, bold where that leaves 0 out; empty where there is none (NaN)."""
-    if apart.value != apart.value:
-        return ""
-    text = f"{apart.value:+.3f} [{apart.low:.3f}, {apart.high:.3f}]"
-    return f"**{text}**" if apart.excludes_zero else text

@@ -9,7 +9,7 @@ import numpy as np
 
 from scaling.analysis.figures.curve_plot import finish, new_figure
 from scaling.analysis.figures.specs import Figure
-from scaling.analysis.figures.style import GRAY, SPARE, grid, pretty
+from scaling.analysis.figures.style import GRAY, SPARE, grid, pretty, signed
 from scaling.analysis.questions.judges import Judge, divergence, judges
 from scaling.analysis.runs.folder import Run
 
@@ -50,12 +50,14 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
 
 
 def markdown(runs: Sequence[Run]) -> str:
-    """A row per judge: strength, accuracy at each n, and the law."""
+    """A row per judge: strength, accuracy at each n, of the mode of all scores and how far it is ahead, and the law."""
     counts, found = judges(runs[0])
     head = [
         "judge",
         "strength",
         *(f"n = {n}" for n in counts),
+        f"mode of {counts[-1]}",
+        "above the best",
         "best n",
         "alpha",
         "beta",
@@ -69,5 +71,6 @@ def _row(judge: Judge, counts: Sequence[int]) -> list[str]:
     cells = [f"**{p.value:.3f}**" if p.value == best else f"{p.value:.3f}" for p in judge.curve]
     strong = f"{judge.strength.value:.3f} [{judge.strength.low:.3f}, {judge.strength.high:.3f}]"
     error = "" if judge.law.error is None else f"{judge.law.error:.3f}"
+    cells += [f"{judge.mode.value:.3f}", signed(judge.ahead)]
     law = [f"{judge.law.alpha:.3f}", f"{judge.law.beta:.3f}", error]
     return [judge.name, strong, *cells, str(counts[judge.peak]), *law]

@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from scaling.statistics import Interval
+
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK, GRAY = (
     "#0072B2",
     "#E69F00",
@@ -214,3 +216,11 @@ def lower_is_better(metric: str) -> bool:
 
 def _digest(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big")
+
+
+def signed(apart: Interval) -> str:
+    """A difference with its sign and interval, bold where that leaves 0 out; empty where there is none (NaN)."""
+    if apart.value != apart.value:
+        return ""
+    text = f"{apart.value:+.3f} [{apart.low:.3f}, {apart.high:.3f}]"
+    return f"**{text}**" if apart.excludes_zero else text

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling import mode
 from scaling.analysis.questions.best_of_n import best_of_n
 from scaling.analysis.runs.folder import Run
 from scaling.schema import SEARCH
@@ -43,6 +44,8 @@ class Judge:
     name: str
     strength: Interval  # how often a right image scores above a wrong one of its prompt
     curve: tuple[Interval, ...]  # accuracy at each n
+    mode: Interval  # accuracy of the mode of all candidates' scores, in the best's place
+    ahead: Interval  # of that over the best of all, paired
     law: Law
 
     @property
@@ -116,6 +119,16 @@ def judges(run: Run, exact: str = "shapes_oracle") -> tuple[tuple[int, ...], lis
     for name in names:
         scores = table[SEARCH + name].to_numpy().reshape(prompts, -1).astype(np.float64)
         curve = tuple(mean_interval(best_of_n(scores, right, n)) for n in counts)
+        some = slice(counts[-1])
+        modal, best = of_modes(scores[:, some], right[:, some]), best_of_n(scores, right, counts[-1])
         law = fit(counts, [point.value for point in curve])
-        found.append(Judge(name, strength(scores, right), curve, law))
+        ahead = mean_interval(modal - best)
+        found.append(Judge(name, strength(scores, right), curve, mean_interval(modal), ahead, law))
     return counts, sorted(found, key=lambda judge: judge.strength.value)
+
+
+def of_modes(scores: NDArray, right: NDArray) -> Array:
+    """What is taken by the mode of a prompt's scores, 1 where it is right; both [prompts, candidates]."""
+    deviation = float(np.sqrt(scores.var(axis=1).mean())) or 1.0
+    places = [int(mode.heights(row, row).argmax()) for row in scores / deviation]
+    return np.asarray(right[np.arange(len(right)), places], dtype=np.float64)

@@ -9,7 +9,7 @@ import pytest
 
 from scaling.analysis.figures.judges import draw, markdown
 from scaling.analysis.figures.specs import FIGURES
-from scaling.analysis.questions.judges import Law, divergence, fit, judges, ladder, strength
+from scaling.analysis.questions.judges import Law, divergence, fit, judges, ladder, of_modes, strength
 from scaling.analysis.runs.folder import Run
 from scaling.schema import SEARCH
 
@@ -91,3 +91,21 @@ def test_the_figure_and_the_table_show_every_judge(run: Run) -> None:
 def test_a_run_without_an_exact_judge_says_which_command_has_one(run: Run) -> None:
     with pytest.raises(ValueError, match="experiment=judges"):
         judges(run, exact="truth")
+
+
+def test_modes_are_right_where_right_ones_are_usual_and_what_deceives_is_not() -> None:
+    rng = np.random.default_rng(1)
+    right = np.tile(np.repeat([1.0, 0.0], [40, 24]), (20, 1))
+    center = np.repeat([0.0, -1.0, 0.5], [40, 22, 2])  # two of 64 deceive the judge
+    scores = center + 0.05 * rng.standard_normal((20, 64))
+    assert right[np.arange(20), scores.argmax(1)].mean() == 0
+    assert of_modes(scores, right).mean() == 1
+    assert (of_modes(7 * scores - 3, right) == of_modes(scores, right)).all()  # in the judge's own unit
+    assert (of_modes(np.zeros((20, 64)), right) == 1).all()  # all alike: the first
+
+
+def test_a_judge_has_its_mode_beside_the_best_of_all(run: Run) -> None:
+    by_name = {judge.name: judge for judge in judges(run)[1]}
+    assert by_name["sharp"].mode.value == 1
+    for judge in by_name.values():
+        assert judge.ahead.value == pytest.approx(judge.mode.value - judge.curve[-1].value)
