@@ -15,7 +15,7 @@ from scaling.analysis.runs.folder import Run
 
 
 def draw(figure: Figure, runs: Sequence[Run]) -> Any:
-    """Accuracy against KL with Gao's law (dashed where it is a prediction), and the best n against strength."""
+    """Accuracy against KL with Gao's law (dashed: a prediction) and of the mode (stars), and the best n against strength."""
     counts, found = judges(runs[0])
     picture, (curves, peaks) = new_figure([2])
     picture.set_size_inches(9.6, 4.2)
@@ -30,8 +30,10 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
         law = values[0, 0] + judge.law.gain(np.sqrt(fine))
         curves.plot(fine[fine <= border], law[fine <= border], color=style.color, lw=1.2)
         curves.plot(fine[fine > border], law[fine > border], color=style.color, lw=1.2, ls="--")
+        curves.plot(distance[-1], judge.mode.value, "*", color=style.color, ms=10, mec="black", mew=0.5)
         peaks.plot(judge.strength.value, counts[judge.peak], "o", color=style.color)
         peaks.plot([judge.strength.low, judge.strength.high], [counts[judge.peak]] * 2, color=style.color, lw=1.2)
+    curves.plot([], [], "*", color=GRAY, ms=10, mec="black", mew=0.5, label=f"the mode of {counts[-1]}")
     curves.set_xlabel("KL of best of n: log n - (n - 1) / n")
     curves.set_ylabel("accuracy by the exact judge")
     above = curves.secondary_xaxis("top")
