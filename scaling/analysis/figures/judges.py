@@ -15,7 +15,7 @@ from scaling.analysis.runs.folder import Run
 
 
 def draw(figure: Figure, runs: Sequence[Run]) -> Any:
-    """Accuracy against KL with Gao's law (dashed: a prediction), of the mode (stars), and the best n against strength."""
+    """Accuracy against KL with Gao's law (dashed: a prediction), of the mode (stars), and the best n by strength."""
     counts, found = judges(runs[0])
     picture, (curves, peaks) = new_figure([2])
     picture.set_size_inches(9.6, 4.2)
