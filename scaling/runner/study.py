@@ -131,7 +131,7 @@ class Study:
             raise ValueError(f"search={search} goes back through every step, and cache leaves some of the draft's out")
         if "calibrated" in needs and not getattr(self.verifier, "calibrated", True):
             raise ValueError(f"search={search} weighs candidates by their scores, and verifier={verifier} gives ranks")
-        if "guidance" in needs and self.denoiser.forwards_per_call < 2:
+        if "guidance" in needs and getattr(self.denoiser, "forwards_per_call", 2) < 2:  # a plan's stand-in has none
             raise ValueError(
                 f"search={search} reads how far guidance moved the prediction: it needs a model that runs guidance, "
                 f"e.g. model.guidance_scale=2, not model.guidance_scale={self.denoiser.guidance_scale:g}"

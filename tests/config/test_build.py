@@ -9,6 +9,7 @@ import pytest
 
 from scaling.config.build import build, study_of
 from scaling.config.compose import grid
+from scaling.config.outline import outline_of
 from scaling.config.renamed import current, former, refuse_former, renamed
 from scaling.config.run_name import deciding, execution_only, run_name
 from scaling.output.run_folder import ROOM, slug
@@ -36,6 +37,15 @@ def test_a_recorded_configuration_is_read_and_named_as_before() -> None:
     assert run_name(recorded, said) == run_name(config, said)
     ((selected, _),) = grid(["model=fashion_s", "verifier=fid_oracle_fashion"])
     assert former(selected)["verifier"]["reads"] == selected["verifier"]["feature"] == "evaluator.features"
+
+
+def test_a_search_that_needs_guidance_is_planned_before_its_model_is_built() -> None:
+    words = ["model=shapes", "verifier=shapes_clip", "search=halving", "search.by=guidance_gap", "model.guidance_scale=2"]
+    ((config, said),) = grid(words)
+    assert outline_of(config, said, build_model=False).search.by == "guidance_gap"
+    ((config, said),) = grid([*words, "model.guidance_scale=1"])
+    with pytest.raises(ValueError, match="it needs a model that runs guidance"):
+        study_of(config, said)
 
 
 def test_parameters_of_others_are_called_as_they_like() -> None:
