@@ -40,7 +40,8 @@ def test_a_recorded_configuration_is_read_and_named_as_before() -> None:
 
 
 def test_a_search_that_needs_guidance_is_planned_before_its_model_is_built() -> None:
-    words = ["model=shapes", "verifier=shapes_clip", "search=halving", "search.by=guidance_gap", "model.guidance_scale=2"]
+    guided = ["search=halving", "search.by=guidance_gap", "model.guidance_scale=2"]
+    words = ["model=shapes", "verifier=shapes_clip", *guided]
     ((config, said),) = grid(words)
     assert outline_of(config, said, build_model=False).search.by == "guidance_gap"
     ((config, said),) = grid([*words, "model.guidance_scale=1"])
