@@ -81,11 +81,12 @@ def test_judges_come_the_weakest_first_with_curves_over_all_subsets(run: Run) ->
 def test_the_figure_and_the_table_show_every_judge(run: Run) -> None:
     picture = draw(FIGURES["judges"], [run])
     curves, peaks = picture.axes[:2]
-    assert len(picture.legends[0].get_texts()) == 3
+    assert len(picture.legends[0].get_texts()) == 3 + 1  # what a star is
     assert curves.get_xlim()[1] > divergence(POOL)
     assert len(peaks.get_lines()) >= 3
     lines = markdown([run]).splitlines()
     assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == ["perverse", "blind", "sharp"]
+    assert f"mode of {POOL}" in lines[0]
 
 
 def test_a_run_without_an_exact_judge_says_which_command_has_one(run: Run) -> None:
