@@ -70,8 +70,9 @@ class Modal:
             scored = yield Proposal(x, times[i : i + 1], score=i in left, parents=parents)
             kept = torch.arange(len(x))
             if i in left:
-                usual = scored.scores.numpy() if usual is None else usual
-                heights = mode.heights(scored.scores.numpy(), usual, self.width, self.lambda_)
+                scores = scored.scores.double().numpy()
+                usual = scores if usual is None else usual
+                heights = mode.heights(scores, usual, self.width, self.lambda_)
                 kept = branching.best(torch.from_numpy(heights), left[i])
             noise = space.draw(f"step {i}", range(len(kept)))
             x = space.step(x[kept], scored.x0[kept], float(times[i]), float(times[i + 1]), noise, self.eta)
