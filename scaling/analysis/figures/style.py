@@ -209,6 +209,14 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]], words: int | None =
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows))
 
 
+def signed(apart: Interval) -> str:
+    """A difference with its sign and interval, bold where that leaves 0 out; empty where there is none (NaN)."""
+    if apart.value != apart.value:
+        return ""
+    text = f"{apart.value:+.3f} [{apart.low:.3f}, {apart.high:.3f}]"
+    return f"**{text}**" if apart.excludes_zero else text
+
+
 def lower_is_better(metric: str) -> bool:
     """Whether smaller values of a metric are better, as for FID and KID."""
     return any(metric == each or metric.startswith(f"{each}_") or metric.endswith(f"_{each}") for each in FALLING)
@@ -216,11 +224,3 @@ def lower_is_better(metric: str) -> bool:
 
 def _digest(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big")
-
-
-def signed(apart: Interval) -> str:
-    """A difference with its sign and interval, bold where that leaves 0 out; empty where there is none (NaN)."""
-    if apart.value != apart.value:
-        return ""
-    text = f"{apart.value:+.3f} [{apart.low:.3f}, {apart.high:.3f}]"
-    return f"**{text}**" if apart.excludes_zero else text

@@ -118,11 +118,11 @@ def judges(run: Run, exact: str = "shapes_oracle") -> tuple[tuple[int, ...], lis
     found = []
     for name in names:
         scores = table[SEARCH + name].to_numpy().reshape(prompts, -1).astype(np.float64)
-        curve = tuple(mean_interval(best_of_n(scores, right, n)) for n in counts)
-        some = slice(counts[-1])
-        modal, best = of_modes(scores[:, some], right[:, some]), best_of_n(scores, right, counts[-1])
+        best = [best_of_n(scores, right, n) for n in counts]
+        curve = tuple(map(mean_interval, best))
         law = fit(counts, [point.value for point in curve])
-        ahead = mean_interval(modal - best)
+        modal = of_modes(scores[:, : counts[-1]], right[:, : counts[-1]])
+        ahead = mean_interval(modal - best[-1])
         found.append(Judge(name, strength(scores, right), curve, mean_interval(modal), ahead, law))
     return counts, sorted(found, key=lambda judge: judge.strength.value)
 
