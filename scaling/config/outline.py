@@ -52,11 +52,12 @@ class Outlines(Parts):
 
 
 class Unbuilt:
-    """Stands in for a model of which only its weights say more: it has a straight path and heeds all settings."""
+    """Stands in for a model of which only its weights say more: a straight path, guidance, and all settings heeded."""
 
     latent_shape = (4, 64, 64)
     schedule = Flow()
     guidance_scale = 1.0
+    forwards_per_call = 2
     settings = frozenset({"negative_prompt", "guidance_scale"})
 
 

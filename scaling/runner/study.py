@@ -131,7 +131,7 @@ class Study:
             raise ValueError(f"search={search} goes back through every step, and cache leaves some of the draft's out")
         if "calibrated" in needs and not getattr(self.verifier, "calibrated", True):
             raise ValueError(f"search={search} weighs candidates by their scores, and verifier={verifier} gives ranks")
-        if "guidance" in needs and getattr(self.denoiser, "forwards_per_call", 2) < 2:  # a plan's stand-in has none
+        if "guidance" in needs and self.denoiser.forwards_per_call < 2:
             raise ValueError(
                 f"search={search} reads how far guidance moved the prediction: it needs a model that runs guidance, "
                 f"e.g. model.guidance_scale=2, not model.guidance_scale={self.denoiser.guidance_scale:g}"
@@ -205,8 +205,7 @@ class Study:
         """A ValueError where a model does not say in numbers what its calls cost and how it is guided."""
         for model in {id(each): each for each in (self.searcher, self.denoiser)}.values():
             name = type(model).__name__
-            if hasattr(model, "forwards_per_call"):  # not of a plan's stand-in
-                checks.whole_from(1, **{f"{name}.forwards_per_call": model.forwards_per_call})
+            checks.whole_from(1, **{f"{name}.forwards_per_call": model.forwards_per_call})
             if (scale := getattr(model, "guidance_scale", None)) is not None:
                 checks.within(-math.inf, math.inf, **{f"{name}.guidance_scale": scale})
 
