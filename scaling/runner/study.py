@@ -10,6 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from scaling import checks
@@ -100,14 +101,10 @@ class Study:
         self._check_draft()
         self._check_settings()
         self._check_denoiser()
+        self._check_selector()
         if self.calibration is not None:
             judges = [*self.metrics, *self.per_sample, *self.scored]
             self.calibration.check(judges, len(self.conditions))
-        if self.selector is not None and not SearchTraits.of(self.search).open_loop:
-            raise ValueError(
-                f"verifier={self.name('selector')} picks afterwards, from candidates that do not depend on scores: "
-                f"search={self.name('search')} is not open-loop; random is"
-            )
         if self.budget.unit != "seconds" and hasattr(self.searcher, "gflops"):  # seconds are measured first
             self.searches()
 
@@ -200,6 +197,16 @@ class Study:
 
         if len(seen) != len(self.conditions) or not seen:
             raise ValueError(f"the conditions say that they are {len(self.conditions)}, and are {len(seen)}")
+
+    def _check_selector(self) -> None:
+        """A ValueError where candidates depend on scores, or a selector by ranks wants scores that nobody records."""
+        if self.selector is not None and not SearchTraits.of(self.search).open_loop:
+            raise ValueError(
+                f"verifier={self.name('selector')} picks afterwards, from candidates that do not depend on scores: "
+                f"search={self.name('search')} is not open-loop; random is"
+            )
+        if isinstance(self.selector, RankSelector):
+            self.selector.pick({name: np.zeros(1) for name in self.scored})
 
     def _check_denoiser(self) -> None:
         """A ValueError where a model does not say in numbers what its calls cost and how it is guided."""

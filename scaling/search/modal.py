@@ -21,7 +21,8 @@ class Modal:
     A model that is more often right than wrong makes right samples that score alike, while what deceives a judge
     scores higher and is rare: the best of many is where the judge errs most, and a mode is not. A candidate counts by
     log p(score) + lambda score, p being the density of all candidates' scores in the middle of their solves, by a
-    Gaussian kernel. By that the middle keeps a few, whose last prediction but one decides which is finished.
+    Gaussian kernel. By that the middle keeps a few, whose last prediction but one decides which is finished. A solve
+    of one step has no middle: all are finished, and the best wins.
 
     Args:
         candidates: at least 1; set by the budget.

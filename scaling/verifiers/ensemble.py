@@ -20,6 +20,7 @@ from scaling.identity import identity_of
 from scaling.protocols import Condition, Verifier
 from scaling.schema import recorded
 from scaling.traits import VerifierTraits
+from scaling.verifiers.recorded import scores_of
 from scaling.verifiers.sample_verifier import SampleVerifier
 
 
@@ -35,10 +36,7 @@ class MeanRank:
         Equal scores share their mean rank. A ValueError names a scorer that is not there.
         """
         names = tuple(scores) if self.names is None else self.names
-        for name in names:
-            if name not in scores:
-                raise ValueError(f"the ensemble wants the scores of {name}; there are {', '.join(scores)}")
-        return int(np.argmin(np.mean([rankdata(-np.asarray(scores[name])) for name in names], axis=0)))
+        return int(np.argmin(np.mean([rankdata(-scores_of(scores, name)) for name in names], axis=0)))
 
     def __repr__(self) -> str:
         return f"MeanRank(names={self.names})"

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from scaling import checks, mode
+from scaling.verifiers.recorded import scores_of
 
 
 class Modal:
@@ -34,10 +35,8 @@ class Modal:
 
     def pick(self, scores: Mapping[str, Float[np.ndarray, " candidates"]]) -> int:
         """The place of the winner, the first of equals; a ValueError names a scorer that is not there."""
-        name = next(iter(scores)) if self.name is None else self.name
-        if name not in scores:
-            raise ValueError(f"modal selection wants the scores of {name}; there are {', '.join(scores)}")
-        return int(mode.heights(scores[name], scores[name], self.width, self.lambda_).argmax())
+        values = scores_of(scores, self.name)
+        return int(mode.heights(values, values, self.width, self.lambda_).argmax())
 
     def identity(self) -> dict[str, Any]:
         """Lambda, width and scorer."""

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from scaling import checks
 from scaling.noise import keyed_generator
+from scaling.verifiers.recorded import scores_of
 
 
 class Soft:
@@ -36,10 +37,7 @@ class Soft:
 
     def pick(self, scores: Mapping[str, Float[np.ndarray, " candidates"]]) -> int:
         """The place of the winner; a ValueError names a scorer that is not there."""
-        name = next(iter(scores)) if self.name is None else self.name
-        if name not in scores:
-            raise ValueError(f"soft selection wants the scores of {name}; there are {', '.join(scores)}")
-        values = np.asarray(scores[name], dtype=np.float64)
+        values = scores_of(scores, self.name)
         if self.temperature == 0:
             return int(values.argmax())
         # Conditions are told apart by the score of their first candidate, which every budget has.
