@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from scaling import checks
+from scaling.protocols import Schedule
 from scaling.sampling import Sampler
 
 UNITS = ("nfe", "candidates", "gflops", "seconds")  # of which a budget's ladder is in one
@@ -161,10 +162,15 @@ class Budget:
         """NFE of the winner's final solve: `final_nfe`, or those of a candidate."""
         return self.nfes_per_iter if self.final_nfe is None else self.final_nfe
 
-    def check(self, sampler: Sampler) -> None:
-        """A ValueError where the sampler cannot spend nfes_per_iter or final_nfe exactly."""
+    def check(self, sampler: Sampler, last: Schedule | None = None) -> None:
+        """A ValueError where the sampler cannot spend nfes_per_iter or final_nfe exactly.
+
+        Nor where `last`, the schedule of a winner's own solve (None: there is none), cannot cut it into as many steps.
+        """
         for name, nfe in (("nfes_per_iter", self.nfes_per_iter), ("final_nfe", self.final)):
             try:
-                sampler.steps(nfe)
+                steps = sampler.steps(nfe)
+                if name == "final_nfe" and last is not None:
+                    last.grid(steps)
             except ValueError as error:
                 raise ValueError(f"budget.{name}: {error}") from None

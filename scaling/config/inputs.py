@@ -63,10 +63,13 @@ def record(folder: Path, inputs: Mapping[str, str]) -> None:
 def _revised(name: str, value: Any) -> str | None:
     """A word for what answers otherwise than an earlier version of this package did; None for all else.
 
-    Classes of ours say so by their `version`; guidance under 1 was run, with two passes, and is none by now.
+    Classes of ours say so by their `version`; guidance under 1 was run, with two passes, and is none by now; a final
+    solve of `leading` spacing began where the search's solves do.
     """
     if name == "guidance_scale" and isinstance(value, int | float) and value < 1:
         return f"{REVISED}none under 1"
+    if name == "final_nfe" and value is not None:
+        return f"{REVISED}begins where its own grid does"
     if name == "_target_" and str(value).startswith(f"{PACKAGE.name}."):
         with suppress(Exception):  # whatever is wrong with it is said where it is built
             version = vars(pkgutil.resolve_name(str(value))).get("version", 1)

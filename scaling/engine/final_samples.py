@@ -11,7 +11,7 @@ import torch
 
 from scaling.budget import Cost
 from scaling.engine.block_run import BlockRun
-from scaling.engine.ladder import solves_again
+from scaling.engine.ladder import begins_at_noise, solves_again
 from scaling.engine.loop import write_answers
 from scaling.engine.requests import Answers, Columns, GroupKey, Request
 from scaling.journal.block import Keys
@@ -38,7 +38,8 @@ class FinalSamples:
 def final_samples(run: BlockRun, keys: Keys, final_nfe: int) -> FinalSamples:
     """Computes what the journal lacks of some winners, and reads the rest."""
     reuses = run.second is None and not solves_again(run.traits, run.spaces[0].nfes_per_iter, final_nfe)
-    prefix = "" if reuses else f"final{final_nfe}{run.final.name}/"
+    own = "" if begins_at_noise(run.spaces[0]) else "-own"  # without it lie solves that began where drafts begin
+    prefix = "" if reuses else f"final{final_nfe}{own}{run.final.name}/"
     cost = _solve_missing(run, keys, prefix, final_nfe)
     cost += _score_missing(run, keys, prefix)
     features, features_cost = _features(run, keys, prefix)
@@ -136,9 +137,13 @@ def _solved(run: BlockRun, keys: Keys, prefix: str) -> np.ndarray:
 
 
 def _final_request(run: BlockRun, request: Request, final_nfe: int) -> Request:
-    """A winner's second solve; a leg of the search gets its share of the final NFE."""
+    """A winner's second solve; a leg of the search gets its share of the final NFE.
+
+    A whole solve is cut as the schedule cuts one, wherever it begins: its first time depends on its steps.
+    """
     space = run.spaces[request.condition_index]
-    start, stop = float(request.times[0]), float(request.times[-1])
+    whole = torch.equal(request.times, space.times)
+    start, stop = (1.0, 0.0) if whole else (float(request.times[0]), float(request.times[-1]))
     share = space.nfe(request.times) / space.nfes_per_iter
     evaluations = space.sampler.nfe(torch.tensor([1.0, 0.0]))  # of one step that ends clean
     steps = max(round(final_nfe * share / evaluations), 1)

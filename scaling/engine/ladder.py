@@ -106,6 +106,11 @@ def solves_again(traits: SearchTraits, nfes_per_iter: int, final_nfe: int) -> bo
     return final_nfe != nfes_per_iter and traits.resolve_winner
 
 
+def begins_at_noise(space: NoiseSpace) -> bool:
+    """Whether whole solves begin at time 1; with diffusers' `leading` spacing the first time depends on the steps."""
+    return float(space.times[0]) == 1.0
+
+
 def rungs_of(searches: Sequence[FittedSearch]) -> list[Rung]:
     """All rungs, rising."""
     return sorted(rung for fitted in searches for rung in fitted.rungs)

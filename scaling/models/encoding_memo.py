@@ -148,7 +148,8 @@ class EncodingMemo:
     def _growth(self, method: str, encode: Callable[..., Any], alone: Mapping[str, Any], bound: Any) -> Any:
         """How the encoded prompt grows with its rows, found once, ever, by encoding one twice beside itself."""
         names = sorted(name for name, value in bound.items() if value is not None)
-        key = hashlib.sha256(f"{method}/{names}".encode()).hexdigest()[:32]
+        texts = {name: "" for name, value in alone.items() if isinstance(value, str) or _prompts(value)}
+        key = _key(method, {**alone, **texts}) or hashlib.sha256(f"{method}/{names}".encode()).hexdigest()[:32]
         path = self.folder / f"{key}.json"
         if key not in self._growths:
             if not path.is_file():

@@ -34,7 +34,10 @@ class FlowMatch(Flow):
         odd = [key for key in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas") if config.get(key)]
         if odd or config.get("invert_sigmas") or config.get("prediction_type", "flow_prediction") != "flow_prediction":
             raise ValueError(f"the scheduler {config.get('_class_name')} with {odd or config}: plain flow is needed")
-        if "flow_shift" in config:
+        kind = str(config.get("_class_name", "FlowMatchEulerDiscreteScheduler"))
+        if "flow_shift" in config and not kind.startswith("FlowMatch"):  # from_config keeps keys of other classes
+            if config.get("use_dynamic_shifting"):
+                raise ValueError(f"the scheduler {kind} with use_dynamic_shifting: model=pipeline obeys it")
             return cls(shift=float(config["flow_shift"]))
         if config.get("use_dynamic_shifting"):
             mu = dynamic_shift(config, tokens)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -39,11 +40,16 @@ class Pipeline(PipelineBase):
     the pipeline's own call (`check=false` leaves that out).
     """
 
+    version: ClassVar[int] = 2  # 1 cut parts of a solve otherwise, and heeded options of other schedulers' classes
     execution_only: ClassVar[frozenset[str]] = frozenset({"chunk", "prompt_cache", "device"})
     chunk: int | None = None
     check: bool = True
 
     def __post_init__(self) -> None:
+        if "eta" in self.options:
+            raise ValueError(
+                "model.options.eta: the search steps here; the scheduler's own steps are model=whole_pipeline's"
+            )
         super().__post_init__()
         set_scheduler(self.pipe, first_order(self.pipe.scheduler))
         self._open: OrderedDict[tuple[int, int], OpenCall] = OrderedDict()
@@ -180,7 +186,7 @@ class PipelineSchedule:
 
     def __init__(self, pipe: Any, call: Callable[[int], dict[str, Any]], declared: int) -> None:
         """`call` gives the arguments for so many steps; the rule is read from the grid of `declared` ones."""
-        self._pipe, self._call = pipe, call
+        self._pipe, self._call, self._most = pipe, call, declared
         self.rule: SchedulerRule = rule_of(*grid_of(pipe, call(declared)))
         self.first_scale = self.rule.first_scale
         self._grids: dict[int, Tensor] = {}
@@ -200,12 +206,15 @@ class PipelineSchedule:
         return self.rule.sigma(t)
 
     def grid(self, steps: int, start: float = 1.0, stop: float = 0.0) -> Float[Tensor, " {steps}+1"]:
-        """Its own for a whole solve; a part is cut as the rule cuts.
+        """Its own for a whole solve; a part has equal strides, along such a grid where that bends time.
 
         A ValueError where its own does not fall strictly, or begins far under time 1.
         """
         if (start, stop) != (1.0, 0.0):
-            return self.rule.part(steps, start, stop)
+            if not self.rule.bends:
+                return torch.linspace(start, stop, steps + 1, dtype=torch.float64)
+            whole = round(steps / (start - stop))  # in proportion: some bend time by their number of steps
+            return _part(self.grid(min(whole, self._most)), steps, start, stop)
         if steps not in self._grids:
             grid = self.rule.times(*grid_of(self._pipe, self._call(steps)))
             covers = min(0.75, 1 - 2 / steps) <= float(grid[0]) < 1 + 1e-6
@@ -217,6 +226,15 @@ class PipelineSchedule:
                 )
             self._grids[steps] = grid.clamp(max=1)
         return self._grids[steps]
+
+
+def _part(whole: Tensor, steps: int, start: float, stop: float) -> Tensor:
+    """Equal strides along a grid, from start to stop."""
+    known, places = whole.flip(0).numpy(), np.linspace(0, 1, len(whole))
+    ends = np.interp([start, stop], known, places)
+    part = torch.from_numpy(np.interp(np.linspace(float(ends[0]), float(ends[1]), steps + 1), places, known))
+    part[0], part[-1] = start, stop
+    return part
 
 
 def _close(calls: OrderedDict[tuple[int, int], OpenCall]) -> None:

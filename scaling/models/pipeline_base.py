@@ -76,12 +76,12 @@ class PipelineBase:
         text = {
             "pipeline": type(pipe).__name__,
             "text": repository.digest(*(part for part in parts if part not in DENOISING)),
+            "switches": repository.switches,
             "dtype": self.dtype,
         }
         self._cache = user_path(self.prompt_cache or cache_folder() / "prompts")
         load = functools.partial(repository.load, dtype=dtype)  # holds no model, which ends its calls
         self.memo = EncodingMemo(self.pipe, self.device, self._cache, text, load)
-        self.settings = self.arguments.settings
         self._prompts: dict[int, Asked] = {}
         self._declared, self._pairs = 2, False  # steps that a call is told of, and whether it may have two rows
         self._identity = {
@@ -90,6 +90,7 @@ class PipelineBase:
             "weights": repository.digest(*parts),
             "scheduler": {"class": type(pipe.scheduler).__name__, **plain_config(pipe.scheduler.config)},
             "call": self.arguments.identity(),
+            "switches": repository.switches,
             "dtype": self.dtype,
         }
 
@@ -119,6 +120,11 @@ class PipelineBase:
     def identity(self) -> dict[str, Any]:
         """All that decides the answers, as plain json."""
         return self._identity
+
+    @property
+    def settings(self) -> frozenset[str]:
+        """What a condition may set for itself."""
+        return self.arguments.settings
 
     @property
     def vae(self) -> Any:

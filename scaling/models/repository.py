@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,6 +37,16 @@ class Repository:
         return json.loads(find_file(self.path, "model_index.json").read_text())
 
     @property
+    def switches(self) -> dict[str, Any]:
+        """What model_index.json says that is no part, as `force_zeros_for_empty_prompt`."""
+        return {name: value for name, value in self.index.items() if not _is_part(value) and not name.startswith("_")}
+
+    @property
+    def unusual(self) -> dict[str, Any]:
+        """Of `switches`, what decides how prompts are encoded and is not as in most repositories."""
+        return {name: v for name, v in self.switches.items() if name == "force_zeros_for_empty_prompt" and not v}
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """All that is there."""
         return tuple(self._parts)
@@ -60,9 +71,11 @@ class Repository:
         folder = find_folder(path or self.path, self._files(part))
         variant = self.variant if self._has_variant(part, path) else None
         with torch.inference_mode(False):  # its parameters may meet autograd later
-            network: nn.Module = _class(*self._parts[part]).from_pretrained(
-                folder, subfolder=part, dtype=dtype, variant=variant, local_files_only=True
+            network: nn.Module
+            network, info = _class(*self._parts[part]).from_pretrained(
+                folder, subfolder=part, dtype=dtype, variant=variant, local_files_only=True, output_loading_info=True
             )
+        _refuse_missing(folder / part, info["missing_keys"])
         return network.eval().requires_grad_(False)
 
     def build(self, part: str) -> nn.Module:
@@ -101,7 +114,7 @@ class Repository:
 
         wanted = tuple(self._parts) if parts is None else parts
         given = {part: network for part in unloaded if (network := self._unloaded(part, dtype)) is not None}
-        odd = [part for part in wanted if part not in given and self._parts[part][1] in ELSEWHERE]
+        odd = [part for part in wanted if part not in given and self._loads_alone(*self._parts[part])]
         given |= {part: self.load(part, dtype) for part in odd}
         for library, name in (self._parts[part] for part in odd):  # diffusers asks for the class of what is given
             if library == "diffusers":
@@ -114,7 +127,7 @@ class Repository:
             raise ValueError(f"{self.path}: diffusers {diffusers.__version__} has no {self.index['_class_name']}")
         try:
             with torch.inference_mode(False):
-                return kind.from_pretrained(
+                pipe = kind.from_pretrained(
                     folder, dtype=dtype, variant=self.variant, local_files_only=True, **absent, **given
                 )
         except (ImportError, AttributeError, TypeError, KeyError, OSError, RuntimeError) as error:
@@ -122,6 +135,14 @@ class Repository:
                 raise
             text = " ".join(str(error).split())[:300]
             raise ValueError(f"{self.path} cannot be loaded by diffusers: {type(error).__name__}: {text}") from error
+        for name in set(wanted) - set(given):
+            if isinstance(network := getattr(pipe, name, None), nn.Module):  # what is not there stays without numbers
+                _refuse_missing(folder / name, [key for key, w in network.named_parameters() if w.is_meta])
+        return pipe
+
+    def _loads_alone(self, library: str, kind: str) -> bool:
+        """Whether a part is loaded here: diffusers does not find it, or goes on with random weights for missing ones."""
+        return kind in ELSEWHERE or (library == "transformers" and _is_network(library, kind))
 
     def _unloaded(self, part: str, dtype: torch.dtype) -> nn.Module | None:
         try:
@@ -165,6 +186,12 @@ class Repository:
             except ValueError:
                 known[part, path] = False
         return known[part, path]
+
+
+def _refuse_missing(folder: Path, missing: Iterable[str]) -> None:
+    """A ValueError that names a weight that is not there: diffusers and transformers go on with random ones."""
+    if names := sorted(missing):
+        raise ValueError(f"{folder} lacks {names[0]} ({len(names)} weights are missing)")
 
 
 def _stem(library: str, kind: str) -> str:

@@ -23,6 +23,7 @@ from scaling.schedules import VariancePreserving
 class SchedulerRule(ABC):
     """One scheduler, as a function of this project's time; `alpha` and `sigma` are elementwise, any shape."""
 
+    bends = False  # whether its grids bend time, each number of steps perhaps otherwise
     first_scale = 1.0  # what unit noise is multiplied by at the first time
     last_scale = 1.0  # what a clean sample is multiplied by where the pipeline leaves its loop
 
@@ -46,10 +47,6 @@ class SchedulerRule(ABC):
     def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:
         """What the guided output of the network says of x at time t."""
 
-    def part(self, steps: int, start: float, stop: float) -> Float[Tensor, " {steps}+1"]:
-        """A grid for a part of a solve: equal strides."""
-        return torch.linspace(start, stop, steps + 1, dtype=torch.float64)
-
     def handed(self, x: Tensor, t: float) -> Tensor:
         """The sample as the pipeline's loop has it, where the scheduler scales no input."""
         return x
@@ -62,6 +59,8 @@ class SchedulerRule(ABC):
 
 class FlowRule(SchedulerRule):
     """Straight paths: alpha = 1 - t, sigma = t; the scheduler's own time is read from pairs of its own dense grid."""
+
+    bends = True
 
     def __init__(self, scheduler: Any, own: Tensor) -> None:
         self._inverted = bool(scheduler.config.get("invert_sigmas"))
@@ -90,15 +89,6 @@ class FlowRule(SchedulerRule):
     def times(self, scheduler: Any, own: Tensor) -> Float[Tensor, " times"]:
         sigmas = scheduler.sigmas[: len(own) + 1].double().cpu()
         return 1 - sigmas if self._inverted else sigmas
-
-    def part(self, steps: int, start: float, stop: float) -> Float[Tensor, " {steps}+1"]:
-        """Equal strides of the scheduler's own grid, which bends time as its shift does."""
-        places = np.linspace(0, 1, len(self._sigmas) + 1)
-        known = np.concatenate(([0.0], self._sigmas))
-        ends = np.interp([start, stop], known, places)
-        grid = torch.from_numpy(np.interp(np.linspace(float(ends[0]), float(ends[1]), steps + 1), places, known))
-        grid[0], grid[-1] = start, stop
-        return grid
 
     @override
     def predict(self, output: Tensor, x: Tensor, t: float) -> Prediction:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +44,7 @@ def first_order(scheduler: Any) -> Any:
             f"model.scheduler: {kind} is not known here; known are {', '.join(sorted(_FIRST_ORDER))} (model.scheduler "
             f"replaces it, and scaling.models.whole_solve.WholePipeline takes any)"
         )
+    scheduler = _without_others_keys(scheduler)
     target, changes = _FIRST_ORDER[kind], dict[str, Any]()
     if target == kind != _MULTISTEP:
         return scheduler
@@ -53,6 +56,19 @@ def first_order(scheduler: Any) -> Any:
     if target == _MULTISTEP:
         changes = {"solver_order": 1, "algorithm_type": "dpmsolver++", "euler_at_final": False}
     return _changed(scheduler, getattr(diffusers, target), changes)
+
+
+def _without_others_keys(scheduler: Any) -> Any:
+    """The scheduler as its own class reads its configuration: `from_config` keeps keys of the class it came from."""
+    known = _options(type(scheduler))
+    odd = [key for key in scheduler.config if key not in known and not key.startswith("_")]
+    if not odd:
+        return scheduler
+    return type(scheduler).from_config({key: value for key, value in scheduler.config.items() if key not in odd})
+
+
+def _options(kind: type) -> list[str]:
+    return [name for name in inspect.signature(kind.__init__).parameters if name not in ("self", "kwargs")]  # type: ignore[misc]
 
 
 def _changed(scheduler: Any, kind: Any, changes: Mapping[str, Any]) -> Any:
@@ -81,4 +97,8 @@ def replaced(scheduler: Any, name: str | None, changes: Mapping[str, Any]) -> An
     kind = type(scheduler) if name is None else getattr(diffusers, name, None)
     if kind is None or not kind.__name__.endswith("Scheduler"):
         raise ValueError(f"model.scheduler={name}: a scheduler of diffusers is needed, as DDIMScheduler")
+    for key in changes:
+        if key not in (known := _options(kind)):
+            nearest = difflib.get_close_matches(key, known, 1, 0)
+            raise ValueError(f"model.scheduler_options.{key}: {kind.__name__} has none; did you mean {nearest[0]}?")
     return scheduler if name is None and not changes else _changed(scheduler, kind, changes)

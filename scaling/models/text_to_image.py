@@ -93,6 +93,7 @@ class TextToImage(ABC):
         self.schedule: Schedule = self.noise_schedule(self.repository.config("scheduler"))
         self.forwards_per_call = 2 if self.guides() else 1
         text = {"text": self.repository.digest(*self.repository.text_parts), **self._options(), "dtype": self.dtype}
+        text |= self.repository.unusual
         for name in ("guidance_scale", "height", "width", "vae_dtype", "tiling", "spacing", "compile", "cache"):
             text.pop(name, None)
         self._prompts = EncodedPrompts(self.prompt_cache, text)
@@ -211,6 +212,7 @@ class TextToImage(ABC):
             "network": repository.digest(self.part, path=self.network_path),
             "others": repository.digest("vae", *repository.text_parts),
             **self._options(),
+            **repository.unusual,
             **guidance,
         }
 

@@ -5,8 +5,9 @@ Here a "clean sample" is the image itself, and time has no meaning between 1 and
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -61,14 +62,17 @@ class WholeSolve:
 class WholePipeline(PipelineBase):
     """As `Pipeline`, but solved by the pipeline's own loop with its own scheduler, which may be of any class.
 
-    Schedulers that draw noise draw the same for every row. `forwards_per_call` is how many rows the networks see for
-    one step of one image (None: as a first step was seen to make), which every call checks.
+    What draws noise in its loop draws the same for every image: rows go one by one there. `forwards_per_call` is how
+    many rows the networks see for one step of one image (None: as a first step was seen to make), which every call
+    checks.
     """
 
+    version: ClassVar[int] = 2  # 1 drew other noise for each row of a batch
     forwards_per_call: Any = None  # a number, once it is loaded
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._draws = False  # as far as it is known
         self.schedule: Schedule = Flow()
         expected = self.forwards_per_call
         self._probe()
@@ -88,10 +92,23 @@ class WholePipeline(PipelineBase):
         return x0.clamp(0, 1)
 
     def _solve(self, prompt: Any, x: Tensor, steps: int) -> Tensor:
+        if not self._draws or len(x) == 1:
+            images, drew = self._together(prompt, x, steps)
+            if not drew or len(x) == 1:
+                return images
+            self._draws = True  # one draw for all rows makes each depend on its place
+        return torch.cat([self._together(prompt, row, steps)[0] for row in x.split(1)])
+
+    def _together(self, prompt: Any, x: Tensor, steps: int) -> tuple[Tensor, bool]:
+        """The images of a batch, and whether anything was drawn at random for them."""
         before, call = self.networks.rows, self.arguments(self._prompts[prompt], len(x), steps, self.device)
+        cuda = [torch.cuda.current_device()] if self.device.type == "cuda" else []
         try:
-            with torch.no_grad(), self.networks.whole_call():
+            with torch.no_grad(), torch.random.fork_rng(cuda), self.networks.whole_call():
+                torch.manual_seed(0)  # some draw without the generator that they are given
+                states = _random_states(call, cuda)
                 result = self.pipe(**call, latents=x.to(self.device, self._latents.dtype))
+                drew = any(not torch.equal(*pair) for pair in zip(states, _random_states(call, cuda), strict=True))
         except Exception as error:
             raise said(self.pipe, error) from error
         made = self.networks.rows - before
@@ -101,4 +118,9 @@ class WholePipeline(PipelineBase):
                 f"{steps * self.forwards_per_call} were expected: set model.forwards_per_call, or a model.scheduler "
                 f"with one evaluation a step (DDIMScheduler, FlowMatchEulerDiscreteScheduler)"
             )
-        return self.images(result)
+        return self.images(result), drew
+
+
+def _random_states(call: Mapping[str, Any], cuda: Sequence[int]) -> list[Tensor]:
+    own = [call["generator"].get_state()] if "generator" in call else []
+    return [*own, torch.get_rng_state(), *(torch.cuda.get_rng_state(number) for number in cuda)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scaling.engine.ladder import FittedSearch, rungs_of
+from scaling.engine.ladder import FittedSearch, begins_at_noise, rungs_of
 from scaling.identity import digest_of, identity_of, judge_identity
 from scaling.protocols import Search
 from scaling.runner.study import Study
@@ -51,6 +51,7 @@ def run_identities(
         "rungs": list(study.budget.rungs) if study.budget.unit in ("nfe", "candidates") else bought,
         "final_nfe": study.budget.final,
         "conditions": len(study.conditions),
+        **_own_start(study),
         **second_solve(study),
     }
     return {**identities, "judges": _judges(study)} if judges else identities
@@ -64,6 +65,14 @@ def second_solve(study: Study) -> dict[str, Any]:
     if study.budget.final_from is not None:
         said["final_from"] = study.budget.final_from
     return said
+
+
+def _own_start(study: Study) -> dict[str, Any]:
+    """Said where final solves begin at another time than the search's; they began at its time once."""
+    if study.budget.final == study.budget.nfes_per_iter or not SearchTraits.of(study.search).resolve_winner:
+        return {}
+    space = study.space(next(iter(study.conditions)))
+    return {} if begins_at_noise(space) else {"final_grid": "own"}
 
 
 def _judges(study: Study) -> dict[str, Any]:

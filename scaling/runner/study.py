@@ -16,7 +16,7 @@ import torch
 from scaling import checks
 from scaling.budget import Budget, Prices
 from scaling.engine.batch_size import BLOCK_SIZE
-from scaling.engine.ladder import ORDERS, FittedSearch, fit
+from scaling.engine.ladder import ORDERS, FittedSearch, fit, solves_again
 from scaling.engine.prices import gflops_of
 from scaling.engine.retention import Retention
 from scaling.noise import NoiseSpace
@@ -95,7 +95,8 @@ class Study:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
-        self.budget.check(self.sampler)
+        again = solves_again(SearchTraits.of(self.search), self.budget.nfes_per_iter, self.budget.final)
+        self.budget.check(self.sampler, self.denoiser.schedule if again else None)
         self._check_needs()
         self._check_axes()
         self._check_draft()
