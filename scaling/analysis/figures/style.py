@@ -129,6 +129,7 @@ NAMES = {
     "shapes_strong": "strong judge",
     "svdd": "SVDD",
     "rbf": "RBF",
+    "reno": "ReNO",
     "bfs": "BFS",
     "dfs": "DFS",
     "sit_xl": "SiT-XL",
