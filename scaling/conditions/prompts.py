@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from scaling import checks
-from scaling.conditions.columns import Columns
+from scaling.conditions.columns import prompt_column, split
 from scaling.conditions.prompt_files import FORMATS, format_of, read_rows, stem
 from scaling.files import user_path
 from scaling.loading.hub import find_folder
@@ -131,11 +131,11 @@ class Prompts:
         return found if self.files is not None else [file for file in found if _holds_prompts(file, folder)]
 
     def _entries(self, file: Path) -> Iterator[Entry]:
-        columns: Columns | None = None
+        column: str | None = None
         for where, cells in read_rows(file, self.encoding):
             try:
-                columns = columns or Columns.of(cells, self.column)
-                prompt, settings, rest = columns.split(cells)
+                column = column or prompt_column(cells, self.column)
+                prompt, settings, rest = split(cells, column)
             except ValueError as error:
                 raise ValueError(f"{file}, {where}: {error}") from None
             yield Entry(prompt, settings, {"file": stem(file), **rest})

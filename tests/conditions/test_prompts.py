@@ -157,6 +157,25 @@ def test_what_rows_set_is_part_of_the_identity(tmp_path):
     assert len({str(identity) for identity in (plain, seven, eight)}) == 3
 
 
+ROWS = ['{"prompt": "a"}', '{"prompt": "a", "Seed": 7, "kind": "x"}', '{"prompt": "b", "guidance_scale": 1.5}', '"c"']
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"), [("jsonl", "\n".join(ROWS)), ("json", f"[{', '.join(ROWS)}]")], ids=["jsonl", "json"]
+)
+def test_every_row_of_json_has_settings_of_its_own(tmp_path, suffix, text):
+    path = tmp_path / f"a.{suffix}"
+    path.write_text(text)
+    read = Prompts(path=str(path))
+    assert [c.settings for c in read] == [(), (("seed", 7),), (("guidance_scale", 1.5),), ()]
+    assert [c.metadata for c in read] == [{"file": "a"}, {"file": "a", "kind": "x"}, {"file": "a"}, {"file": "a"}]
+    (tmp_path / "a.csv").write_text("prompt,seed,guidance_scale,kind\na,,,\na,7,,x\nb,,1.5,\nc,,,\n")
+    assert read.identity() == Prompts(path=str(tmp_path / "a.csv")).identity()
+    path.write_text(text.replace("7", '"x"'))
+    with pytest.raises(ValueError, match=r"(line|row) 2: seed is 'x', and a whole number is needed"):
+        list(Prompts(path=str(path)))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
