@@ -75,6 +75,51 @@ def test_what_is_scored_is_not_scored_again(capsys: pytest.CaptureFixture[str]) 
     assert sorted(asked(capsys)) == ["blue", "red"]
 
 
+def test_images_of_other_calls_stay_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    run()
+    before = pq.read_table("scores.parquet").to_pylist()
+    for name, shade in (("red/0", 9), ("red/10", 19), ("green/0", 29)):
+        Path(f"more/{name}.png").parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (shade, 9, 9)).save(f"more/{name}.png")
+    more = ["score", "more", "--verifier", "judge.py:redness", "--device", "cpu"]
+    assert main(more) == 0
+    assert "8 rows of other images were kept from before\n" in capsys.readouterr().out
+    rows = pq.read_table("scores.parquet").to_pylist()
+    assert rows[:8] == before
+    added = [(row["condition"], row["candidate"], row["path"]) for row in rows[8:]]
+    assert added == [("green", 0, "more/green/0.png"), ("red", 4, "more/red/0.png"), ("red", 5, "more/red/10.png")]
+    assert read_pool(Path("scores.parquet")).scores["redness"].shape == (3, 1)
+    assert run() == 0 and main(more) == 0
+    said = capsys.readouterr().out
+    assert "asked" not in said and "3 rows of other images" in said
+    assert pq.read_table("scores.parquet").to_pylist() == rows
+
+
+def test_an_image_that_moved_or_was_made_anew_has_one_row(capsys: pytest.CaptureFixture[str]) -> None:
+    run()
+    Path("images").rename("elsewhere")
+    assert main(["score", "elsewhere", "--verifier", "judge.py:redness", "--device", "cpu"]) == 0
+    assert "kept from before" not in capsys.readouterr().out
+    Image.new("RGB", (8, 8), (9, 9, 9)).save("elsewhere/red/0.png")
+    assert main(["score", str(Path("elsewhere").resolve()), "--verifier", "judge.py:redness", "--device", "cpu"]) == 0
+    assert pq.read_table("scores.parquet").num_rows == 8
+
+
+def test_rows_that_stay_lack_what_is_new_and_what_another_judge_gave(capsys: pytest.CaptureFixture[str]) -> None:
+    run()
+    Path("other/red").mkdir(parents=True)
+    Image.new("RGB", (8, 8), (9, 9, 9)).save("other/red/0.png")
+    assert main(["score", "other", "--verifier", "control", "--device", "cpu"]) == 0
+    assert "8 rows of other images were kept from before (8 of them lack a score by these)" in capsys.readouterr().out
+    table = pq.read_table("scores.parquet")
+    assert (table["control"].null_count, table["redness"].null_count) == (8, 1)
+    Path("judge.py").write_text(JUDGE.format(fails=False, sign=-1))
+    clear_cache()
+    assert main(["score", "other", "--verifier", "judge.py:redness", "--device", "cpu"]) == 0
+    assert "redness is another one than in scores.parquet: its scores there are dropped" in capsys.readouterr().err
+    assert pq.read_table("scores.parquet").num_rows == 1
+
+
 def test_an_edited_judge_scores_all_anew_and_another_judges_column_stays(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("control") == 0
     control = pq.read_table("scores.parquet")["control"].to_pylist()
