@@ -118,6 +118,7 @@ def test_a_changed_configuration_is_another_run(tmp_path: Path, typed: Typed) ->
         (["sampler._target_=scaling.sampling.Heun", "budget.nfes_per_iter=11"], "the nearest it can is 12"),
         (["output_dir=/dev/null/nowhere"], "/dev/null/nowhere"),
         (["search.nonsense=1"], "search.nonsense is no key"),
+        (["+seeed=3"], "seeed is no key of the configuration; did you mean seed?"),
         (["journal.keep=scores"], "journal.keep is called journal.retention by now"),
         (["journal.retention=everything"], "'everything' is none of scores, winners, latents"),
         (["search=first_order"], "verifier=control has none"),
