@@ -131,6 +131,15 @@ def test_a_folder_asks_about_what_it_cannot_tell(tmp_path):
     assert prompts(tmp_path, files="*.ndjson") == ["two"]
 
 
+def test_hidden_files_of_a_folder_are_passed_over(tmp_path):
+    (tmp_path / "p.csv").write_text("prompt\none\n")
+    (tmp_path / "._p.csv").write_bytes(b"\0\5\26\7")  # what a Mac leaves beside a file on other disks
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".ipynb_checkpoints" / "p-checkpoint.csv").write_text("prompt\ntwo\n")
+    assert prompts(tmp_path) == prompts(tmp_path, files="*.csv") == ["one"]
+    assert prompts(tmp_path, files=".ipynb_checkpoints/*.csv") == ["two"]
+
+
 def test_a_row_may_set_what_holds_for_it_alone(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("prompt,Negative_Prompt,seed,guidance_scale,kind\na,blurry,7,1.5,x\na,,,,y\na,,8,,z\n")

@@ -194,6 +194,15 @@ def test_every_layout_means_the_same_images() -> None:
     assert [(image.name, image.candidate) for image in find_images(Path("flat"))] == [row[:2] for row in expected]
 
 
+def test_hidden_files_and_folders_are_no_images() -> None:
+    for name in ("images/.ipynb_checkpoints", "images/red/.thumbnails"):
+        Path(name).mkdir()
+        Path(name, "0.png").write_bytes(Path("images/red/0.png").read_bytes())
+    Path("images/blue/._0.png").write_bytes(b"\0\5\26\7")
+    found = [(image.name, image.path.name) for image in find_images(Path("images"))]
+    assert found == [(prompt, f"{number}.png") for prompt in ("blue", "red") for number in range(4)]
+
+
 def test_folders_called_by_numbers_are_classes_and_geneval_says_its_prompts() -> None:
     for name in ("2", "10"):
         Path("classes", name).mkdir(parents=True)
