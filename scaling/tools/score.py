@@ -16,7 +16,7 @@ from torch import Tensor
 from scaling.identity import digest_of
 from scaling.protocols import Verifier
 from scaling.tools.image_files import ImageFile
-from scaling.tools.score_table import Identities, Key, Line, Scores, Table, read_scores
+from scaling.tools.score_table import TAKEN, Identities, Key, Line, Scores, Table, read_scores
 from scaling.traits import refuse_latents
 
 _Row = tuple[Key, ImageFile, Tensor]  # an image, ready to be judged: its pixels are float32 [3, h, w]
@@ -56,7 +56,8 @@ def score(
         tell: takes a line for each image that cannot be read or judged; it has no score, the others do.
 
     Raises:
-        ValueError: where a verifier judges none of the first batch, and where `out` is something else.
+        ValueError: where a verifier judges none of the first batch or has the name of a column that is no score, and
+            where `out` is something else.
     """
     done = Scoring()
 
@@ -91,6 +92,8 @@ def _kept(
 ) -> tuple[list[Line], Scores, Identities]:
     """The rows of `out`, its scores that stay, by column, and the identities of all columns, the new ones too."""
     for name, verifier in verifiers.items():
+        if name in TAKEN:
+            raise ValueError(f"--verifier {name}: the table has a column {name} that is no score; call it otherwise")
         refuse_latents(verifier, f"--verifier {name}: a file holds an image")
     identities = {name: digest_of(verifier) for name, verifier in verifiers.items()}
     lines, kept, before = read_scores(out)

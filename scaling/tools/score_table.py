@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scaling.output.tables import write_table
+from scaling.schema import Candidate, names
 from scaling.tools.image_files import ImageFile
 
 EVERY = 30.0  # seconds between two writings of the table
+COLUMNS = ("condition", "condition_key", "candidate", "path", "digest")
+TAKEN = {*COLUMNS, "step", *names(Candidate)}  # columns of the table, and those that its reader takes for no score
 IDENTITIES = b"scaling.verifiers"  # where in the parquet file's metadata the verifiers' digests are
 Key = tuple[str, str]  # the condition's key and the digest of the image's file
 Scores = dict[str, dict[Key, float]]  # by the verifier's column
@@ -98,9 +101,8 @@ def read_scores(out: Path) -> tuple[list[Line], Scores, Identities]:
         identities: Identities = json.loads((table.schema.metadata or {})[IDENTITIES])
     except (pa.ArrowInvalid, KeyError):
         raise ValueError(f"{out} is there and not written by scaling-study score; name another file") from None
-    names = ("condition", "condition_key", "digest", "candidate", "path")
-    cells = zip(*(table[name].to_pylist() for name in names), strict=True)
-    lines = [Line(condition, (key, digest), number, path) for condition, key, digest, number, path in cells]
+    cells = zip(*(table[name].to_pylist() for name in COLUMNS), strict=True)
+    lines = [Line(condition, (key, digest), number, path) for condition, key, number, path, digest in cells]
     scores: Scores = {}
     for name in identities:
         rows = zip(lines, table[name].to_pylist(), strict=True)

@@ -173,6 +173,14 @@ def test_what_cannot_score_is_refused_by_name(words: list[str], line: str, capsy
     assert line in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["candidate", "t", "condition_key", "digest", "path", "condition", "step", "round"])
+def test_a_column_that_is_no_score_is_no_verifiers_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("judge.py").write_text(f"def {name}(images, prompts):\n    return images.mean(dim=(1, 2, 3))\n")
+    assert main(["score", "images", "--verifier", f"judge.py:{name}"]) == 1
+    assert f"has a column {name} that is no score; call it otherwise" in capsys.readouterr().err
+    assert not Path("scores.parquet").exists()
+
+
 def test_overrides_follow_the_verifier_that_they_are_of() -> None:
     assert main(["score", "images", "--verifier", "control", "+seed=3", "--out", "a.parquet"]) == 0
     assert main(["score", "images", "--verifier", "control", "--out", "b.parquet"]) == 0
