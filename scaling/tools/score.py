@@ -68,9 +68,8 @@ def score(
     before, kept, identities = _kept(out, verifiers, tell)
     keys = {image.path: _key(image) for image in images if image.path.is_file()}
     table = Table(out, before, [(each, keys[each.path]) for each in images if each.path in keys], kept, identities)
-    for image in images:
-        if image.path not in keys:
-            fail(f"{image.path} is not there")
+    for image in (each for each in images if each.path not in keys):
+        fail(f"{image.path} is not there")
     for name, verifier in verifiers.items():
         known = kept.setdefault(name, {})
         wanted = {key: image for image in images if (key := keys.get(image.path)) and key not in known}
@@ -82,8 +81,7 @@ def score(
             if table.write_now_and_then():
                 tell(f"{name}: {sum(key in known for key in wanted)} of {len(wanted)} images scored")
     table.write()
-    done.others = len(table.others)
-    done.lacking = sum(any(line.key not in kept[name] for name in verifiers) for line in table.others)
+    done.others, done.lacking = len(table.others), table.lacking(verifiers)
     return done
 
 

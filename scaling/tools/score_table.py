@@ -61,6 +61,11 @@ class Table:
         self._out, self._scores, self._identities = out, scores, identities
         self._written = time.monotonic()
 
+    def lacking(self, names: Iterable[str]) -> int:
+        """How many rows of other images lack a score by one of these verifiers."""
+        known = [self._scores[name] for name in names]
+        return sum(any(line.key not in each for each in known) for line in self.others)
+
     def write_now_and_then(self) -> bool:
         """Whether it was time to write it, and it was written."""
         due = time.monotonic() - self._written > EVERY
