@@ -27,6 +27,11 @@ def user_path(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a path or a folder on its way from `folder` is hidden, as what systems and editors leave behind is."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path`, of this call alone, that takes its place at the end; after an error nothing is left."""

@@ -9,13 +9,13 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from textwrap import wrap
 from typing import NamedTuple
 
 import yaml
 
+from scaling.config.hidden import config_folders
 from scaling.config.own import ENTRY_POINTS, installed, package_folders
 from scaling.config.places import CONF
 
@@ -69,7 +69,7 @@ def general_help(arguments: Sequence[str] = (), width: int | None = None) -> str
     Those of installed packages are among them, and those in the folder that the arguments give as --config-dir.
     """
     width = width or shutil.get_terminal_size().columns
-    found = _options([CONF, *package_folders(), *_config_folders(arguments)])
+    found = _options([CONF, *package_folders(), *config_folders(arguments)])
     for group in ENTRY_POINTS:
         found[group] = found.get(group, set()) | {point.name for point in installed(group)}
     lines = [f"{group}: {', '.join(sorted(names))}" for group, names in sorted(found.items())]
@@ -109,12 +109,6 @@ def _options(folders: Sequence[Path]) -> dict[str, set[str]]:
             if not set(group.parts) & set(HIDDEN):
                 found.setdefault(group.as_posix(), set()).add(file.stem)
     return found
-
-
-def _config_folders(arguments: Sequence[str]) -> list[Path]:
-    """What follows --config-dir, as Hydra takes it."""
-    words = [part for argument in arguments for part in argument.split("=", 1)]
-    return [Path(after) for word, after in pairwise(words) if word in ("--config-dir", "-cd")]
 
 
 def _read(path: Path, group: str) -> tuple[list[str], list[Parameter]]:

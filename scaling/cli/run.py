@@ -31,6 +31,7 @@ def main() -> None:
     """Runs the command; exit code 1 and one line for whatever a user can mend, the traceback on request."""
     from scaling.cli.errors import failures, one_line, share_failures
     from scaling.cli.quiet import quiet_libraries
+    from scaling.config.hidden import refuse_hidden
     from scaling.config.own import import_from_here
     from scaling.config.plugins import register
     from scaling.config.quick import spelled
@@ -46,6 +47,7 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed by Hydra
     share_failures()
     try:
+        refuse_hidden(sys.argv[1:])
         app()
     except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
         if debug:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from scaling.protocols import SETTINGS, Settings
@@ -13,39 +12,36 @@ from scaling.protocols import SETTINGS, Settings
 PROMPTS = ("prompt", "prompts", "text", "caption")
 
 
-@dataclass(frozen=True)
-class Columns:
-    """What a file's columns mean, told by its first row."""
+def prompt_column(columns: Iterable[str], name: str | None = None) -> str:
+    """The column of the prompts among those of a file's first row; `name` says it (None: the first of `PROMPTS`).
 
-    prompt: str
-    settings: Mapping[str, str]  # by the setting's name, the column's
+    Names are found as they are spelled, else in any case where only one is meant; a ValueError names those that there
+    are.
+    """
+    names = list(columns)
+    wanted = PROMPTS if name is None else (name,)
+    found = next((column for each in wanted if (column := _find(each, names)) is not None), None)
+    if found is None:
+        raise ValueError(f"no column {' or '.join(wanted)}; conditions.column is one of {', '.join(names)}")
+    return found
 
-    @classmethod
-    def of(cls, columns: Iterable[str], prompt: str | None = None) -> Columns:
-        """The meaning of these columns; `prompt` names that of the prompt (None: the first of `PROMPTS` there is).
 
-        Names are found as they are spelled, else in any case where only one is meant; a ValueError names those that
-        there are.
-        """
-        names = list(columns)
-        wanted = PROMPTS if prompt is None else (prompt,)
-        found = next((column for name in wanted if (column := _find(name, names)) is not None), None)
-        if found is None:
-            raise ValueError(f"no column {' or '.join(wanted)}; conditions.column is one of {', '.join(names)}")
-        settings = {name: column for name in SETTINGS if (column := _find(name, names)) is not None and column != found}
-        return cls(found, settings)
+def split(cells: Mapping[str, Any], column: str) -> tuple[str, Settings, dict[str, Any]]:
+    """A row's prompt, what it sets for itself alone, and its other columns; a ValueError says what is wrong.
 
-    def split(self, cells: Mapping[str, Any]) -> tuple[str, Settings, dict[str, Any]]:
-        """A row's prompt, what it sets for itself alone, and its other columns; a ValueError says what is wrong."""
-        if self.prompt not in cells:
-            raise ValueError(f"there is no {self.prompt!r}, where the first row has its prompt")
-        prompt = cells[self.prompt]
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise ValueError(f"the prompt in column {self.prompt!r} is {prompt!r}")
-        found = ((name, setting(name, cells.get(column))) for name, column in self.settings.items())
-        settings = tuple((name, value) for name, value in found if value is not None)
-        used = {self.prompt, *self.settings.values()}
-        return prompt, settings, {name: cell for name, cell in cells.items() if name not in used}
+    Which columns are settings is asked of every row, since lines of json have keys of their own.
+    """
+    if column not in cells:
+        raise ValueError(f"there is no {column!r}, where the first row has its prompt")
+    prompt = cells[column]
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ValueError(f"the prompt in column {column!r} is {prompt!r}")
+    names = [name for name in cells if name != column]
+    columns = {name: found for name in SETTINGS if (found := _find(name, names)) is not None}
+    values = ((name, setting(name, cells[found])) for name, found in columns.items())
+    settings = tuple((name, value) for name, value in values if value is not None)
+    left = [name for name in names if name not in columns.values()]
+    return prompt, settings, {name: cells[name] for name in left}
 
 
 def setting(name: str, cell: Any) -> str | int | float | None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from scaling import checks
-from scaling.conditions.columns import Columns
+from scaling.conditions.columns import prompt_column, split
 from scaling.conditions.prompt_files import FORMATS, format_of, read_rows, stem
-from scaling.files import user_path
+from scaling.files import is_hidden, user_path
 from scaling.loading.hub import find_folder
 from scaling.protocols import Condition, Settings
 
@@ -42,7 +42,7 @@ class Prompts:
 
     Args:
         path: a file, a folder or a hub id; `prompt_files.read_rows` says which files are read.
-        files: globs in a folder or dataset, in order. None: every file of prompts.
+        files: globs in a folder or dataset, in order. None: every file of prompts that is not hidden.
         column: where the prompt stands. None: prompt, prompts, text or caption.
         copies: images of each prompt, at least 1.
         count: conditions at most. None: all.
@@ -127,26 +127,32 @@ class Prompts:
             folder = find_folder(self.path, patterns, kind="dataset")
         except ValueError as error:
             raise ValueError(f"{error}" + (f"; or: {self.get}" if self.get else "")) from None
-        found = [file for pattern in patterns for file in sorted(folder.rglob(pattern)) if file.is_file()]
+        found = [file for pattern in patterns for file in _matching(folder, pattern)]
         return found if self.files is not None else [file for file in found if _holds_prompts(file, folder)]
 
     def _entries(self, file: Path) -> Iterator[Entry]:
-        columns: Columns | None = None
+        column: str | None = None
         for where, cells in read_rows(file, self.encoding):
             try:
-                columns = columns or Columns.of(cells, self.column)
-                prompt, settings, rest = columns.split(cells)
+                column = column or prompt_column(cells, self.column)
+                prompt, settings, rest = split(cells, column)
             except ValueError as error:
                 raise ValueError(f"{file}, {where}: {error}") from None
             yield Entry(prompt, settings, {"file": stem(file), **rest})
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """The files of a pattern in order; hidden ones (`.ipynb_checkpoints/a.csv`, `._a.csv`) only where it names them."""
+    named = any(part.startswith(".") for part in Path(pattern).parts)
+    found = sorted(file for file in folder.rglob(pattern) if file.is_file())
+    return [file for file in found if named or not is_hidden(file, folder)]
 
 
 def _holds_prompts(file: Path, folder: Path) -> bool:
     """Whether a folder's file is one of prompts; a ValueError where that cannot be told."""
     if format_of(file) is not None:
         return True
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    if hidden or file.suffix.lower() in _PASSED_OVER or file.name.upper() == file.name:  # LICENSE
+    if file.suffix.lower() in _PASSED_OVER or file.name.upper() == file.name:  # LICENSE
         return False
     raise ValueError(
         f"{file} is none of {', '.join(FORMATS)}: say which files of {folder} hold prompts, as "

@@ -9,6 +9,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from typing_extensions import override
 
+from scaling.config.hidden import refuse_hidden_of_packages
 from scaling.config.own import ENTRY_POINTS, installed, names_a_part, node_of, package_folders
 
 
@@ -49,10 +50,11 @@ class PartsSource(ConfigSource):
 
 
 class PartsPath(SearchPathPlugin):
-    """Puts them after our own options, which they cannot hide."""
+    """Puts them after our own options, which they cannot hide; where they would, a ValueError says so."""
 
     @override
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        refuse_hidden_of_packages()
         for folder in package_folders():
             search_path.append("scaling-package", f"file://{folder}")
         search_path.append("scaling-parts", f"{PartsSource.scheme()}://")

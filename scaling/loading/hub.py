@@ -103,7 +103,8 @@ def cache_folder() -> Path:
 def _in_folder(folder: Path, file: str | None) -> Path:
     if file is not None and (folder / file).is_file():
         return folder / file
-    inside = sorted(f.name for f in folder.iterdir() if f.suffix in (".pt", ".pth", ".bin", ".safetensors"))
+    weights = (f.name for f in folder.iterdir() if f.suffix in (".pt", ".pth", ".bin", ".safetensors"))
+    inside = sorted(name for name in weights if not name.startswith("."))
     if file is None and len(inside) == 1:
         return folder / inside[0]
     wanted = file or "a single weights file"

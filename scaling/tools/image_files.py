@@ -12,7 +12,7 @@ from typing import Any
 
 from scaling.conditions.columns import PROMPTS
 from scaling.conditions.prompt_files import FORMATS, Row, format_of, read_rows
-from scaling.files import user_path
+from scaling.files import is_hidden, user_path
 from scaling.protocols import Condition
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -69,7 +69,8 @@ def _numbered(images: Iterable[tuple[Path, Condition, int | None]]) -> Iterator[
 
 
 def _folder(folder: Path) -> Iterator[tuple[Path, Condition, int | None]]:
-    subfolders = sorted((each for each in folder.iterdir() if each.is_dir()), key=_in_order)
+    inside = (each for each in folder.iterdir() if each.is_dir() and not is_hidden(each, folder))
+    subfolders = sorted(inside, key=_in_order)
     if not subfolders:
         named = ((path, _NUMBERED.fullmatch(path.stem)) for path in _images(folder))
         yield from ((path, _condition(match[1] if match else path.stem), None) for path, match in named)
@@ -98,7 +99,8 @@ def _condition(prompt: str) -> Condition:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES), key=_in_order)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not is_hidden(path, folder))
+    return sorted(found, key=_in_order)
 
 
 def _in_order(path: Path) -> list[Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,25 +14,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling.identity import digest_of
-from scaling.output.tables import write_table
 from scaling.protocols import Verifier
 from scaling.tools.image_files import ImageFile
+from scaling.tools.score_table import TAKEN, Identities, Key, Line, Scores, Table, read_scores
 from scaling.traits import refuse_latents
 
-EVERY = 30.0  # seconds between two writings of the table
-IDENTITIES = b"scaling.verifiers"  # where in the parquet file's metadata the verifiers' digests are
-Key = tuple[str, str]  # the condition's key and the digest of the image's file
-Scores = dict[str, dict[Key, float]]  # by the verifier's column
-Identities = dict[str, str]  # the verifiers' digests by their column
 _Row = tuple[Key, ImageFile, Tensor]  # an image, ready to be judged: its pixels are float32 [3, h, w]
 
 
 @dataclass
 class Scoring:
-    """What came of it: how many scores were computed, how many were there, and a line for each image without one."""
+    """What came of it, with a line for each image of the call that has no score."""
 
-    computed: int = 0
-    known: int = 0
+    computed: int = 0  # scores
+    known: int = 0  # scores that were there
+    others: int = 0  # rows of images that are not in this call
+    lacking: int = 0  # those of them that have no score by some verifier of this call
     failures: list[str] = field(default_factory=list)
 
 
@@ -49,7 +44,8 @@ def score(
     """Scores every image by every verifier and writes `condition, candidate, path, digest` and a column for each.
 
     A score that `out` holds already, of an image of the same bytes and condition by a verifier of the same identity,
-    is kept. Columns of other verifiers stay. The table is written twice a minute, so that a stopped command goes on.
+    is kept. Columns of other verifiers and rows of other images stay. The table is written twice a minute,
+    so that a stopped command goes on.
 
     Args:
         images: what to score.
@@ -60,7 +56,8 @@ def score(
         tell: takes a line for each image that cannot be read or judged; it has no score, the others do.
 
     Raises:
-        ValueError: where a verifier judges none of the first batch, and where `out` is something else.
+        ValueError: where a verifier judges none of the first batch or has the name of a column that is no score, and
+            where `out` is something else.
     """
     done = Scoring()
 
@@ -68,12 +65,11 @@ def score(
         done.failures.append(line)
         tell(line)
 
-    kept, identities = _kept(out, verifiers, tell)
+    before, kept, identities = _kept(out, verifiers, tell)
     keys = {image.path: _key(image) for image in images if image.path.is_file()}
-    table = _Table(out, images, keys, kept, identities)
-    for image in images:
-        if image.path not in keys:
-            fail(f"{image.path} is not there")
+    table = Table(out, before, [(each, keys[each.path]) for each in images if each.path in keys], kept, identities)
+    for image in (each for each in images if each.path not in keys):
+        fail(f"{image.path} is not there")
     for name, verifier in verifiers.items():
         known = kept.setdefault(name, {})
         wanted = {key: image for image in images if (key := keys.get(image.path)) and key not in known}
@@ -85,20 +81,25 @@ def score(
             if table.write_now_and_then():
                 tell(f"{name}: {sum(key in known for key in wanted)} of {len(wanted)} images scored")
     table.write()
+    done.others, done.lacking = len(table.others), table.lacking(verifiers)
     return done
 
 
-def _kept(out: Path, verifiers: Mapping[str, Verifier], tell: Callable[[str], None]) -> tuple[Scores, Identities]:
-    """The scores that `out` holds and that stay, by column, and the identities of all columns, the new ones too."""
+def _kept(
+    out: Path, verifiers: Mapping[str, Verifier], tell: Callable[[str], None]
+) -> tuple[list[Line], Scores, Identities]:
+    """The rows of `out`, its scores that stay, by column, and the identities of all columns, the new ones too."""
     for name, verifier in verifiers.items():
+        if name in TAKEN:
+            raise ValueError(f"--verifier {name}: the table has a column {name} that is no score; call it otherwise")
         refuse_latents(verifier, f"--verifier {name}: a file holds an image")
     identities = {name: digest_of(verifier) for name, verifier in verifiers.items()}
-    kept, before = _read(out)
+    lines, kept, before = read_scores(out)
     for name, identity in identities.items():
         if before.get(name, identity) != identity:
-            tell(f"{name} is another one than in {out}: all images are scored anew by it")
+            tell(f"{name} is another one than in {out}: its scores there are dropped, all images are scored anew by it")
             del kept[name]
-    return kept, {**before, **identities}
+    return lines, kept, {**before, **identities}
 
 
 def _batches(wanted: Mapping[Key, ImageFile], size: int, fail: Callable[[str], None]) -> Iterator[list[_Row]]:
@@ -164,65 +165,3 @@ def _scores(verifier: Verifier, device: torch.device | str, batch: Sequence[_Row
 
 def _key(image: ImageFile) -> Key:
     return image.condition.key, hashlib.blake2b(image.path.read_bytes(), digest_size=8).hexdigest()
-
-
-class _Table:
-    """The parquet file: a row for each image that has a score, as it stands by now."""
-
-    def __init__(
-        self,
-        out: Path,
-        images: Sequence[ImageFile],
-        keys: Mapping[Path, Key],
-        scores: Scores,
-        identities: dict[str, str],
-    ) -> None:
-        self._out, self._scores, self._identities = out, scores, identities
-        self._rows = [(image, keys[image.path]) for image in images if image.path in keys]
-        self._written = time.monotonic()
-
-    def write_now_and_then(self) -> bool:
-        """Whether it was time to write it, and it was written."""
-        due = time.monotonic() - self._written > EVERY
-        if due:
-            self.write()
-        return due
-
-    def write(self) -> None:
-        import pyarrow as pa
-
-        rows = [(image, key) for image, key in self._rows if any(key in known for known in self._scores.values())]
-        columns = {
-            "condition": pa.array([image.name for image, _ in rows], pa.string()),
-            "condition_key": pa.array([key[0] for _, key in rows], pa.string()),
-            "candidate": pa.array([image.candidate for image, _ in rows], pa.int64()),
-            "path": pa.array([str(image.path) for image, _ in rows], pa.string()),
-            "digest": pa.array([key[1] for _, key in rows], pa.string()),
-        }
-        for name, known in self._scores.items():
-            columns[name] = pa.array([known.get(key) for _, key in rows], pa.float64())
-        table = pa.table(columns).replace_schema_metadata({IDENTITIES: json.dumps(self._identities)})
-        write_table(self._out, table)
-        self._written = time.monotonic()
-
-
-def _read(out: Path) -> tuple[Scores, Identities]:
-    """The scores that an earlier command left, and the digests of the verifiers that gave them."""
-    if out.suffix != ".parquet":
-        raise ValueError(f"--out {out}: scores are written as parquet, e.g. scores.parquet")
-    if not out.exists():
-        return {}, {}
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(out)
-        identities: Identities = json.loads((table.schema.metadata or {})[IDENTITIES])
-    except (pa.ArrowInvalid, KeyError):
-        raise ValueError(f"{out} is there and not written by scaling-study score; name another file") from None
-    keys = list(zip(table["condition_key"].to_pylist(), table["digest"].to_pylist(), strict=True))
-    scores: Scores = {}
-    for name in identities:
-        rows = zip(keys, table[name].to_pylist(), strict=True)
-        scores[name] = {key: value for key, value in rows if value is not None}
-    return scores, identities

@@ -118,6 +118,7 @@ def test_a_changed_configuration_is_another_run(tmp_path: Path, typed: Typed) ->
         (["sampler._target_=scaling.sampling.Heun", "budget.nfes_per_iter=11"], "the nearest it can is 12"),
         (["output_dir=/dev/null/nowhere"], "/dev/null/nowhere"),
         (["search.nonsense=1"], "search.nonsense is no key"),
+        (["+seeed=3"], "seeed is no key of the configuration; did you mean seed?"),
         (["journal.keep=scores"], "journal.keep is called journal.retention by now"),
         (["journal.retention=everything"], "'everything' is none of scores, winners, latents"),
         (["search=first_order"], "verifier=control has none"),
@@ -145,6 +146,26 @@ def test_a_mistake_is_one_line_and_exit_code_1(
     assert "Traceback" not in failed.stderr
     assert len(failed.stderr.strip().splitlines()) == 1
     assert not curves(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--config-dir", "mine"], ["--config-dir=mine"], ["-cd", "mine"], ["hydra.searchpath=[file://mine]"]],
+    ids=lambda words: words[0],
+)
+def test_an_option_in_a_folder_of_ones_own_has_a_name_of_its_own(
+    tmp_path: Path, typed: Typed, words: list[str]
+) -> None:
+    mine, ours = tmp_path / "mine/search", (CONF / "search/zero_order.yaml").read_text()
+    mine.mkdir(parents=True)
+    (mine / "zero_order.yaml").write_text(ours)  # a copy hides nothing
+    (mine / "zero_order_mine.yaml").write_text(ours.replace("neighbors: 2", "neighbors: 3"))
+    done = typed(*words, "search=zero_order_mine", "--cfg", "job")
+    assert done.returncode == 0 and "neighbors: 3" in done.stdout
+    (mine / "zero_order.yaml").write_text(ours.replace("neighbors: 2", "neighbors: 3"))
+    failed = typed(*words, "search=zero_order", "--cfg", "job")
+    assert failed.returncode == 1
+    assert "mine/search/zero_order.yaml: search/zero_order is ours; give yours another name" in failed.stderr
 
 
 def test_a_traceback_can_be_asked_for(tmp_path: Path) -> None:

@@ -131,6 +131,15 @@ def test_a_folder_asks_about_what_it_cannot_tell(tmp_path):
     assert prompts(tmp_path, files="*.ndjson") == ["two"]
 
 
+def test_hidden_files_of_a_folder_are_passed_over(tmp_path):
+    (tmp_path / "p.csv").write_text("prompt\none\n")
+    (tmp_path / "._p.csv").write_bytes(b"\0\5\26\7")  # what a Mac leaves beside a file on other disks
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".ipynb_checkpoints" / "p-checkpoint.csv").write_text("prompt\ntwo\n")
+    assert prompts(tmp_path) == prompts(tmp_path, files="*.csv") == ["one"]
+    assert prompts(tmp_path, files=".ipynb_checkpoints/*.csv") == ["two"]
+
+
 def test_a_row_may_set_what_holds_for_it_alone(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("prompt,Negative_Prompt,seed,guidance_scale,kind\na,blurry,7,1.5,x\na,,,,y\na,,8,,z\n")
@@ -155,6 +164,25 @@ def test_what_rows_set_is_part_of_the_identity(tmp_path):
     plain, empty, seven, eight = (Prompts(path=str(tmp_path / f"{name}.csv")).identity() for name in files)
     assert plain == empty
     assert len({str(identity) for identity in (plain, seven, eight)}) == 3
+
+
+ROWS = ['{"prompt": "a"}', '{"prompt": "a", "Seed": 7, "kind": "x"}', '{"prompt": "b", "guidance_scale": 1.5}', '"c"']
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"), [("jsonl", "\n".join(ROWS)), ("json", f"[{', '.join(ROWS)}]")], ids=["jsonl", "json"]
+)
+def test_every_row_of_json_has_settings_of_its_own(tmp_path, suffix, text):
+    path = tmp_path / f"a.{suffix}"
+    path.write_text(text)
+    read = Prompts(path=str(path))
+    assert [c.settings for c in read] == [(), (("seed", 7),), (("guidance_scale", 1.5),), ()]
+    assert [c.metadata for c in read] == [{"file": "a"}, {"file": "a", "kind": "x"}, {"file": "a"}, {"file": "a"}]
+    (tmp_path / "a.csv").write_text("prompt,seed,guidance_scale,kind\na,,,\na,7,,x\nb,,1.5,\nc,,,\n")
+    assert read.identity() == Prompts(path=str(tmp_path / "a.csv")).identity()
+    path.write_text(text.replace("7", '"x"'))
+    with pytest.raises(ValueError, match=r"(line|row) 2: seed is 'x', and a whole number is needed"):
+        list(Prompts(path=str(path)))
 
 
 @pytest.mark.parametrize(

@@ -196,3 +196,15 @@ def test_yamls_of_a_package_are_options_and_all_are_offered_where_a_name_is_miss
 
 def test_nothing_of_a_package_is_there_without_it() -> None:
     assert "halfway_of_a_package" not in refused("search=halfway_of_a_packag")
+
+
+@pytest.mark.parametrize("way", ["yaml", "entry point"])
+def test_a_package_cannot_have_an_option_of_our_name(way: str, package: Path) -> None:
+    if way == "yaml":
+        (package / "parts_in_a_package/conf/search/random.yaml").write_text(
+            "_target_: parts_in_a_package.parts.Halfway"
+        )
+    else:
+        points = package / "parts_in_a_package-1.0.dist-info/entry_points.txt"
+        points.write_text(ENTRY_POINTS.replace("halfway_of_a_package", "random"))
+    assert "search/random is ours; give the package's another name" in refused("search=random")

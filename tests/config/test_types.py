@@ -9,6 +9,7 @@ import pytest
 from scaling.config.build import study_of
 from scaling.config.compose import grid
 from scaling.config.run_name import run_name
+from scaling.config.settings import KEYS
 
 MIXTURE = ("model=gaussian_mixture", "conditions.count=2", "logger=none", "batch_size=2", "budget.candidates=[1]")
 
@@ -47,6 +48,40 @@ def test_a_value_of_another_type_is_refused_by_its_key(tmp_path: Path, typed: st
     with pytest.raises(ValueError) as refused:
         study_of(config, overrides)
     assert line in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("+verifier@scorer.oracle=oracle", "scorer is no key of the configuration; did you mean scorers? valid: model"),
+        ("+seeed=3", "seeed is no key of the configuration; did you mean seed?"),
+        (
+            "+journal.retension=scores",
+            "journal.retension is no key of the configuration; did you mean journal.retention",
+        ),
+        ("+journal.keep=scores", "journal.keep is called journal.retention by now"),
+        ("+metrics.per_smaple.x._target_=y", "did you mean metrics.per_sample? valid: set, per_sample, extractors"),
+        ("+experiment.seed=3", "experiment is no key of the configuration: a preset begins with # @package _global_"),
+        ("journal=scores", "journal='scores' is no option: journal.retention=scores"),
+        ("+phases=true", "phases=true is gone"),
+    ],
+)
+def test_a_key_that_nothing_reads_is_refused(typed: str, line: str) -> None:
+    ((config, overrides),) = grid([*MIXTURE, typed])
+    with pytest.raises(ValueError) as refused:
+        study_of(config, overrides)
+    assert line in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_all_keys_of_the_configuration_are_known() -> None:
+    ((config, _),) = grid([*MIXTURE, "quick=true"])
+    assert sorted(KEYS[""]) == sorted(config.keys() - {"choices"})
+    assert all(sorted(KEYS[group]) == sorted(config[group]) for group in ("journal", "metrics"))
+
+
+def test_a_recorded_configuration_may_have_keys_that_are_gone() -> None:
+    ((config, overrides),) = grid([*MIXTURE, "+before=3"])
+    assert study_of({**config, "overrides": overrides}, overrides).seed == 0
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def refusal(path, **options):
 def test_local_paths_come_first(tmp_path):
     (tmp_path / "a.pt").write_bytes(b"a")
     assert find_file(tmp_path / "a.pt") == tmp_path / "a.pt"
+    (tmp_path / "._a.pt").write_bytes(b"what a Mac leaves beside it on other disks")
     assert find_file(tmp_path) == tmp_path / "a.pt"
     assert find_file(tmp_path, "a.pt") == tmp_path / "a.pt"
     assert find_folder(tmp_path, ["*.pt"]) == tmp_path

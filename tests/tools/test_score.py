@@ -75,6 +75,51 @@ def test_what_is_scored_is_not_scored_again(capsys: pytest.CaptureFixture[str]) 
     assert sorted(asked(capsys)) == ["blue", "red"]
 
 
+def test_images_of_other_calls_stay_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    run()
+    before = pq.read_table("scores.parquet").to_pylist()
+    for name, shade in (("red/0", 9), ("red/10", 19), ("green/0", 29)):
+        Path(f"more/{name}.png").parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (shade, 9, 9)).save(f"more/{name}.png")
+    more = ["score", "more", "--verifier", "judge.py:redness", "--device", "cpu"]
+    assert main(more) == 0
+    assert "8 rows of other images were kept from before\n" in capsys.readouterr().out
+    rows = pq.read_table("scores.parquet").to_pylist()
+    assert rows[:8] == before
+    added = [(row["condition"], row["candidate"], row["path"]) for row in rows[8:]]
+    assert added == [("green", 0, "more/green/0.png"), ("red", 4, "more/red/0.png"), ("red", 5, "more/red/10.png")]
+    assert read_pool(Path("scores.parquet")).scores["redness"].shape == (3, 1)
+    assert run() == 0 and main(more) == 0
+    said = capsys.readouterr().out
+    assert "asked" not in said and "3 rows of other images" in said
+    assert pq.read_table("scores.parquet").to_pylist() == rows
+
+
+def test_an_image_that_moved_or_was_made_anew_has_one_row(capsys: pytest.CaptureFixture[str]) -> None:
+    run()
+    Path("images").rename("elsewhere")
+    assert main(["score", "elsewhere", "--verifier", "judge.py:redness", "--device", "cpu"]) == 0
+    assert "kept from before" not in capsys.readouterr().out
+    Image.new("RGB", (8, 8), (9, 9, 9)).save("elsewhere/red/0.png")
+    assert main(["score", str(Path("elsewhere").resolve()), "--verifier", "judge.py:redness", "--device", "cpu"]) == 0
+    assert pq.read_table("scores.parquet").num_rows == 8
+
+
+def test_rows_that_stay_lack_what_is_new_and_what_another_judge_gave(capsys: pytest.CaptureFixture[str]) -> None:
+    run()
+    Path("other/red").mkdir(parents=True)
+    Image.new("RGB", (8, 8), (9, 9, 9)).save("other/red/0.png")
+    assert main(["score", "other", "--verifier", "control", "--device", "cpu"]) == 0
+    assert "8 rows of other images were kept from before (8 of them lack a score by these)" in capsys.readouterr().out
+    table = pq.read_table("scores.parquet")
+    assert (table["control"].null_count, table["redness"].null_count) == (8, 1)
+    Path("judge.py").write_text(JUDGE.format(fails=False, sign=-1))
+    clear_cache()
+    assert main(["score", "other", "--verifier", "judge.py:redness", "--device", "cpu"]) == 0
+    assert "redness is another one than in scores.parquet: its scores there are dropped" in capsys.readouterr().err
+    assert pq.read_table("scores.parquet").num_rows == 1
+
+
 def test_an_edited_judge_scores_all_anew_and_another_judges_column_stays(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("control") == 0
     control = pq.read_table("scores.parquet")["control"].to_pylist()
@@ -128,6 +173,14 @@ def test_what_cannot_score_is_refused_by_name(words: list[str], line: str, capsy
     assert line in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["candidate", "t", "condition_key", "digest", "path", "condition", "step", "round"])
+def test_a_column_that_is_no_score_is_no_verifiers_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("judge.py").write_text(f"def {name}(images, prompts):\n    return images.mean(dim=(1, 2, 3))\n")
+    assert main(["score", "images", "--verifier", f"judge.py:{name}"]) == 1
+    assert f"has a column {name} that is no score; call it otherwise" in capsys.readouterr().err
+    assert not Path("scores.parquet").exists()
+
+
 def test_overrides_follow_the_verifier_that_they_are_of() -> None:
     assert main(["score", "images", "--verifier", "control", "+seed=3", "--out", "a.parquet"]) == 0
     assert main(["score", "images", "--verifier", "control", "--out", "b.parquet"]) == 0
@@ -147,6 +200,15 @@ def test_every_layout_means_the_same_images() -> None:
         found = [(image.name, image.candidate, image.path) for image in find_images(Path(source))]
         assert found == expected
     assert [(image.name, image.candidate) for image in find_images(Path("flat"))] == [row[:2] for row in expected]
+
+
+def test_hidden_files_and_folders_are_no_images() -> None:
+    for name in ("images/.ipynb_checkpoints", "images/red/.thumbnails"):
+        Path(name).mkdir()
+        Path(name, "0.png").write_bytes(Path("images/red/0.png").read_bytes())
+    Path("images/blue/._0.png").write_bytes(b"\0\5\26\7")
+    found = [(image.name, image.path.name) for image in find_images(Path("images"))]
+    assert found == [(prompt, f"{number}.png") for prompt in ("blue", "red") for number in range(4)]
 
 
 def test_folders_called_by_numbers_are_classes_and_geneval_says_its_prompts() -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from scaling.analysis.questions.best_of_n import best_of_n
+from scaling.analysis.questions.pool_table import read_pool_table
 from scaling.analysis.runs.folder import Run
 from scaling.schema import SEARCH
 from scaling.statistics import Array, Interval, mean_interval
@@ -136,14 +137,7 @@ def early_pool(path: Path, guide: str) -> Early:
     Raises:
         ValueError: names what the table lacks.
     """
-    import pyarrow.parquet as pq
-
-    if not path.exists():
-        raise ValueError(f"there is no file {path}")
-    table = pq.read_table(path)
-    for name in ("condition", "candidate", "step", guide):
-        if name not in table.column_names:
-            raise ValueError(f"{path} needs a column {name!r}; it has {', '.join(table.column_names)}")
+    table = read_pool_table(path, (*_AXES, guide), _AXES)
     table = table.sort_by([(name, "ascending") for name in ("condition", "candidate", "step")])
     places = [np.unique(table[name].to_numpy(zero_copy_only=False), return_inverse=True) for name in _AXES]
     shape = tuple(len(values) for values, _ in places)
@@ -152,6 +146,8 @@ def early_pool(path: Path, guide: str) -> Early:
         raise ValueError(f"{path} has not every step of every candidate of every condition, two steps at least")
     steps = shape[-1]
     scores = table[guide].to_numpy(zero_copy_only=False).astype(np.float64).reshape(shape)
+    if missing := int(np.isnan(scores).sum()):
+        raise ValueError(f"{path} lacks {missing} of {scores.size} scores {guide!r}: every step needs one")
     return Early(tuple(1 - (step + 1) / steps for step in range(steps)), (1,) * steps, scores, free=True)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from scaling.analysis.questions.best_of_n import best_of_n, powers_of_two, rank_ensemble, set_metric
+from scaling.analysis.questions.pool_table import read_pool_table
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import settings_of
 from scaling.schema import SEARCH, Candidate, names
@@ -59,13 +60,7 @@ def read_pool(path: Path) -> Pool:
     List columns of numbers are features, for set metrics; of a column `step` only the last one counts. ValueErrors
     name what is missing.
     """
-    import pyarrow.parquet as pq
-
-    if not path.exists():
-        raise ValueError(f"there is no file {path}")
-    table = pq.read_table(path)
-    if "condition" not in table.column_names:
-        raise ValueError(f"{path} needs a column `condition`; it has {', '.join(table.column_names)}")
+    table = read_pool_table(path, ("condition",), ("condition", "step"))
     if "step" in table.column_names:  # scores on the way: see `rungs --pool`
         last = table["step"].to_numpy() == table["step"].to_numpy().max()
         table = table.filter(last).drop_columns(["step"])

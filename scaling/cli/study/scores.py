@@ -6,9 +6,12 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaling.cli.study.runs import Add
+
+if TYPE_CHECKING:
+    from scaling.tools.score import Scoring
 
 SOURCE = "a folder (a subfolder for each prompt or class, or PROMPT_NUMBER.png), or a table of paths"
 NAMES = (
@@ -33,12 +36,18 @@ def score(options: argparse.Namespace) -> int:
     finally:
         print_notices()
     before = f", {done.known} were there" if done.known else ""
-    print(f"{options.out}: {done.computed} scores by {', '.join(verifiers)}{before}")
+    print(f"{options.out}: {done.computed} scores by {', '.join(verifiers)}{before}{_others(done)}")
     if done.failures:
         print(f"{len(done.failures)} images have no score; the same command tries them again", file=sys.stderr)
         return 1
     print(f"best of n: scaling-study report --pool {options.out}")
     return 0
+
+
+def _others(done: Scoring) -> str:
+    """What the table holds beside the images of this call."""
+    lacking = f" ({done.lacking} of them lack a score by these)" if done.lacking else ""
+    return f"; {done.others} rows of other images were kept from before{lacking}" if done.others else ""
 
 
 def add_commands(add: Add) -> None:

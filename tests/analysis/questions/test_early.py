@@ -114,3 +114,17 @@ def test_a_table_that_lacks_a_step_is_refused(tmp_path: Path) -> None:
     pq.write_table(pq.read_table(path).slice(1), path)
     with pytest.raises(ValueError, match="has not every step of every candidate"):
         early_pool(path, "clip")
+
+
+def test_a_table_of_categoricals_is_read_and_one_with_empty_cells_refused(tmp_path: Path) -> None:
+    early = pool()
+    path = step_table(tmp_path / "scores.parquet", early)
+    table = pq.read_table(path)
+    words = pa.array([f"prompt {place:03}" for place in table["condition"].to_pylist()])
+    pq.write_table(table.set_column(0, "condition", words.dictionary_encode()), path)
+    np.testing.assert_array_equal(early_pool(path, "clip").scores, early.scores)
+    for name, line in (("candidate", "1 of .* rows without 'candidate'"), ("clip", "lacks 1 of .* scores 'clip'")):
+        cells = pa.array([None, *table[name].to_pylist()[1:]])
+        pq.write_table(table.set_column(table.column_names.index(name), name, cells), path)
+        with pytest.raises(ValueError, match=line):
+            early_pool(path, "clip")

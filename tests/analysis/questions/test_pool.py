@@ -95,7 +95,7 @@ def test_bad_pools_are_one_line(scores, tmp_path, capsys):
     assert capsys.readouterr().err == "error: the pool has no score 'clips'; it has clip, aesthetic\n"
     pq.write_table(pa.table({"prompt": ["a"], "score": [1.0]}), tmp_path / "bad.parquet")
     assert main(["report", "--pool", str(tmp_path / "bad.parquet")]) == 1
-    assert "needs a column `condition`; it has prompt, score" in capsys.readouterr().err
+    assert "needs a column 'condition'; it has prompt, score" in capsys.readouterr().err
 
 
 def test_bounds_for_these_very_conditions_cover_their_mean_and_are_narrower():
@@ -121,3 +121,31 @@ def test_of_scores_on_the_way_the_last_ones_are_the_pool(tmp_path):
     pq.write_table(table, tmp_path / "steps.parquet")
     pool = read_pool(tmp_path / "steps.parquet")
     assert list(pool.scores) == ["clip"] and pool.scores["clip"].tolist() == [[1.0, 2.0]]
+
+
+def test_categoricals_of_pandas_are_read_as_what_they_say(scores):
+    table, plain = pq.read_table(scores), read_pool(scores)
+    table = table.set_column(0, "condition", table["condition"].dictionary_encode())
+    table = table.append_column("model", pa.array(["a"] * len(table)).dictionary_encode())
+    table = table.set_column(2, "clip", table["clip"].dictionary_encode())
+    pq.write_table(table, scores)
+    pool = read_pool(scores)
+    assert list(pool.scores) == list(plain.scores)
+    for name, values in plain.scores.items():
+        np.testing.assert_array_equal(pool.scores[name], values)
+
+
+@pytest.mark.parametrize(
+    ("column", "line"),
+    [
+        (["x", None, "y", None], "has 2 of 4 rows without 'condition'"),
+        ([1.0, float("nan"), 2.0, 2.0], "has 1 of 4 rows without 'condition'"),
+        (pa.array(["x", None, "y", "y"]).dictionary_encode(), "has 1 of 4 rows without 'condition'"),
+        ([["x"], ["x"], ["y"], ["y"]], "has 'condition' of type list<.*>; numbers or words are needed"),
+    ],
+    ids=["null", "nan", "categorical", "list"],
+)
+def test_a_row_of_no_condition_is_refused(tmp_path, column, line):
+    pq.write_table(pa.table({"condition": column, "clip": [1.0, 2.0, 3.0, 4.0]}), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=line):
+        read_pool(tmp_path / "a.parquet")
