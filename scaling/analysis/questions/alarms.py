@@ -15,6 +15,7 @@ from scipy import stats
 
 from scaling.analysis.figures.style import lower_is_better, pretty
 from scaling.analysis.runs.folder import Run
+from scaling.analysis.runs.names import NO_SEARCH
 
 LEVEL = 0.05  # chance of a false alarm per metric, all rungs together
 DIVERSITY = ("recall", "diversity", "coverage", "vendi")  # set metrics that fall where the samples grow alike
@@ -47,7 +48,7 @@ class Alarm:
 
 def alarms(run: Run) -> tuple[Alarm, ...]:
     """Every alarm of a run, over-optimization first; none for runs without single scores or without a search."""
-    if not run.has_winners or len(run.series(run.identity.metric)) < 2:
+    if run.identity.search in NO_SEARCH or not run.has_winners or len(run.series(run.identity.metric)) < 2:
         return ()
     guide, scores = _guide(run)
     found = []

@@ -15,10 +15,10 @@ class Scores:
 
     has_winners = True
 
-    def __init__(self, per_sample, sets=None):
+    def __init__(self, per_sample, sets=None, search="random"):
         self._scores, self._sets = per_sample, sets or {}
         self.per_sample_metrics, self.set_metrics = tuple(per_sample), tuple(self._sets)
-        self.identity = SimpleNamespace(verifier="guide", metric="guide", search="random")
+        self.identity = SimpleNamespace(verifier="guide", metric="guide", search=search)
 
     def series(self, metric):
         values = self._sets[metric][0] if metric in self._sets else self._scores[metric].mean(axis=1)
@@ -50,6 +50,15 @@ def test_over_optimization_is_found_where_it_starts():
     assert alarm.peak_nfe < alarm.start_nfe <= 20 * 2.0 ** (RUNGS - 1)
     assert "over-optimized from" in alarm.words
     assert "guide, which guides the search, rose" in alarm.words
+
+
+@pytest.mark.parametrize(("search", "found"), [("random", 2), ("steps", 0), ("none", 0)])
+def test_nothing_is_over_optimized_where_nothing_is_searched(search, found):
+    rng = np.random.default_rng(4)
+    rising, falling = (sign * np.arange(RUNGS)[:, None] + rng.standard_normal((RUNGS, 50)) for sign in (1, -1))
+    recall = np.linspace(0.7, 0.4, RUNGS)
+    sets = {"recall": (recall, recall[:, None] + 0.002 * rng.standard_normal((RUNGS, 20)))}
+    assert len(alarms(Scores({"guide": rising, "truth": falling}, sets, search))) == found
 
 
 def test_no_false_alarms():
