@@ -15,7 +15,7 @@ from scaling import mode
 from scaling.analysis.questions.best_of_n import best_of_n
 from scaling.analysis.runs.folder import Run
 from scaling.schema import SEARCH
-from scaling.statistics import Array, Interval, mean_interval
+from scaling.statistics import Array, Interval, mean_interval, rounding
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ def fit(counts: Sequence[int], values: Sequence[float]) -> Law:
     """The law by least squares to the gains at n up to a quarter of the largest (4 at least)."""
     distance = np.sqrt([divergence(n) for n in counts])
     gains, fitted = np.asarray(values) - values[0], max(counts[-1] // 4, 4)
+    if np.ptp(gains) <= rounding(values[0]):
+        gains = np.zeros_like(gains)  # a flat curve has no peak, and its rounding no law
     near = np.asarray(counts) <= fitted
     (alpha, beta), *_ = np.linalg.lstsq(np.stack((distance, -(distance**2)), axis=1)[near], gains[near], rcond=None)
     law = Law(float(alpha), float(beta), fitted, None)

@@ -92,6 +92,22 @@ def test_falling_recall_is_narrowing():
     assert (alarm.kind, alarm.peak_nfe, alarm.before, alarm.after) == ("narrowed", 20, 0.7, pytest.approx(0.4))
 
 
+def test_what_falls_by_how_it_rounds_alone_raises_no_alarm():
+    guide, _ = best_of(np.random.default_rng(5))
+    same = np.full(guide.shape, 0.3)
+    same[1:, ::3] = 0.1 + 0.1 + 0.1 - 2**-53
+    same[2:] -= 2**-53
+    recall = np.full(RUNGS, 0.3) - 2**-53 * np.arange(RUNGS)
+    replicates = recall[:, None] - 2**-54 * (np.arange(20) % 2)
+    assert alarms(Scores({"guide": guide, "truth": same}, {"recall": (recall, replicates)})) == ()
+    flat = np.full(guide.shape, 0.7)
+    flat[1:] += 2**-53 * (np.arange(300) % 5 > 0)  # nor is it guided by what rises so
+    falling = -np.arange(RUNGS)[:, None] + np.random.default_rng(6).standard_normal(guide.shape)
+    assert alarms(Scores({"guide": flat, "truth": falling})) == ()
+    constant = np.tile(-0.1 * np.arange(RUNGS)[:, None], (1, 300))  # it falls as much everywhere
+    assert len(alarms(Scores({"guide": guide, "truth": constant}))) == 1
+
+
 def test_without_a_rising_guide_there_is_no_alarm(tmp_path):
     rng = np.random.default_rng(3)
     falling = -np.arange(RUNGS)[:, None] + rng.standard_normal((RUNGS, 50))

@@ -67,6 +67,11 @@ def test_a_law_is_found_again_and_predicts_what_it_has_not_seen() -> None:
     assert fit(counts[:3], values[:3]).error is None
 
 
+def test_a_flat_curve_follows_no_law_and_has_no_peak() -> None:
+    law = fit(ladder(64), [0.3, 0.3, 0.3 + 2**-54, 0.1 + 0.2, 0.3, 0.3, 0.1 + 0.2])
+    assert (law.alpha, law.beta, law.error, law.peak) == (0, 0, 0, float("inf"))
+
+
 def test_judges_come_the_weakest_first_with_curves_over_all_subsets(run: Run) -> None:
     counts, found = judges(run)
     assert [judge.name for judge in found] == ["perverse", "blind", "sharp"]
