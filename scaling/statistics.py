@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 LEVEL = 0.95
 RESAMPLES = 2000
+ROUNDING = 1e-12  # of a number of 1 or more: what sums and means of it may be off by
 CHUNK = 250_000  # resampled values held at a time: what a cache holds
 RANGES = {  # what metrics can be, by a word of their name
     **dict.fromkeys(("accuracy", "precision", "recall"), (0.0, 1.0)),
@@ -36,6 +37,11 @@ class Interval(NamedTuple):
     def excludes_zero(self) -> bool:
         """Whether all of it lies on one side of 0."""
         return self.low > 0 or self.high < 0
+
+
+def rounding(size: NDArray | float) -> Array:
+    """The largest difference between numbers of this size, of 1 at least, that says nothing but how they round."""
+    return np.asarray(ROUNDING * np.maximum(1.0, np.abs(size)))
 
 
 def mean_interval(values: NDArray, seed: int = 0, metric: str = "") -> Interval:
@@ -118,7 +124,8 @@ def simultaneous_intervals(values: NDArray, seed: int = 0) -> tuple[Interval, ..
     if count == 1:
         return tuple(Interval(float(mean), float("nan"), float("nan")) for mean in means)
     draws = np.stack([_resampled_means(column, seed) for column in columns], axis=1)  # the same rows for each column
-    spread = draws.std(axis=0)
+    moves = np.ptp(values, axis=0) > rounding(means)  # means of equal values differ by how they round
+    spread = np.where(moves, draws.std(axis=0), 0.0)
     apart = np.abs(draws - means)[:, spread > 0] / spread[spread > 0]
     reach = np.quantile(apart.max(axis=1), LEVEL) if apart.size else 0.0
     small = stats.t.ppf((1 + LEVEL) / 2, count - 1) / stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt(count / (count - 1))

@@ -220,6 +220,18 @@ def test_simultaneous_intervals_of_one_rung_are_the_usual_one_and_of_equal_value
     assert np.isnan(simultaneous_intervals(np.ones((1, 2)))[0].low)
 
 
+@pytest.mark.parametrize("constant", [0.0, 0.3, -7.1, 1e6 / 3])
+def test_a_rung_that_is_the_same_everywhere_widens_no_other(constant):
+    moved = np.random.default_rng(0).standard_normal(250)
+    alone, _ = simultaneous_intervals(np.column_stack((moved, np.zeros(250))))
+    assert simultaneous_intervals(moved[:, None])[0] == pytest.approx(alone)
+    band, flat = simultaneous_intervals(np.column_stack((moved, np.full(250, constant))))
+    assert band == alone
+    assert flat.low == flat.value == flat.high
+    rounded = np.full(250, constant) * (1 + 2**-52 * (np.arange(250) % 2))
+    assert simultaneous_intervals(np.column_stack((moved, rounded)))[0] == alone
+
+
 def test_the_interval_of_a_fixed_list_covers_fresh_noises_on_it_and_no_other_conditions():
     conditions = 3 * np.random.default_rng(0).standard_normal(40)
     truth = conditions.mean()

@@ -85,6 +85,14 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
+def outputs_of(run: Path, study: str) -> Path:
+    """The folder of all studies and their journal that this run of a study lies in; a ValueError where it does not."""
+    above, depth = run.resolve().parents, len(Path(study).parts)  # paper/tab01 is a study's name too
+    if depth >= len(above):
+        raise ValueError(f"{run} lies in no folder of a study {study}: move it back to OUTPUTS/{study}/{run.name}")
+    return above[depth]
+
+
 def is_done(folder: Path) -> bool:
     """Whether a run's folder is complete."""
     return bool(account(folder).get("done"))

@@ -40,6 +40,8 @@ class Stream:
     gflops: float  # of a forward
     nfe: int = 0
     done: int = 0  # of finished runs
+    backwards: int = 0  # backward passes, of gradients
+    backwards_done: int = 0  # of finished runs
     candidates: int = 0  # clean ones
     winners: int = 0  # of all rungs of all runs that are not finished
     second_solve: int = 0  # NFE that a winner costs again
@@ -52,6 +54,11 @@ class Stream:
         return max(self.nfe - self.done, 0)
 
     @property
+    def forwards_left(self) -> int:
+        """The same, in what takes as long: a backward pass counts as two, as in `Prices.search`."""
+        return self.left + 2 * max(self.backwards - self.backwards_done, 0)
+
+    @property
     def solves(self) -> int:
         """Second solves, at most: several rungs and verifiers may have the same winner."""
         return min(self.winners, self.candidates) if self.second_solve else 0
@@ -61,9 +68,9 @@ class Stream:
         """NFE of the winners' final solves."""
         return self.solves * self.second_solve
 
-    def compute(self, nfe: int) -> float:
+    def compute(self, forwards: int) -> float:
         """GFLOPs of denoiser calls."""
-        return nfe * self.forwards_per_nfe * self.gflops
+        return forwards * self.forwards_per_nfe * self.gflops
 
     @property
     def final_gflops(self) -> float:
@@ -99,8 +106,9 @@ class Plan:
 
     @property
     def gflops(self) -> float:
-        """Of all searches and, at most, final solves; finished ones included."""
-        return sum(stream.compute(stream.nfe) + stream.final_gflops for stream in self.streams.values())
+        """Of all searches, their backward passes and, at most, final solves; finished ones included."""
+        streams = self.streams.values()
+        return sum(each.compute(each.nfe + 2 * each.backwards) + each.final_gflops for each in streams)
 
     @property
     def disk(self) -> float:
@@ -109,19 +117,22 @@ class Plan:
 
     def hours(self, workers: int, nfe_per_second: float | None = None, tflops: float | None = None) -> float:
         """Of what is left, by denoiser calls a second of one worker or by the TFLOP/s that it reaches."""
+        streams = self.streams.values()
         if nfe_per_second is not None:
-            return (self.left + self.final_nfe) / nfe_per_second / workers / 3600
+            forwards = sum(stream.forwards_left for stream in streams) + self.final_nfe
+            return forwards / nfe_per_second / workers / 3600
         assert tflops is not None
-        gflops = sum(stream.compute(stream.left) + stream.final_gflops for stream in self.streams.values())
+        gflops = sum(stream.compute(stream.forwards_left) + stream.final_gflops for stream in streams)
         return gflops / (tflops * 1000) / workers / 3600
 
     def text(self, hours: float, pace: str) -> str:
         """For people; `pace` says by what the hours are reckoned."""
+        passes = "; a backward pass counts as two forwards" * any(each.backwards for each in self.streams.values())
         lines = [
             f"{self.runs} runs, {self.finished} of them finished, on {len(self.streams)} streams",
             f"search NFE   {self.nfe:,} ({self.apart:,} if nothing were shared); {self.left:,} left",
             f"final NFE    {self.final_nfe:,} at most: each distinct winner is solved once",
-            f"compute      {self.gflops:,.0f} GFLOPs of the denoiser (2 per multiply-add)",
+            f"compute      {self.gflops:,.0f} GFLOPs of the denoiser (2 per multiply-add{passes})",
             f"time         {hours:,.2f} h {pace}, the denoiser alone: decoding and scoring come on top",
             f"disk         {size(self.disk)} of samples at most; features of winners come on top",
         ]
@@ -159,6 +170,8 @@ def _add(streams: dict[str, Stream], run: ResolvedStudy) -> int:
         spent = spending(run.space, fitted)
         stream.nfe = max(stream.nfe, spent.nfe * count)
         stream.done = max(stream.done, spent.nfe * count * done)
+        stream.backwards = max(stream.backwards, spent.backwards * count)
+        stream.backwards_done = max(stream.backwards_done, spent.backwards * count * done)
         stream.candidates = max(stream.candidates, spent.clean * count)
         stream.winners += count * min(len(fitted.rungs), spent.clean) * (not done)
         stream.second_solve = max(stream.second_solve, _second_solve(run, each))

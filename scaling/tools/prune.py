@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from scaling.analysis.runs.folder import Run
 from scaling.engine.retention import Retention, size
 from scaling.files import Damaged, read_json
 from scaling.journal.compact import Scores, compact
 from scaling.journal.lease import LOOKS, Leases
 from scaling.journal.stream import digest
+from scaling.output.run_folder import outputs_of
 from scaling.traits import SearchTraits
 
 PAUSE = 0.1  # seconds between looks at blocks that somebody holds
@@ -46,7 +48,7 @@ def prune(folder: Path, retention: str = "winners", patience: float = 60.0) -> P
 
     Each block is rewritten under its lease, so never while somebody computes it; a block whose holder shows no sign of
     life for `patience` seconds is taken over. What was dropped is solved again from its seed where it is asked for. A
-    ValueError where the folder holds no run or the retention is unknown.
+    ValueError where the folder holds no run, the runs' journal is not where they are, or the retention is unknown.
     """
     policy = Retention(retention)
     wanted = {path: partial(_wanted, policy, _reads(identity)) for path, identity in _streams(folder).items()}
@@ -76,16 +78,26 @@ def _wanted(retention: Retention, reads: Iterable[str], column: str, scores: Sco
 
 
 def _streams(folder: Path) -> dict[Path, Mapping[str, Any]]:
-    """The folders of all streams that the runs use, with their identities."""
+    """The folders of all streams that the runs use and that are there, with their identities."""
     found = [*folder.glob("environment.json"), *sorted(folder.glob("*/environment.json"))]
     if not found:
         raise ValueError(f"{folder} holds no run; give a study's or a run's folder, e.g. outputs/quickstart")
     streams: dict[Path, Mapping[str, Any]] = {}
     for path in found:
-        journal = path.parent.resolve().parent.parent / "journal"
         identities = _identities(path)["streams"].values()
-        streams |= {journal / digest(identity): identity for identity in identities}
-    return streams
+        streams |= {_journal(path.parent) / digest(identity): identity for identity in identities}
+    present = {path: identity for path, identity in streams.items() if path.is_dir()}
+    if not present:
+        raise ValueError(f"{_journal(found[0].parent)} holds no stream of {folder}: prune it in its own outputs folder")
+    return present
+
+
+def _journal(run: Path) -> Path:
+    """Of the outputs that the run lies in; of a run from Python, which records no study's name, the nearest above."""
+    if (run / "config.yaml").exists():
+        return outputs_of(run, Run(run).study) / "journal"
+    above = run.resolve().parents
+    return next((each / "journal" for each in above if (each / "journal").is_dir()), above[1] / "journal")
 
 
 def _identities(path: Path) -> Mapping[str, Any]:

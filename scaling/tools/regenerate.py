@@ -14,6 +14,7 @@ from scaling.engine.block_run import BlockRun
 from scaling.engine.final_samples import final_samples, images
 from scaling.journal.lease import Leases
 from scaling.journal.stream import blocks_of
+from scaling.output.run_folder import outputs_of
 from scaling.pixels import png
 from scaling.protocols import Condition
 from scaling.runner.claim import recorded_batch
@@ -57,8 +58,7 @@ def rung_images(study: Study, run: Path, rung: int) -> Iterator[tuple[int, np.nd
 
 def _resolved(study: Study, run: Path) -> ResolvedStudy:
     """The study as it was run, at the batch size of its folder and beside that."""
-    outputs = run.resolve().parents[len(Path(study.study).parts)]  # paper/tab01 is a study's name too
-    return resolve(dataclasses.replace(study, output_dir=outputs), recorded_batch(run))
+    return resolve(dataclasses.replace(study, output_dir=outputs_of(run, study.study)), recorded_batch(run))
 
 
 @contextmanager

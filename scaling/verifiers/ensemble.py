@@ -19,6 +19,7 @@ from torch import Tensor
 from scaling.identity import identity_of
 from scaling.protocols import Condition, Verifier
 from scaling.schema import recorded
+from scaling.statistics import rounding
 from scaling.traits import VerifierTraits
 from scaling.verifiers.recorded import scores_of
 from scaling.verifiers.sample_verifier import SampleVerifier
@@ -123,5 +124,7 @@ def calibrate(run: Path, names: Sequence[str]) -> dict[str, tuple[float, float]]
         free = len(values) - len(np.unique(group))
         if free < 1:
             raise ValueError(f"{run} scored no condition twice under {name}: no deviation can be told")
-        result[name] = float(values.mean()), float(np.sqrt(((values - means[group]) ** 2).sum() / free))
+        apart = values - means[group]
+        moves = bool((np.abs(apart) > rounding(means[group])).any())  # else it says one thing, and rounds
+        result[name] = float(values.mean()), float(np.sqrt((apart**2).sum() / free)) * moves
     return result

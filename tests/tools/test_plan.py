@@ -78,6 +78,31 @@ def test_final_solves_and_gflops_are_those_of_the_curve(tmp_path: Path) -> None:
     assert planned.gflops == pytest.approx(20 * float(row["gflops"]))
 
 
+@pytest.mark.parametrize("search", ["first_order", "reno"])
+@pytest.mark.parametrize("scale", [1.0, 1.5], ids=["one forward an NFE", "two"])
+def test_backward_passes_are_planned_as_they_are_counted(tmp_path: Path, search: str, scale: float) -> None:
+    lines = ["model=fashion_s", f"search={search}", "metrics=none", "conditions.count=2", "samples=0", "logger=none"]
+    lines += [
+        "budget.candidates=[2,4]",
+        "budget.nfes_per_iter=4",
+        "budget.final_nfe=4",
+        f"model.guidance_scale={scale}",
+    ]
+    ((config, overrides),) = grid([*lines, "progress=false", f"output_dir={tmp_path}"])
+    run = study_of(config, overrides)
+    planned = plan([run])
+    *_, row = csv.DictReader((execute(run) / "curve.csv").open())
+    of_others = sum(float(row[f"{part}_gflops"]) for part in ("decode", "verify", "encode"))
+    assert planned.gflops == pytest.approx(2 * (float(row["total_gflops"]) - of_others))
+    assert planned.gflops > 1.9 * 2 * float(row["gflops"])
+    assert planned.hours(1, tflops=1) == pytest.approx(planned.gflops / 1000 / 3600)
+    assert planned.hours(1, nfe_per_second=1) == pytest.approx(2 * planned.nfe / 3600)  # half of the NFE have one
+    assert "multiply-add; a backward pass counts as two forwards)" in planned.text(1, "")
+    after = plan([run])
+    assert after.hours(1, tflops=1) == after.hours(1, nfe_per_second=1) == 0
+    assert after.gflops == planned.gflops
+
+
 @pytest.mark.parametrize("draft", ["{guidance_scale: 1}", "{cache: {kind: taylor_seer, cache_interval: 2}}"])
 def test_a_drafts_gflops_are_planned_as_they_are_counted(tmp_path: Path, draft: str) -> None:
     lines = ["model=fashion_s", "search=random", "verifier=control", "metrics=none", "conditions.count=2", "samples=0"]

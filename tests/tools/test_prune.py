@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,30 @@ def test_a_block_at_work_is_left_alone(tmp_path: Path) -> None:
         assert segment.read_bytes() == before
     assert prune(tmp_path / "study", "scores").held == 0
     assert not segment.exists()
+
+
+@pytest.mark.parametrize("name", ["study", "paper/tab01", "a/b/c"])
+@pytest.mark.parametrize("configured", [True, False], ids=["from the shell", "from Python"])
+def test_a_study_by_any_name_is_pruned(tmp_path: Path, name: str, configured: bool) -> None:
+    run = scaling.run(study(tmp_path, study=name))
+    if configured:
+        (run / "config.yaml").write_text(f"study: {name}\n")
+    for folder in (tmp_path / name, run):
+        done = prune(folder, "scores")
+        assert done.streams == 1
+        assert done.before > 0
+    assert sum(counts.get("latents", 0) for counts in columns(tmp_path, study(tmp_path))) == 0
+
+
+@pytest.mark.parametrize("configured", [True, False], ids=["from the shell", "from Python"])
+def test_a_run_without_its_journal_is_said(tmp_path: Path, configured: bool) -> None:
+    run = scaling.run(study(tmp_path / "there", study="paper/tab01"))
+    if configured:
+        (run / "config.yaml").write_text("study: paper/tab01\n")
+    moved = tmp_path / "elsewhere" / "paper" / "tab01"
+    shutil.copytree(run.parent, moved)
+    with pytest.raises(ValueError, match=r"journal holds no stream of .*elsewhere/paper/tab01: prune it in"):
+        prune(moved)
 
 
 def test_wrong_folders_and_options_are_named(tmp_path: Path) -> None:

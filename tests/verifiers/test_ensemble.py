@@ -69,6 +69,18 @@ def test_z_scores_by_hand_whatever_the_company() -> None:
         Ensemble(members=members, calibration={"red": [0, 1], "blue": [0, 0]})
 
 
+def test_a_member_that_says_one_thing_has_no_deviation(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    (tmp_path / "candidates").mkdir()
+    rows = {"condition": np.repeat(np.arange(50), 10), "t": np.zeros(500), "clip": np.full(500, 0.3)}
+    parquet.write_table(pa.table(rows), tmp_path / "candidates" / "part-0.parquet")
+    assert calibrate(tmp_path, ["clip"])["clip"] == (pytest.approx(0.3), 0.0)
+    with pytest.raises(ValueError, match="above 0 for clip"):
+        Ensemble(members={"clip": Brightness(0)}, calibration=str(tmp_path))
+
+
 def test_calibration_from_a_run(tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet

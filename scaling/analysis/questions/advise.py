@@ -18,7 +18,7 @@ from scaling.analysis.runs.lines import bought, grouped, intervals
 from scaling.analysis.runs.names import NO_SEARCH, Names, key_of, settings_of
 from scaling.budget import UNITS
 from scaling.schema import Point
-from scaling.statistics import Interval, in_range, simultaneous_intervals, widened
+from scaling.statistics import Interval, in_range, rounding, simultaneous_intervals, widened
 
 SPLIT = (*(f"budget.{unit}" for unit in UNITS), "budget.nfes_per_iter", "budget.final_nfe", "study")
 
@@ -194,7 +194,7 @@ def regret(runs: Sequence[Run], metric: str, axis: str = "nfe") -> list[tuple[fl
         if len(followed) < 2 or not comparable:
             continue
         best = max(sign * each.best for each in followed)
-        if best > floor:
+        if best - floor > rounding(best):
             chosen = max(followed, key=lambda each: sign * each.guess)
             judged.append((budget, (best - sign * chosen.gets) / (best - floor)))
     return judged

@@ -15,6 +15,8 @@ from scipy import stats
 
 from scaling.analysis.figures.style import lower_is_better, pretty
 from scaling.analysis.runs.folder import Run
+from scaling.analysis.runs.names import NO_SEARCH
+from scaling.statistics import rounding
 
 LEVEL = 0.05  # chance of a false alarm per metric, all rungs together
 DIVERSITY = ("recall", "diversity", "coverage", "vendi")  # set metrics that fall where the samples grow alike
@@ -47,7 +49,7 @@ class Alarm:
 
 def alarms(run: Run) -> tuple[Alarm, ...]:
     """Every alarm of a run, over-optimization first; none for runs without single scores or without a search."""
-    if not run.has_winners or len(run.series(run.identity.metric)) < 2:
+    if run.identity.search in NO_SEARCH or not run.has_winners or len(run.series(run.identity.metric)) < 2:
         return ()
     guide, scores = _guide(run)
     found = []
@@ -93,10 +95,10 @@ def _paired(values: NDArray) -> Test:
 
     def test(first: int, second: int) -> float:
         difference = values[second] - values[first]
-        spread = difference.std(ddof=1)
-        if spread == 0:
-            return float(difference.mean() >= 0)
-        statistic = difference.mean() / (spread / np.sqrt(len(difference)))
+        least = rounding(np.abs(values[[first, second]]).max())
+        if len(difference) > 1 and np.ptp(difference) <= least:
+            return float(difference.mean() >= -least)
+        statistic = difference.mean() / (difference.std(ddof=1) / np.sqrt(len(difference)))
         return float(stats.t.cdf(statistic, len(difference) - 1))
 
     return test
@@ -107,9 +109,11 @@ def _paired_sets(values: NDArray, replicates: NDArray) -> Test:
     groups = replicates.shape[1]
 
     def test(first: int, second: int) -> float:
-        difference = replicates[second] - replicates[first]
+        difference, moved = replicates[second] - replicates[first], values[second] - values[first]
+        least = rounding(np.abs(replicates[[first, second]]).max())
+        if np.ptp(difference) <= least:
+            return float(moved >= -least)
         error = np.sqrt((groups - 1) / groups * np.sum((difference - difference.mean()) ** 2))
-        moved = values[second] - values[first]
-        return float(stats.t.cdf(moved / error, groups - 1)) if error > 0 else float(moved >= 0)
+        return float(stats.t.cdf(moved / error, groups - 1))
 
     return test

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.lines import bought, intervals
-from scaling.statistics import Array, Interval, range_of
+from scaling.statistics import Array, Interval, range_of, rounding
 
 LEAST = 4  # rungs that a fit needs, before one is held out
 EXPONENTS = np.geomspace(0.02, 4.0, 80)
@@ -60,7 +60,8 @@ def extrapolate(runs: Sequence[Run], metric: str, factor: float = 8.0, seed: int
     if turn is not None:
         raise ValueError(f"{metric} is not monotone (it turns at {x[turn]:,.0f} NFE), so no law here extrapolates it")
     errors = held_out_errors(x, y)
-    law = min(errors, key=lambda name: errors[name])
+    flat = errors["carry"] <= rounding(np.abs(y).max())  # what it is off by is how it rounds, as for any law
+    law = "carry" if flat else min(errors, key=lambda name: errors[name])
     ahead = np.geomspace(x[-1], x[-1] * factor, 12)
     bands = _bands(law, x, y, error, ahead, seed, range_of(metric, *y.tolist()))
     return Extrapolation(metric, law, errors, tuple(ahead), bands)
@@ -68,10 +69,11 @@ def extrapolate(runs: Sequence[Run], metric: str, factor: float = 8.0, seed: int
 
 def turning_rung(y: NDArray, error: NDArray) -> int | None:
     """Where the curve turns: its interior extreme, if it leaves a trend by more than the errors; None for monotone."""
-    trend = np.sign(y[-1] - y[0])
-    spread = 1.96 * np.hypot(np.nan_to_num(error[1:]), np.nan_to_num(error[:-1]))
-    if trend == 0:
+    least = rounding(np.abs(y).max())
+    if np.abs(y[-1] - y[0]) <= least:
         return None
+    trend = np.sign(y[-1] - y[0])
+    spread = 1.96 * np.hypot(np.nan_to_num(error[1:]), np.nan_to_num(error[:-1])) + least
     best = np.maximum.accumulate(y * trend)[:-1]
     against = np.flatnonzero(best - y[1:] * trend > spread)
     if not len(against):

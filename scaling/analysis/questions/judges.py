@@ -15,7 +15,9 @@ from scaling import mode
 from scaling.analysis.questions.best_of_n import best_of_n
 from scaling.analysis.runs.folder import Run
 from scaling.schema import SEARCH
-from scaling.statistics import Array, Interval, mean_interval
+from scaling.statistics import Array, Interval, mean_interval, paired_mean_difference, rounding
+
+SHARE = "accuracy"  # what strength and curves are: shares, whose intervals are those of shares, also where all are 0
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,15 @@ def strength(scores: NDArray, right: NDArray) -> Interval:
             shares.append((below + upto).mean() / (2 * len(bad)))
     if not shares:
         raise ValueError("no prompt has both a right and a wrong candidate: nothing says how strong a judge is")
-    return mean_interval(np.array(shares))
+    return mean_interval(np.array(shares), metric=SHARE)
 
 
 def fit(counts: Sequence[int], values: Sequence[float]) -> Law:
     """The law by least squares to the gains at n up to a quarter of the largest (4 at least)."""
     distance = np.sqrt([divergence(n) for n in counts])
     gains, fitted = np.asarray(values) - values[0], max(counts[-1] // 4, 4)
+    if np.ptp(gains) <= rounding(values[0]):
+        gains = np.zeros_like(gains)  # a flat curve has no peak, and its rounding no law
     near = np.asarray(counts) <= fitted
     (alpha, beta), *_ = np.linalg.lstsq(np.stack((distance, -(distance**2)), axis=1)[near], gains[near], rcond=None)
     law = Law(float(alpha), float(beta), fitted, None)
@@ -119,11 +123,11 @@ def judges(run: Run, exact: str = "shapes_oracle") -> tuple[tuple[int, ...], lis
     for name in names:
         scores = table[SEARCH + name].to_numpy().reshape(prompts, -1).astype(np.float64)
         best = [best_of_n(scores, right, n) for n in counts]
-        curve = tuple(map(mean_interval, best))
+        curve = tuple(mean_interval(each, metric=SHARE) for each in best)
         law = fit(counts, [point.value for point in curve])
         modal = of_modes(scores[:, : counts[-1]], right[:, : counts[-1]])
-        ahead = mean_interval(modal - best[-1])
-        found.append(Judge(name, strength(scores, right), curve, mean_interval(modal), ahead, law))
+        ahead, taken = paired_mean_difference(modal, best[-1]), mean_interval(modal, metric=SHARE)
+        found.append(Judge(name, strength(scores, right), curve, taken, ahead, law))
     return counts, sorted(found, key=lambda judge: judge.strength.value)
 
 

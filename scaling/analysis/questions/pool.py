@@ -34,6 +34,7 @@ class Pool:
     features: dict[str, Array] = field(default_factory=dict)
     dropped: int = 0  # candidates left out so that every condition has N
     note: str = ""
+    lost: int = 0  # conditions left out, since no candidate of theirs has all scores
 
     @property
     def size(self) -> int:
@@ -58,12 +59,11 @@ def read_pool(path: Path) -> Pool:
     """Reads a parquet file: `condition` (any type), `candidate` (optional) and a number column per score.
 
     List columns of numbers are features, for set metrics; of a column `step` only the last one counts. ValueErrors
-    name what is missing.
+    name what is missing, a candidate that is there twice, and one that does not reach the last step.
     """
     table = read_pool_table(path, ("condition",), ("condition", "step"))
     if "step" in table.column_names:  # scores on the way: see `rungs --pool`
-        last = table["step"].to_numpy() == table["step"].to_numpy().max()
-        table = table.filter(last).drop_columns(["step"])
+        table = _last_steps(table, str(path))
     keys = [("condition", "ascending")] + [("candidate", "ascending")] * ("candidate" in table.column_names)
     return _pool(table.sort_by(keys), str(path))
 
@@ -102,11 +102,11 @@ def best_of_n_rows(
         for value in values:
             for guide in guides:
                 pair = pool.scores[guide], pool.scores[value]
-                found = mean_interval(best_of_n(*pair, n), seed)
+                found = mean_interval(best_of_n(*pair, n), seed, value)
                 rows.append(Row(guide, value, n, found, "the mean over conditions", fixed=fixed_list(*pair, n)))
             if len(guides) > 1:
                 each, _ = rank_ensemble({name: pool.scores[name] for name in guides}, pool.scores[value], n, seed=seed)
-                rows.append(Row("ensemble", value, n, mean_interval(each, seed), "the mean over conditions"))
+                rows.append(Row("ensemble", value, n, mean_interval(each, seed, value), "the mean over conditions"))
         if reference is None:
             continue
         for name, features in pool.features.items():
@@ -160,11 +160,40 @@ def _chosen(pool: Pool, names: Sequence[str] | None) -> list[str]:
     return list(names or pool.scores)
 
 
+def _last_steps(table: pa.Table, where: str) -> pa.Table:
+    """The rows of the last step; a score of a step before it is no final one, so that all candidates need it."""
+    _check_single(table, where)
+    steps = table["step"].to_numpy()
+    table = table.append_column("last", [steps == steps.max()])
+    keys = [name for name in ("condition", "candidate") if name in table.column_names]
+    sums = [("last", "sum"), ("step", "count_distinct"), ([], "count_all")]
+    for row in table.group_by(keys, use_threads=False).aggregate(sums).to_pylist():
+        if row["last_sum"] * row["step_count_distinct"] < row["count_all"]:  # several candidates, where none is named
+            said = ", ".join(f"{key} {row[key]!r}" for key in keys)
+            raise ValueError(f"{where}: {said} does not reach step {steps.max()}, as others do: leave it out")
+    return table.filter(table["last"]).drop_columns(["step", "last"])
+
+
+def _check_single(table: pa.Table, where: str) -> None:
+    """A ValueError names the first candidate (and step) that is there twice."""
+    keys = [name for name in ("condition", "candidate", "step") if name in table.column_names]
+    if "candidate" not in keys:
+        return
+    counts = table.group_by(keys, use_threads=False).aggregate([([], "count_all")])
+    twice = np.flatnonzero(counts["count_all"].to_numpy() > 1)
+    if len(twice):
+        row = counts.slice(int(twice[0]), 1).to_pylist()[0]
+        said = ", ".join(f"{key} {row[key]!r}" for key in keys)
+        raise ValueError(f"{where} has {said} {row['count_all']} times: leave one row of each")
+
+
 def _pool(table: pa.Table, where: str) -> Pool:
     """Equal numbers of candidates for every condition: the first N of each, N the smallest count."""
     import pyarrow as pa
 
+    everyone = table["condition"]
     table = table.filter(table["t"].to_numpy() == 0) if "t" in table.column_names else table
+    _check_single(table, where)
     found = [name for name in table.column_names if name not in names(Candidate)]
     if not table.num_rows or not found:
         raise ValueError(f"{where} holds no scored candidate")
@@ -191,7 +220,8 @@ def _pool(table: pa.Table, where: str) -> Pool:
             features[name] = column[kept].reshape(len(counts), size, -1).astype(np.float64)
     if not scores:
         raise ValueError(f"{where} has no column of numbers that could be a score")
-    return Pool(scores, features, candidates - int(kept.sum()))
+    lost = len(np.unique(everyone.to_numpy(zero_copy_only=False))) - len(counts)
+    return Pool(scores, features, candidates - int(kept.sum()), lost=lost)
 
 
 def _is_number(kind: pa.DataType) -> bool:

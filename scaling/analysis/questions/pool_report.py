@@ -27,7 +27,8 @@ def print_rows(pool: Pool, rows: Sequence[Row], console: Console | None = None) 
     console = console or Console()
     conditions = len(next(iter(pool.scores.values())))
     left_out = f", {pool.dropped} candidates left out to make them equal" if pool.dropped else ""
-    console.print(f"{conditions} conditions of {pool.size} candidates{left_out}", highlight=False)
+    lost = f", {pool.lost} conditions left out, where no candidate has all scores" if pool.lost else ""
+    console.print(f"{conditions} conditions of {pool.size} candidates{left_out}{lost}", highlight=False)
     if pool.note:
         console.print(pool.note, highlight=False)
     for value in dict.fromkeys(row.value for row in rows):

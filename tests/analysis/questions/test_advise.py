@@ -131,6 +131,19 @@ def test_a_budget_need_not_be_spent_where_more_of_it_harms(splits, monkeypatch):
     assert lost[80] == lost[160] == 0
 
 
+def test_equal_values_leave_nothing_to_regret_whatever_they_round_to(splits, monkeypatch):
+    flat = [
+        Trace(trace.run, np.array([20.0, 40, 80, 160, 320]), np.array(values), trace.points)
+        for trace, values in zip(
+            traces(splits, "classifier"),
+            ([0.3, 0.3, 0.3, 0.1 + 0.2, 0.3], [0.3, 0.1 + 0.2, 0.3, 0.3, 0.3]),
+            strict=True,
+        )
+    ]
+    monkeypatch.setattr("scaling.analysis.questions.advise.traces", lambda runs, metric, axis: flat)
+    assert regret(splits, "classifier") == []
+
+
 def test_what_cannot_be_advised_is_said(splits):
     with pytest.raises(ValueError, match="under the least that was run, 20"):
         advise(splits, 5, "classifier")

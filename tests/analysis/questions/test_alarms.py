@@ -15,10 +15,10 @@ class Scores:
 
     has_winners = True
 
-    def __init__(self, per_sample, sets=None):
+    def __init__(self, per_sample, sets=None, search="random"):
         self._scores, self._sets = per_sample, sets or {}
         self.per_sample_metrics, self.set_metrics = tuple(per_sample), tuple(self._sets)
-        self.identity = SimpleNamespace(verifier="guide", metric="guide", search="random")
+        self.identity = SimpleNamespace(verifier="guide", metric="guide", search=search)
 
     def series(self, metric):
         values = self._sets[metric][0] if metric in self._sets else self._scores[metric].mean(axis=1)
@@ -52,6 +52,15 @@ def test_over_optimization_is_found_where_it_starts():
     assert "guide, which guides the search, rose" in alarm.words
 
 
+@pytest.mark.parametrize(("search", "found"), [("random", 2), ("steps", 0), ("none", 0)])
+def test_nothing_is_over_optimized_where_nothing_is_searched(search, found):
+    rng = np.random.default_rng(4)
+    rising, falling = (sign * np.arange(RUNGS)[:, None] + rng.standard_normal((RUNGS, 50)) for sign in (1, -1))
+    recall = np.linspace(0.7, 0.4, RUNGS)
+    sets = {"recall": (recall, recall[:, None] + 0.002 * rng.standard_normal((RUNGS, 20)))}
+    assert len(alarms(Scores({"guide": rising, "truth": falling}, sets, search))) == found
+
+
 def test_no_false_alarms():
     false = 0
     for seed in range(300):
@@ -81,6 +90,22 @@ def test_falling_recall_is_narrowing():
     replicates = recall[:, None] + 0.002 * np.random.default_rng(2).standard_normal((RUNGS, 20))
     (alarm,) = alarms(Scores({"guide": guide}, {"recall": (recall, replicates)}))
     assert (alarm.kind, alarm.peak_nfe, alarm.before, alarm.after) == ("narrowed", 20, 0.7, pytest.approx(0.4))
+
+
+def test_what_falls_by_how_it_rounds_alone_raises_no_alarm():
+    guide, _ = best_of(np.random.default_rng(5))
+    same = np.full(guide.shape, 0.3)
+    same[1:, ::3] = 0.1 + 0.1 + 0.1 - 2**-53
+    same[2:] -= 2**-53
+    recall = np.full(RUNGS, 0.3) - 2**-53 * np.arange(RUNGS)
+    replicates = recall[:, None] - 2**-54 * (np.arange(20) % 2)
+    assert alarms(Scores({"guide": guide, "truth": same}, {"recall": (recall, replicates)})) == ()
+    flat = np.full(guide.shape, 0.7)
+    flat[1:] += 2**-53 * (np.arange(300) % 5 > 0)  # nor is it guided by what rises so
+    falling = -np.arange(RUNGS)[:, None] + np.random.default_rng(6).standard_normal(guide.shape)
+    assert alarms(Scores({"guide": flat, "truth": falling})) == ()
+    constant = np.tile(-0.1 * np.arange(RUNGS)[:, None], (1, 300))  # it falls as much everywhere
+    assert len(alarms(Scores({"guide": guide, "truth": constant}))) == 1
 
 
 def test_without_a_rising_guide_there_is_no_alarm(tmp_path):

@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from folders import make_run
 
 from scaling.analysis.questions.extrapolate import extrapolate, fit, held_out_errors, turning_rung
 from scaling.analysis.runs.folder import open_run
+from scaling.statistics import Interval
 
 X = np.array([20.0, 40, 80, 160, 320, 640, 1280])
 
@@ -35,6 +38,19 @@ def test_turns_are_seen_beyond_the_errors_alone():
     assert turning_rung(np.array([5.0, 4.0, 3.0, 4.5, 6.0]), np.full(5, 0.05)) == 2
     assert turning_rung(y, np.full(5, 2.0)) is None
     assert turning_rung(np.array([1.0, 2.0, 3.0]), np.zeros(3)) is None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_constant_neither_turns_nor_follows_a_law(tmp_path, seed):
+    rounded = 0.3 + 2**-54 * np.random.default_rng(seed).integers(0, 3, 7)
+    assert turning_rung(rounded, np.zeros(7)) is None
+    assert turning_rung(np.append(rounded, 0.5), np.zeros(8)) is None
+    run = SimpleNamespace(series=lambda metric: [SimpleNamespace(nfe=x) for x in X], idle=frozenset())
+    bands = [Interval(y, y, y) for y in rounded.tolist()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scaling.analysis.questions.extrapolate.intervals", lambda runs, metric: bands)
+        patch.setattr("scaling.analysis.questions.extrapolate.bought", lambda runs: range(7))
+        assert extrapolate([run], "m").law == "carry"
 
 
 def test_a_run_is_extrapolated_with_a_band(tmp_path):

@@ -22,22 +22,30 @@ def pool() -> tuple[np.ndarray, np.ndarray]:
     return (rng.random((PROMPTS, POOL)) < 0.3).astype(float), rng.standard_normal((PROMPTS, POOL))
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
+def scored(folder: Path, scores: dict[str, np.ndarray]) -> Run:
+    """A run whose candidates have these scores, [prompts, candidates]."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    right, noise = pool()
-    scores = {"shapes_oracle": right, "sharp": right + 0.3 * noise, "blind": noise, "perverse": -right + 0.3 * noise}
+    prompts, size = next(iter(scores.values())).shape
     numbers = {
-        "condition": np.repeat(np.arange(PROMPTS), POOL),
-        "candidate": np.tile(np.arange(POOL), PROMPTS),
-        "t": np.zeros(PROMPTS * POOL),
+        "condition": np.repeat(np.arange(prompts), size),
+        "candidate": np.tile(np.arange(size), prompts),
+        "t": np.zeros(prompts * size),
     }
-    (tmp_path / "candidates").mkdir()
+    (folder / "candidates").mkdir()
     table = pa.table(numbers | {SEARCH + name: values.ravel() for name, values in scores.items()})
-    pq.write_table(table, tmp_path / "candidates" / "part-00000.parquet")
-    return Run(tmp_path)
+    pq.write_table(table, folder / "candidates" / "part-00000.parquet")
+    return Run(folder)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    right, noise = pool()
+    return scored(
+        tmp_path,
+        {"shapes_oracle": right, "sharp": right + 0.3 * noise, "blind": noise, "perverse": -right + 0.3 * noise},
+    )
 
 
 def test_strength_is_one_for_the_truth_a_half_for_no_judge_and_none_for_its_opposite() -> None:
@@ -65,6 +73,20 @@ def test_a_law_is_found_again_and_predicts_what_it_has_not_seen() -> None:
     assert found.error == pytest.approx(0, abs=1e-9)
     assert found.peak == pytest.approx((0.4 / 0.26) ** 2)
     assert fit(counts[:3], values[:3]).error is None
+
+
+def test_a_judge_that_is_never_right_has_the_interval_of_a_share() -> None:
+    right = np.tile([1.0, 0.0], (20, 1))
+    never, always = strength(-right, right), strength(right, right)
+    assert never[:2] == (0, 0)
+    assert always[::2] == (1, 1)
+    assert never.high == pytest.approx(1 - always.low)
+    assert 0.1 < never.high < 0.2
+
+
+def test_a_flat_curve_follows_no_law_and_has_no_peak() -> None:
+    law = fit(ladder(64), [0.3, 0.3, 0.3 + 2**-54, 0.1 + 0.2, 0.3, 0.3, 0.1 + 0.2])
+    assert (law.alpha, law.beta, law.error, law.peak) == (0, 0, 0, float("inf"))
 
 
 def test_judges_come_the_weakest_first_with_curves_over_all_subsets(run: Run) -> None:
@@ -103,6 +125,17 @@ def test_modes_are_right_where_right_ones_are_usual_and_what_deceives_is_not() -
     assert of_modes(scores, right).mean() == 1
     assert (of_modes(7 * scores - 3, right) == of_modes(scores, right)).all()  # in the judge's own unit
     assert (of_modes(np.zeros((20, 64)), right) == 1).all()  # all alike: the first
+
+
+def test_what_a_mode_is_ahead_is_a_difference_and_no_share(tmp_path: Path) -> None:
+    right = np.tile(np.repeat([1.0, 0.0], [40, 24]), (20, 1))
+    scores = np.tile(np.repeat([0.0, -1.0], [40, 24]), (20, 1)) + 0.05 * np.random.default_rng(1).standard_normal(
+        (20, 64)
+    )
+    scores[0, 63] = 0.5  # deceives the judge, of one prompt
+    (judge,) = judges(scored(tmp_path, {"shapes_oracle": right, "deceived": scores}))[1]
+    assert judge.ahead.value == pytest.approx(1 / 20)
+    assert not judge.ahead.excludes_zero
 
 
 def test_a_judge_has_its_mode_beside_the_best_of_all(run: Run) -> None:

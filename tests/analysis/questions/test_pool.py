@@ -116,6 +116,54 @@ def test_bounds_for_these_very_conditions_cover_their_mean_and_are_narrower():
     assert np.isnan(fixed_list(values[:, :19], values[:, :19], 2)).all()
 
 
+def refused(tmp_path, columns):
+    pq.write_table(pa.table(columns), tmp_path / "table.parquet")
+    with pytest.raises(ValueError) as error:
+        read_pool(tmp_path / "table.parquet")
+    return str(error.value)
+
+
+def test_a_candidate_that_is_there_twice_is_refused(tmp_path):
+    twice = {"condition": ["a", "a", "b", "b", "b"], "candidate": [0, 1, 4, 5, 4], "clip": [1.0, 2, 3, 4, 3]}
+    assert "has condition 'b', candidate 4 2 times: leave one row" in refused(tmp_path, twice)
+    steps = {"condition": [0] * 5, "candidate": [0, 0, 1, 1, 1], "step": [0, 1, 0, 1, 0], "clip": [9.0, 1, 8, 2, 8]}
+    assert "has condition 0, candidate 1, step 0 2 times" in refused(tmp_path, steps)
+    on_the_way = {"t": [0.5, 0.0, 0.5, 0.0], "condition": [0] * 4, "candidate": [0, 0, 1, 1], "clip": [9.0, 1, 8, 2]}
+    pq.write_table(pa.table(on_the_way), tmp_path / "good.parquet")
+    assert read_pool(tmp_path / "good.parquet").size == 2
+    unnamed = {"condition": ["a", "a"], "clip": [1.0, 1.0]}
+    pq.write_table(pa.table(unnamed), tmp_path / "good.parquet")
+    assert read_pool(tmp_path / "good.parquet").size == 2
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["candidates named", "none named"])
+def test_a_candidate_that_ends_before_the_last_step_is_refused(tmp_path, named):
+    steps = {"condition": ["b"] * 4 + ["a"] * 4, "step": [0, 2, 0, 2, 0, 2, 0, 1], "clip": np.arange(8.0)}
+    candidate = {"candidate": [0, 0, 1, 1] * 2} if named else {}
+    said = "condition 'a', candidate 1 does not" if named else "condition 'a' does not"
+    assert f"{said} reach step 2, as others do" in refused(tmp_path, steps | candidate)
+    pq.write_table(pa.table({**steps, **candidate, "step": [0, 1] * 4}), tmp_path / "even.parquet")
+    assert read_pool(tmp_path / "even.parquet").scores["clip"].tolist() == [[5, 7], [1, 3]]
+
+
+def test_a_condition_without_a_scored_candidate_is_counted(tmp_path, capsys):
+    nan = float("nan")
+    columns = {"condition": list("aabbccdd"), "clip": [1.0, 2, nan, nan, 3, 4, nan, nan]}
+    pq.write_table(pa.table(columns), tmp_path / "table.parquet")
+    assert read_pool(tmp_path / "table.parquet").lost == 2
+    assert main(["report", "--pool", str(tmp_path / "table.parquet")]) == 0
+    assert "2 conditions left out, where no candidate has all scores" in " ".join(capsys.readouterr().out.split())
+
+
+def test_shares_of_none_have_an_interval_as_shares_of_all_do():
+    none, every = np.zeros((20, 4)), np.ones((20, 4))
+    pool = Pool({"accuracy": none, "clip": np.random.default_rng(0).standard_normal((20, 4))})
+    nothing = [row.interval for row in best_of_n_rows(pool) if row.value == "accuracy"]
+    (all_, *_) = best_of_n_rows(Pool({"accuracy": every}))
+    assert len(nothing) == 3 * 3  # the ensemble's as well
+    assert all((each.low, each.high) == (0, pytest.approx(1 - all_.interval.low)) for each in nothing)
+
+
 def test_of_scores_on_the_way_the_last_ones_are_the_pool(tmp_path):
     table = pa.table({"condition": [0] * 4, "candidate": [0, 0, 1, 1], "step": [0, 1, 0, 1], "clip": [9.0, 1, 8, 2]})
     pq.write_table(table, tmp_path / "steps.parquet")
