@@ -56,7 +56,7 @@ def markdown(runs: Sequence[Run]) -> str:
     found = entries(runs)
     base, cells = base_of(found), cells_of(found)
     head = ["search", *(_name(cell) for cell in cells), "mean of all"]
-    values = [f"{base.values[cell].mean():.3f}" if base.has([cell]) else "" for cell in cells]
+    values = [f"{base.value(cell):.3f}" if base.has([cell]) else "" for cell in cells]
     rows = [[pretty(base.search), *values, _mean(base, cells)]]
     others = ranked([e for e in found if e is not base])
     for entry in others:
@@ -92,7 +92,7 @@ def leaderboard(runs: Sequence[Run]) -> str:
     rows = []
     for entry in ranked(found):
         last = [cell for cell in cells if cell in entry.values][-1]
-        values = [f"{entry.values[cell].mean():.3f}" if entry.has([cell]) else "" for cell in cells]
+        values = [f"{entry.value(cell):.3f}" if entry.has([cell]) else "" for cell in cells]
         costs = [_number(entry.beside[last][name]) for name in ("decodes", "seconds")]
         mean = _mean(entry, cells) + _of_these(entry, cells)
         rows.append([pretty(entry.search), mean, *values, *costs, str(entry.prompts), str(entry.seeds)])

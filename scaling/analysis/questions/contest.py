@@ -16,7 +16,7 @@ from scaling.analysis.runs.folder import Run, shared_conditions
 from scaling.statistics import (
     Array,
     Interval,
-    combine_seeds,
+    applying,
     fixed_list_interval,
     mean_interval,
     simultaneous_intervals,
@@ -39,23 +39,28 @@ class Entry:
 
     @cached_property
     def values(self) -> dict[Cell, Array]:
-        """Each cell's values, [prompts], seeds averaged."""
-        return {cell: combine_seeds(list(each)) for cell, each in self.repeats.items()}
+        """Each cell's values, [prompts], seeds averaged; NaN where a seed has none."""
+        return {cell: each.mean(axis=0) for cell, each in self.repeats.items()}
 
     @property
     def prompts(self) -> int:
         """How many prompts it was judged on."""
-        return len(next(iter(self.values.values())))
+        return len(applying(next(iter(self.values.values()))))
+
+    def value(self, cell: Cell) -> float:
+        """The mean in one cell."""
+        return float(applying(self.values[cell]).mean())
 
     def mean(self, cells: Iterable[Cell]) -> Interval:
         """The mean over some cells, with its interval over prompts; a ValueError where it lacks one."""
-        return mean_interval(np.mean([self.values[cell] for cell in cells], axis=0))
+        return mean_interval(applying(np.mean([self.values[cell] for cell in cells], axis=0)))
 
     def mean_of_these(self, cells: Sequence[Cell]) -> Interval:
         """The same for these very prompts: what fresh noises would change. NaN bounds where a cell has one seed."""
         if len({len(self.repeats[cell]) for cell in cells}) > 1:
             return Interval(self.mean(cells).value, float("nan"), float("nan"))
-        return fixed_list_interval(np.mean([self.repeats[cell] for cell in cells], axis=0))
+        every = np.mean([self.repeats[cell] for cell in cells], axis=0)
+        return fixed_list_interval(np.ascontiguousarray(applying(every)))
 
     def has(self, cells: Iterable[Cell]) -> bool:
         """Whether it was run in all of these cells."""
@@ -81,8 +86,8 @@ def cells_of(found: Sequence[Entry]) -> list[Cell]:
     """All cells, judges by the accuracy that they lead to (the weakest first), budgets rising."""
     led: dict[str, list[float]] = {}
     for entry in found:
-        for (judge, _), values in entry.values.items():
-            led.setdefault(judge, []).append(float(values.mean()))
+        for judge, budget in entry.values:
+            led.setdefault(judge, []).append(entry.value((judge, budget)))
     judges = sorted(led, key=lambda judge: np.mean(led[judge]))
     budgets = sorted({budget for entry in found for _, budget in entry.values})
     return [(judge, budget) for judge in judges for budget in budgets if any(e.has([(judge, budget)]) for e in found)]
@@ -93,8 +98,8 @@ def differences(entry: Entry, base: Entry, judge: str) -> dict[int, Interval]:
     budgets = sorted(budget for cell, budget in entry.values if cell == judge and base.has([(judge, budget)]))
     if not budgets:
         return {}
-    apart = [entry.values[judge, budget] - base.values[judge, budget] for budget in budgets]
-    return dict(zip(budgets, simultaneous_intervals(np.stack(apart, axis=1)), strict=True))
+    apart = np.stack([entry.values[judge, budget] - base.values[judge, budget] for budget in budgets], axis=1)
+    return dict(zip(budgets, simultaneous_intervals(apart[np.isfinite(apart).all(axis=1)]), strict=True))
 
 
 def ranked(found: Sequence[Entry]) -> list[Entry]:

@@ -100,7 +100,8 @@ def joined(runs: Sequence[Run]) -> tuple[Run, ...]:
     for run in runs:
         own: tuple = (run.path,)
         if run.curve:
-            own = key_of(run), run.identity.seed, run.identity.conditions, run.metrics, run.has_winners
+            conditions = max(point.conditions for point in run.curve)  # a score may not apply to some of them
+            own = key_of(run), run.identity.seed, conditions, run.metrics, run.has_winners
         alike.setdefault(own, []).append(run)
     rising = [sorted(group, key=lambda run: run.curve[-1].nfe if run.curve else 0) for group in alike.values()]
     return tuple(group[0] if len(group) == 1 else Ladder(group[-1].path, tuple(group)) for group in rising)

@@ -11,7 +11,7 @@ from scaling.analysis.figures.style import Look
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import Key, Names, key_of, order
-from scaling.statistics import Interval, combine_seeds, in_range, jackknife_interval, mean_interval
+from scaling.statistics import Interval, applying, combine_seeds, in_range, jackknife_interval, mean_interval
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,22 @@ def intervals(runs: Sequence[Run], metric: str) -> tuple[Interval, ...]:
     if len(runs) == 1:
         return tuple(Interval(point.value, point.ci_low, point.ci_high) for point in runs[0].series(metric))
     values = np.array([[point.value for point in run.series(metric)] for run in runs]).mean(axis=0)
-    return tuple(Interval(float(value), *_bounds(runs, metric, rung, value)) for rung, value in enumerate(values))
+    return tuple(_combined(runs, metric, place, float(value)) for place, value in enumerate(values))
 
 
-def _bounds(runs: Sequence[Run], metric: str, rung: int, value: float) -> tuple[float, float]:
+def _combined(runs: Sequence[Run], metric: str, place: int, value: float) -> Interval:
+    """One point of several seeds, whose mean is `value`: of single scores, over the conditions that all have."""
     if all(metric in run.set_metrics for run in runs):
-        without = combine_seeds([run.replicates(metric)[rung] for run in runs])
-        return in_range(metric, Interval(value, *jackknife_interval(value, without)))[1:]
+        without = combine_seeds([run.replicates(metric)[place] for run in runs])
+        return in_range(metric, Interval(value, *jackknife_interval(value, without)))
     if all(run.has_winners and metric in run.per_sample_metrics for run in runs):
-        return mean_interval(combine_seeds([run.per_sample(metric)[rung] for run in runs]), metric=metric)[1:]
-    return float("nan"), float("nan")
+        rows = np.stack([run.per_sample(metric)[run.series(metric)[place].rung] for run in runs])
+        shared = applying(rows)
+        if shared.size:
+            mean, low, high = mean_interval(combine_seeds(list(shared)), metric=metric)
+            alike = (np.isfinite(rows).sum(axis=1) == shared.shape[1]).all()
+            return Interval(value if alike else mean, low, high)
+    return Interval(value, float("nan"), float("nan"))
 
 
 def _line(runs: Sequence[Run], metric: str, axis: str, label: str, appearance: Look) -> Line:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from folders import make_run
+from folders import make_run, without_scores
 
 from scaling.analysis.figures.contest import leaderboard, markdown
 from scaling.analysis.figures.make import make
@@ -68,6 +68,18 @@ def test_what_else_was_measured_is_said_by_judge_and_what_was_not_is_empty(outpu
     assert cells(smc)[1] == " / ".join(f"{of[judge].series(judge)[-1].value:.3g}" for judge in judges)
     assert all(cells(smc)[-3:])
     assert [bool(value.strip()) for value in cells(dfs)[2].split("/")] == [judge == "shapes_weak" for judge in judges]
+
+
+def test_methods_are_compared_on_the_prompts_that_both_have(outputs: Path) -> None:
+    whole = {entry.search: entry for entry in entries(open_study(outputs / "contest").runs)}
+    for search, missing in (("random", [3, 4]), ("smc", [5, 6])):  # as many, but others
+        without_scores(outputs / "contest" / f"shapes_weak-{search}", "accuracy", 1, missing)
+    found = {entry.search: entry for entry in entries(open_study(outputs / "contest").runs)}
+    cell, both = ("shapes_weak", 160), np.setdiff1d(np.arange(30), [3, 4, 5, 6])
+    apart = (whole["smc"].values[cell] - whole["random"].values[cell])[both]
+    assert differences(found["smc"], found["random"], cell[0])[cell[1]].value == pytest.approx(apart.mean())
+    assert found["smc"].value(cell) == np.delete(whole["smc"].values[cell], [5, 6]).mean()
+    assert len(leaderboard(open_study(outputs / "contest").runs).splitlines()) == 5
 
 
 def test_seeds_are_averaged_by_prompt(outputs: Path) -> None:
