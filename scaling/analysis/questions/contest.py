@@ -1,6 +1,7 @@
 """Methods under several judges at several budgets, on the same prompts: each cell's accuracy, and how far from random.
 
-A cell is a judge and a budget. Runs that differ in their seed alone are averaged prompt by prompt.
+A cell is a judge and a budget. A method is a search with its settings, on a model at a guidance scale; its runs that
+differ in their seed alone are averaged prompt by prompt.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from functools import cached_property
 
 import numpy as np
 
+from scaling.analysis.figures.style import pretty
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run, shared_conditions
+from scaling.analysis.runs.names import Key, method_of_key, words_apart
+from scaling.schema import Point
 from scaling.statistics import (
     Array,
     Interval,
@@ -32,10 +36,16 @@ COSTS, SETS = ("total_gflops", "decodes", "seconds"), ("fid", "recall")
 class Entry:
     """One method: its value on every prompt in each cell that it has, and what it costs there."""
 
-    search: str
+    key: Key  # of the method
+    label: str  # its search, and what tells it from other entries of that
     repeats: dict[Cell, Array]  # each [seeds, prompts]
     beside: dict[Cell, dict[str, float]]  # COSTS a prompt, the guide's own score, SETS; NaN where it is not known
     seeds: int
+
+    @property
+    def search(self) -> str:
+        """The search alone."""
+        return self.key.search
 
     @cached_property
     def values(self) -> dict[Cell, Array]:
@@ -78,8 +88,11 @@ def entries(runs: Sequence[Run], metric: str = "accuracy") -> list[Entry]:
         raise ValueError(f"no run has {metric}; make some: scaling -m experiment=contest")
     if not shared_conditions(there):
         raise ValueError("the runs have different prompts: compare those of one study with one conditions.count")
-    methods = dict.fromkeys(run.identity.search for run in there)
-    return [_entry(search, [run for run in there if run.identity.search == search], metric) for search in methods]
+    methods: dict[Key, list[Run]] = {}
+    for run in there:
+        methods.setdefault(method_of_key(run), []).append(run)
+    labels = _labels(list(methods))
+    return [_entry(key, labels[key], members, metric) for key, members in methods.items()]
 
 
 def cells_of(found: Sequence[Entry]) -> list[Cell]:
@@ -107,34 +120,54 @@ def ranked(found: Sequence[Entry]) -> list[Entry]:
     return sorted(found, key=lambda entry: (-len(entry.values), -entry.mean(entry.values).value))
 
 
-def base_of(found: Sequence[Entry]) -> Entry:
-    """Random search's entry; a ValueError where it is not among them."""
-    for entry in found:
-        if entry.search == BASE:
-            return entry
-    raise ValueError(f"a comparison needs runs of {BASE} search; there are {', '.join(e.search for e in found)}")
+def base_of(found: Sequence[Entry], entry: Entry | None = None) -> Entry:
+    """Random search's entry, with the model and guidance of an `entry`; of several the one in most cells.
+
+    A ValueError where it is not among them.
+    """
+    bases = [each for each in found if each.search == BASE]
+    if not bases:
+        raise ValueError(f"a comparison needs runs of {BASE} search; there are {', '.join(e.search for e in found)}")
+    if entry is not None:
+        model, guidance = entry.key.model, entry.key.guidance_scale
+        bases = [base for base in bases if (base.key.model, base.key.guidance_scale) == (model, guidance)]
+        if not bases:
+            raise ValueError(
+                f"{entry.label} needs runs of {BASE} search beside it: model={model}, guidance {guidance:g}"
+            )
+    return max(bases, key=lambda base: len(base.values))
 
 
-def _entry(search: str, runs: Sequence[Run], metric: str) -> Entry:
-    by_cell: dict[Cell, list[tuple[Run, int]]] = {}
+def _labels(keys: Sequence[Key]) -> dict[Key, str]:
+    """The search of each, with what tells it from others of the same search."""
+    labels = {}
+    for key in keys:
+        alike = {each: each.described for each in keys if each.search == key.search}
+        labels[key] = ", ".join([pretty(key.search), *words_apart(alike, least=1)[key]])
+    return labels
+
+
+def _entry(key: Key, label: str, runs: Sequence[Run], metric: str) -> Entry:
+    by_cell: dict[Cell, dict[int, tuple[Run, Point]]] = {}
     for run in runs:
-        for point in run.series(metric):
-            by_cell.setdefault((run.identity.verifier, point.budget_nfe), []).append((run, point.rung))
+        for point in run.series(metric):  # one that lies in two folders is no repeat
+            by_cell.setdefault((run.identity.verifier, point.budget_nfe), {}).setdefault(point.seed, (run, point))
     repeats, beside = {}, {}
     for cell, members in by_cell.items():
-        repeats[cell] = np.stack([run.per_sample(metric)[rung] for run, rung in members])
-        each = [_beside(run, rung, metric) for run, rung in members]
+        repeats[cell] = np.stack([run.per_sample(metric)[point.rung] for run, point in members.values()])
+        each = [_beside(run, point) for run, point in members.values()]
         beside[cell] = {name: float(np.mean([found[name] for found in each])) for name in each[0]}
-    return Entry(search, repeats, beside, len({run.identity.seed for run in runs}))
+    return Entry(key, label, repeats, beside, len({run.identity.seed for run in runs}))
 
 
-def _beside(run: Run, rung: int, metric: str) -> dict[str, float]:
-    point, found = run.series(metric)[rung], dict[str, float]()
+def _beside(run: Run, point: Point) -> dict[str, float]:
+    found = dict[str, float]()
     for axis in COSTS:
         try:
             found[axis] = cost(run, point, axis)
         except ValueError:  # it was not counted, or the run paid for nothing itself
             found[axis] = float("nan")
     for name, column in ((OWN, run.identity.verifier), *((each, each) for each in SETS)):
-        found[name] = run.series(column)[rung].value if column in run.metrics else float("nan")
+        there = [each.value for each in run.curve if (each.metric, each.rung) == (column, point.rung)]
+        found[name] = there[0] if there else float("nan")
     return found

@@ -25,6 +25,11 @@ class Key(NamedTuple):
     guidance_scale: float
     settings: str
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """Its model, guidance and settings, for words that tell it from others."""
+        return {"model": self.model, "guidance_scale": self.guidance_scale, **json.loads(self.settings)}
+
 
 def key_of(run: Run) -> Key:
     """The line that a run belongs to."""
@@ -32,6 +37,13 @@ def key_of(run: Run) -> Key:
     verifier = "" if point.search in NO_SEARCH else point.verifier
     settings = {name: value for name, value in settings_of(run).items() if verifier or not name.startswith("verifier")}
     return Key(point.search, verifier, point.model, point.guidance_scale, json.dumps(settings, sort_keys=True))
+
+
+def method_of_key(run: Run) -> Key:
+    """The line that a run belongs to whatever verifier guides it: one method under several judges."""
+    key = key_of(run)
+    settings = {name: value for name, value in settings_of(run).items() if not name.startswith("verifier")}
+    return key._replace(verifier="", settings=json.dumps(settings, sort_keys=True))
 
 
 def settings_of(run: Run) -> dict[str, Any]:
@@ -88,15 +100,8 @@ class Names:
                 pretty("steps"),
                 *(_pretty_field(n, getattr(key, n)) for n in self.varying if n in Key._fields[2:]),
             ]
-        parts += self._settings(key, by_key)
+        parts += words_apart({other: settings_of(run) for other, run in by_key.items() if other[:4] == key[:4]})[key]
         return ", ".join(part for part in parts if part) or f"{pretty(key.search)} search"
-
-    def _settings(self, key: Key, by_key: Mapping[Key, Run]) -> list[str]:
-        """What differs in the settings from lines that are otherwise the same, at most two of them."""
-        alike = [settings_of(run) for other, run in by_key.items() if other[:4] == key[:4]]
-        mine = settings_of(by_key[key])
-        differing = [name for name in mine if len({json.dumps(each.get(name)) for each in alike}) > 1]
-        return [f"{pretty(name.rsplit('.', 1)[-1])} {_plain(mine[name])}" for name in differing[:2]]
 
     def _look(self, key: Key) -> Look:
         if key.search in NO_SEARCH:
@@ -105,6 +110,39 @@ class Names:
             return look("verifier", "control")
         kind = next((name for name in ("search", "verifier", "model") if name in self.varying), "search")
         return look(kind, getattr(key, kind))
+
+
+def words_apart(described: Mapping[Key, Mapping[str, Any]], least: int = 2) -> dict[Key, list[str]]:
+    """What differs in the settings of lines that are otherwise the same: `least` of it, more where two share that."""
+    texts = {
+        name: _texts([each.get(name) for each in described.values()]) for each in described.values() for name in each
+    }
+    words = {
+        key: [_word(name, texts[name][json.dumps(value)]) for name, value in each.items() if len(texts[name]) > 1]
+        for key, each in described.items()
+    }
+    return {
+        key: mine[: _enough(mine, [words[other] for other in words if other != key], least)]
+        for key, mine in words.items()
+    }
+
+
+def _enough(mine: Sequence[str], others: Sequence[Sequence[str]], least: int) -> int:
+    """How many of one's words nobody else begins with; all where there are none such."""
+    counts = range(least, len(mine) + 1)
+    return next((count for count in counts if all(each[:count] != mine[:count] for each in others)), len(mine))
+
+
+def _texts(values: Sequence[Any]) -> dict[str, str]:
+    """How the values of a setting are written, by their json, which is written itself where two would look the same."""
+    plain = {json.dumps(value): _plain(value) for value in values}
+    return plain if len(set(plain.values())) == len(plain) else {text: text for text in plain}
+
+
+def _word(name: str, text: str) -> str:
+    if name in Key._fields:
+        return f"guidance {text}" if name == "guidance_scale" else text
+    return f"{pretty(name.rsplit('.', 1)[-1])} {text}"
 
 
 def _pretty_field(name: str, value: Any) -> str:
