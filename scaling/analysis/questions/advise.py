@@ -15,7 +15,7 @@ from scaling.analysis.figures.style import lower_is_better, pretty
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.lines import bought, grouped, intervals
-from scaling.analysis.runs.names import NO_SEARCH, Names, key_of, settings_of
+from scaling.analysis.runs.names import NO_SEARCH, Names, settings_of
 from scaling.budget import UNITS
 from scaling.schema import Point
 from scaling.statistics import Interval, in_range, simultaneous_intervals, widened
@@ -107,7 +107,7 @@ class Trace:
 def traces(runs: Sequence[Run], metric: str, axis: str = "nfe") -> tuple[Trace, ...]:
     """A trace per method that has the metric; runs that differ in their seed alone are averaged."""
     informed = [run for run in runs if metric in run.metrics and run.identity.verifier != "control"]
-    return tuple(_trace(group, metric, axis) for group in grouped(informed, metric).values())
+    return tuple(_trace(group, metric, axis) for group in grouped(informed, metric, Names(tuple(runs))).values())
 
 
 def envelope(found: Sequence[Trace], metric: str, budgets: Sequence[float]) -> list[tuple[float, Trace, float]]:
@@ -138,17 +138,18 @@ def advise(
         least = min(trace.cost[0] for trace in found)
         raise ValueError(f"a budget of {budget:g} {pretty(axis)} is under the least that was run, {least:g}")
     _, trace, _ = best[0]
-    rung, labels = _best_rung(trace, metric, budget), Names(tuple(runs)).labels
+    rung, names = _best_rung(trace, metric, budget), Names(tuple(runs))
     assert rung is not None
     held = simultaneous(found, budget)
     point, expected = trace.points[rung], in_range(metric, held[found.index(trace), rung])
     others = [(place, _best_rung(other, metric, budget)) for place, other in enumerate(found) if other is not trace]
-    alike = [labels[key_of(found[o].run)] for o, r in others if r is not None and _overlap(held[o, r], expected)]
+    alike = [o for o, r in others if r is not None and _overlap(held[o, r], expected)]
     per_iter = settings_of(trace.run).get("budget.nfes_per_iter")
     solve = point.nfe if trace.run.identity.search in NO_SEARCH else per_iter or point.search_nfe / point.candidates
-    label, candidates = labels[key_of(trace.run)], max(1.0, point.candidates)
+    label, *same = (names.labels[names.key(each.run)] for each in (trace, *(found[o] for o in alike)))
+    candidates = max(1.0, point.candidates)
     split = (candidates, float(solve), point.final_nfe)
-    return Advice(budget, axis, metric, label, trace.run, *split, expected, point.budget_nfe, tuple(alike), len(held))
+    return Advice(budget, axis, metric, label, trace.run, *split, expected, point.budget_nfe, tuple(same), len(held))
 
 
 def simultaneous(found: Sequence[Trace], budget: float) -> dict[tuple[int, int], Interval]:

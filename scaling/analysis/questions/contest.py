@@ -15,7 +15,8 @@ import numpy as np
 from scaling.analysis.figures.style import pretty
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run, shared_conditions
-from scaling.analysis.runs.names import Key, method_of_key, words_apart
+from scaling.analysis.runs.made import words_of
+from scaling.analysis.runs.names import Key, keys_of, method_of_key, words_apart
 from scaling.schema import Point
 from scaling.statistics import (
     Array,
@@ -89,8 +90,9 @@ def entries(runs: Sequence[Run], metric: str = "accuracy") -> list[Entry]:
     if not shared_conditions(there):
         raise ValueError("the runs have different prompts: compare those of one study with one conditions.count")
     methods: dict[Key, list[Run]] = {}
+    keys = keys_of(there, method_of_key)
     for run in there:
-        methods.setdefault(method_of_key(run), []).append(run)
+        methods.setdefault(keys[run.path], []).append(run)
     labels = _labels(list(methods))
     return [_entry(key, labels[key], members, metric) for key, members in methods.items()]
 
@@ -142,7 +144,7 @@ def _labels(keys: Sequence[Key]) -> dict[Key, str]:
     """The search of each, with what tells it from others of the same search."""
     labels = {}
     for key in keys:
-        alike = {each: each.described for each in keys if each.search == key.search}
+        alike = {each: {**each.described, **words_of(each.made)} for each in keys if each.search == key.search}
         labels[key] = ", ".join([pretty(key.search), *words_apart(alike, least=1)[key]])
     return labels
 

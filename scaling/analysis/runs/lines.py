@@ -10,7 +10,7 @@ import numpy as np
 from scaling.analysis.figures.style import Look
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run
-from scaling.analysis.runs.names import Key, Names, key_of, order
+from scaling.analysis.runs.names import Key, Names, order
 from scaling.statistics import Interval, applying, combine_seeds, in_range, jackknife_interval, mean_interval
 
 
@@ -27,16 +27,19 @@ class Line:
     runs: tuple[Run, ...] = ()
 
 
-def grouped(runs: Sequence[Run], metric: str | None = None) -> dict[tuple[Key, tuple[float, ...]], list[Run]]:
+def grouped(
+    runs: Sequence[Run], metric: str | None = None, names: Names | None = None
+) -> dict[tuple[Key, tuple[float, ...]], list[Run]]:
     """The runs of each line, which differ in their seed alone, by its key and the NFE of its rungs.
 
-    With a `metric`, of the runs that have it.
+    With a `metric`, of the runs that have it; `names` where more is shown than these runs.
     """
+    names = names or Names(tuple(runs))
     groups: dict[tuple[Key, tuple[float, ...]], list[Run]] = {}
     for run in runs:
         if metric is None or metric in run.metrics:
             ladder = tuple(point.nfe for point in run.series(metric or run.identity.metric))
-            groups.setdefault((key_of(run), ladder), []).append(run)
+            groups.setdefault((names.key(run), ladder), []).append(run)
     return groups
 
 
@@ -46,7 +49,7 @@ def make_lines(runs: Sequence[Run], metric: str, axis: str = "nfe", names: Names
     ValueError where the axis is unknown.
     """
     names = names or Names(tuple(runs))
-    ordered = sorted(grouped(runs, metric).items(), key=lambda item: order(item[0][0]))
+    ordered = sorted(grouped(runs, metric, names).items(), key=lambda item: order(item[0][0]))
     return tuple(_line(group, metric, axis, names.labels[key], names.looks[key]) for (key, _), group in ordered)
 
 

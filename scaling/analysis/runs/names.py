@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from scaling.analysis.figures.style import Look, look, pretty, rank, shade
 from scaling.analysis.runs.folder import Run
+from scaling.analysis.runs.made import made_of, words_of
 from scaling.budget import UNITS
 
 COMPARED = ("model", "sampler", "conditions", "verifier", "search", "budget")  # config groups that decide a line
@@ -24,6 +26,8 @@ class Key(NamedTuple):
     model: str
     guidance_scale: float
     settings: str
+    made: str = ""  # what its parts were made of, where that tells runs of equal settings apart (`made_of`)
+    part: str = ""  # which runs of a line, where these have other rungs than the rest
 
     @property
     def described(self) -> dict[str, Any]:
@@ -31,8 +35,17 @@ class Key(NamedTuple):
         return {"model": self.model, "guidance_scale": self.guidance_scale, **json.loads(self.settings)}
 
 
+def keys_of(runs: Sequence[Run], key: Callable[[Run], Key] | None = None) -> dict[Path, Key]:
+    """The line of each of some runs, by its folder; `key` says what they have in common (default: `key_of`)."""
+    alike: dict[Key, list[Run]] = {}
+    for run in runs:
+        alike.setdefault((key or key_of)(run), []).append(run)
+    made = {key: zip(group, made_of(group), strict=True) for key, group in alike.items()}
+    return {run.path: key._replace(made=each) for key, pairs in made.items() for run, each in pairs}
+
+
 def key_of(run: Run) -> Key:
-    """The line that a run belongs to."""
+    """The line that a run belongs to by its settings."""
     point = run.identity
     verifier = "" if point.search in NO_SEARCH else point.verifier
     settings = {name: value for name, value in settings_of(run).items() if verifier or not name.startswith("verifier")}
@@ -71,7 +84,7 @@ class Names:
     @cached_property
     def varying(self) -> tuple[str, ...]:
         """Which of search, verifier, model and guidance scale differ between the runs that search."""
-        keys = [key_of(run) for run in self.runs]
+        keys = list(self._keys.values())
         searching = [key for key in keys if key.search not in NO_SEARCH] or keys
         informed = [key for key in searching if key.verifier != "control"] or searching
         return tuple(name for name in Key._fields[:4] if len({getattr(key, name) for key in informed}) > 1)
@@ -79,8 +92,17 @@ class Names:
     @cached_property
     def labels(self) -> dict[Key, str]:
         """A label for every line, of what varies alone."""
-        by_key = {key_of(run): run for run in self.runs}
+        by_key = {self.key(run): run for run in self.runs}
         return {key: self._label(key, by_key) for key in by_key}
+
+    def key(self, run: Run) -> Key:
+        """The line of a run that is shown, or of one that it was joined of."""
+        return self._keys[run.path]
+
+    @cached_property
+    def _keys(self) -> dict[Path, Key]:
+        keys = keys_of(self.runs)
+        return {each.path: keys[run.path] for run in self.runs for each in getattr(run, "runs", (run,))}
 
     @cached_property
     def looks(self) -> dict[Key, Look]:
@@ -100,8 +122,12 @@ class Names:
                 pretty("steps"),
                 *(_pretty_field(n, getattr(key, n)) for n in self.varying if n in Key._fields[2:]),
             ]
-        parts += words_apart({other: settings_of(run) for other, run in by_key.items() if other[:4] == key[:4]})[key]
-        return ", ".join(part for part in parts if part) or f"{pretty(key.search)} search"
+        alike = {other: run for other, run in by_key.items() if other[:4] == key[:4]}
+        plain = {_plain_key(other): settings_of(run) for other, run in alike.items()}
+        parts += words_apart(plain)[_plain_key(key)]
+        label = ", ".join(part for part in parts if part) or f"{pretty(key.search)} search"
+        twins = {other: words_of(other.made) for other in alike if _plain_key(other) == _plain_key(key)}
+        return ", ".join([label, *words_apart(twins, least=1)[key]])
 
     def _look(self, key: Key) -> Look:
         if key.search in NO_SEARCH:
@@ -110,6 +136,11 @@ class Names:
             return look("verifier", "control")
         kind = next((name for name in ("search", "verifier", "model") if name in self.varying), "search")
         return look(kind, getattr(key, kind))
+
+
+def _plain_key(key: Key) -> Key:
+    """The key of all runs of its settings."""
+    return key._replace(made="", part="")
 
 
 def words_apart(described: Mapping[Key, Mapping[str, Any]], least: int = 2) -> dict[Key, list[str]]:
