@@ -53,7 +53,8 @@ def cells(table: Table, number: int | None, runs: Sequence[Run]) -> tuple[Cell, 
         scales.setdefault(run.identity.model, set()).add(run.identity.guidance_scale)
     metrics = shown(table, runs)
     found = []
-    for (key, _), group in grouped(sorted(runs, key=_order)).items():
+    lines = sorted(grouped(sorted(runs, key=_order)).items(), key=lambda line: line[0][0].part == "")
+    for (key, _), group in lines:  # whole lines last, whose cells are kept
         model, guidance = group[0].identity.model, group[0].identity.guidance_scale
         name = f"{model}, guidance {guidance:g}" if len(scales[model]) > 1 else model
         name = ", ".join([name, *(f"{part} {digest}" for part, digest in words_of(key.made).items())])

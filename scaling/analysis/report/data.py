@@ -107,7 +107,8 @@ def _run(run: Run, names: Names) -> dict[str, Any]:
 
 def _label(run: Run, names: Names) -> str:
     several = len({each.identity.seed for each in names.runs}) > 1
-    return names.labels[names.key(run)] + (f", seed {run.identity.seed}" if several else "")
+    key = names.key(run)
+    return names.labels[key] + (f", seed {run.identity.seed}" if several and not key.part else "")
 
 
 def command(run: Run) -> str:

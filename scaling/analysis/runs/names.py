@@ -93,7 +93,10 @@ class Names:
     def labels(self) -> dict[Key, str]:
         """A label for every line, of what varies alone."""
         by_key = {self.key(run): run for run in self.runs}
-        return {key: self._label(key, by_key) for key in by_key}
+        found = {key: self._label(key, by_key) for key in by_key}
+        for key, words in [pair for same in _sharing(found).values() for pair in words_apart(same, least=1).items()]:
+            found[key] = ", ".join([found[key], *words])
+        return found
 
     def key(self, run: Run) -> Key:
         """The line of a run that is shown, or of one that it was joined of."""
@@ -101,7 +104,7 @@ class Names:
 
     @cached_property
     def _keys(self) -> dict[Path, Key]:
-        keys = keys_of(self.runs)
+        keys = _by_rungs(self.runs, keys_of(self.runs))
         return {each.path: keys[run.path] for run in self.runs for each in getattr(run, "runs", (run,))}
 
     @cached_property
@@ -127,7 +130,7 @@ class Names:
         parts += words_apart(plain)[_plain_key(key)]
         label = ", ".join(part for part in parts if part) or f"{pretty(key.search)} search"
         twins = {other: words_of(other.made) for other in alike if _plain_key(other) == _plain_key(key)}
-        return ", ".join([label, *words_apart(twins, least=1)[key]])
+        return ", ".join(part for part in (label, *words_apart(twins, least=1)[key], key.part) if part)
 
     def _look(self, key: Key) -> Look:
         if key.search in NO_SEARCH:
@@ -136,6 +139,31 @@ class Names:
             return look("verifier", "control")
         kind = next((name for name in ("search", "verifier", "model") if name in self.varying), "search")
         return look(kind, getattr(key, kind))
+
+
+def _by_rungs(runs: Sequence[Run], keys: Mapping[Path, Key]) -> dict[Path, Key]:
+    """The lines, those runs apart that have other rungs than most of their line (a seed that is not finished)."""
+    lines: dict[Key, dict[tuple[float, ...], list[Run]]] = {}
+    for run in runs:
+        rungs = {point.rung: point.nfe for point in run.curve}
+        lines.setdefault(keys[run.path], {}).setdefault(tuple(rungs.values()), []).append(run)
+    found = dict(keys)
+    for key, ladders in lines.items():
+        whole = max(ladders, key=lambda ladder: (len(ladder), len(ladders[ladder])))
+        for ladder, group in ladders.items():
+            if ladder != whole:
+                seeds = sorted({run.identity.seed for run in group})
+                part = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, {len(ladder)} rung"
+                found |= {run.path: key._replace(part=part + "s" * (len(ladder) > 1)) for run in group}
+    return found
+
+
+def _sharing(labels: Mapping[Key, str]) -> dict[str, dict[Key, dict[str, Any]]]:
+    """The lines whose labels are the same, with all that may tell them apart (baselines of several models)."""
+    by_label: dict[str, dict[Key, dict[str, Any]]] = {}
+    for key, label in labels.items():
+        by_label.setdefault(label, {})[key] = {"search": key.search, "verifier": key.verifier, **key.described}
+    return {label: same for label, same in by_label.items() if len(same) > 1}
 
 
 def _plain_key(key: Key) -> Key:
@@ -190,7 +218,7 @@ def order(key: Key) -> tuple:
     numbers = [value for value in settings.values() if isinstance(value, int | float) and not isinstance(value, bool)]
     baseline = (key.search in NO_SEARCH) + 2 * (key.verifier == "control")
     names = (rank(kind, getattr(key, kind)) for kind in ("search", "verifier", "model"))
-    return (baseline, *names, key.guidance_scale, numbers, key.settings)
+    return (baseline, *names, key.guidance_scale, numbers, key.settings, key.part)
 
 
 def _flatten(prefix: str, value: Any, into: dict[str, Any]) -> None:
