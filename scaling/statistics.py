@@ -194,6 +194,12 @@ def combine_seeds(per_seed: Sequence[NDArray]) -> Array:
     return np.mean(arrays, axis=0)
 
 
+def applying(values: NDArray) -> Array:
+    """Values of the same conditions, [..., conditions], at those that have all of them (none is NaN)."""
+    values = np.asarray(values, dtype=np.float64)
+    return values[..., np.isfinite(values).reshape(-1, values.shape[-1]).all(axis=0)]
+
+
 def _checked(values: NDArray) -> Array:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or not len(values):

@@ -100,6 +100,24 @@ def make_run(
     return path
 
 
+def without_scores(path: Path, metric: str, rung: int, conditions: Sequence[int]) -> None:
+    """Takes a score of some conditions' winners away, as of images that cannot be read, from the tables of a run."""
+    winners = pq.read_table(path / "winners.parquet")
+    values, there = winners[metric].to_numpy().copy(), winners["rung"].to_numpy() == rung
+    values[there & np.isin(winners["condition"].to_numpy(), conditions)] = np.nan
+    place = winners.column_names.index(metric)
+    pq.write_table(winners.set_column(place, metric, pa.array(values)), path / "winners.parquet")
+    applies = values[there & ~np.isnan(values)]
+    with (path / "curve.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    of, at = head.index("metric"), head.index("rung")
+    for row in rows:
+        if (row[of], row[at]) == (metric, str(rung)):
+            row[of + 1 :] = map(str, (*mean_interval(applies, metric=metric), len(applies)))
+    with (path / "curve.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([head, *rows])
+
+
 def make_study(folder: Path, **options: Any) -> Path:
     """A search, the dashed baseline and the control, as the quick start leaves them."""
     for search, verifier in (("random", "classifier"), ("steps", "classifier"), ("random", "control")):

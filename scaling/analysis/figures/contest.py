@@ -33,16 +33,16 @@ HEADS = (OWN, *SETS)
 def draw(figure: Figure, runs: Sequence[Run]) -> Any:
     """A panel per judge, a row per method (the best in the mean over all cells on top), a dot per budget."""
     found = entries(runs)
-    base, cells = base_of(found), cells_of(found)
-    others = ranked([entry for entry in found if entry is not base])
+    cells = cells_of(found)
+    others = ranked([entry for entry in found if entry is not base_of(found, entry)])
     judges = list(dict.fromkeys(judge for judge, _ in cells))
     caps = sorted({budget for _, budget in cells})
     picture, axes = new_figure([len(judges)])
     picture.set_size_inches(3.2 * len(judges) + 1.4, 0.36 * len(others) + 1.6)
     for panel, judge in zip(axes, judges, strict=True):
-        draw_differences(panel, [differences(entry, base, judge) for entry in others], caps)
+        draw_differences(panel, [differences(entry, base_of(found, entry), judge) for entry in others], caps)
         panel.set_title(pretty(judge), fontsize=10)
-        panel.set_yticks(range(len(others)), [pretty(e.search) for e in others] if panel is axes[0] else [])
+        panel.set_yticks(range(len(others)), [e.label for e in others] if panel is axes[0] else [])
         panel.set_xlabel("accuracy, difference to random search")
     finish(picture, axes, figure.title)
     return picture
@@ -52,18 +52,19 @@ def markdown(runs: Sequence[Run]) -> str:
     """Random search's accuracy and every method's difference to it in each cell, bold where its interval leaves 0 out.
 
     Then the mean over all cells, of methods that were run in all of them. A second table says what else was measured.
+    Each model and guidance scale has a random search of its own, to which its methods are compared.
     """
     found = entries(runs)
-    base, cells = base_of(found), cells_of(found)
+    cells, bases = cells_of(found), [entry for entry in found if entry is base_of(found, entry)]
     head = ["search", *(_name(cell) for cell in cells), "mean of all"]
-    values = [f"{base.values[cell].mean():.3f}" if base.has([cell]) else "" for cell in cells]
-    rows = [[pretty(base.search), *values, _mean(base, cells)]]
-    others = ranked([e for e in found if e is not base])
+    rows = [[base.label, *_values(base, cells), _mean(base, cells)] for base in bases]
+    others = ranked([entry for entry in found if entry is not base_of(found, entry)])
     for entry in others:
+        base = base_of(found, entry)
         apart = {(judge, b): d for judge, _ in cells for b, d in differences(entry, base, judge).items()}
         row = [signed(apart[cell]) if cell in apart else "" for cell in cells]
-        rows.append([pretty(entry.search), *row, _mean(entry, cells)])
-    return grid(head, rows) + "\n\n" + _beside([base, *others], cells)
+        rows.append([entry.label, *row, _mean(entry, cells)])
+    return grid(head, rows) + "\n\n" + _beside([*bases, *others], cells)
 
 
 def _beside(found: Sequence[Entry], cells: Sequence[Cell]) -> str:
@@ -77,7 +78,7 @@ def _beside(found: Sequence[Entry], cells: Sequence[Cell]) -> str:
         if there := [cell for cell in those if entry.has([cell])]:
             by_judge = [[entry.beside[cell][name] if cell in there else math.nan for cell in those] for name in HEADS]
             spent = [_number(float(np.mean([entry.beside[cell][name] for cell in there]))) for name in COSTS]
-            rows.append([pretty(entry.search), *(" / ".join(map(_number, each)) for each in by_judge), *spent])
+            rows.append([entry.label, *(" / ".join(map(_number, each)) for each in by_judge), *spent])
     return grid([*head, *(costs.get(name, name) for name in COSTS)], rows) + "\n"
 
 
@@ -92,16 +93,20 @@ def leaderboard(runs: Sequence[Run]) -> str:
     rows = []
     for entry in ranked(found):
         last = [cell for cell in cells if cell in entry.values][-1]
-        values = [f"{entry.values[cell].mean():.3f}" if entry.has([cell]) else "" for cell in cells]
+        values = _values(entry, cells)
         costs = [_number(entry.beside[last][name]) for name in ("decodes", "seconds")]
         mean = _mean(entry, cells) + _of_these(entry, cells)
-        rows.append([pretty(entry.search), mean, *values, *costs, str(entry.prompts), str(entry.seeds)])
+        rows.append([entry.label, mean, *values, *costs, str(entry.prompts), str(entry.seeds)])
     return grid(head, rows) + "\n"
 
 
 def _number(value: float) -> str:
     """Three digits; nothing where it is not known."""
     return "" if math.isnan(value) else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _values(entry: Entry, cells: Sequence[Cell]) -> list[str]:
+    return [f"{entry.value(cell):.3f}" if entry.has([cell]) else "" for cell in cells]
 
 
 def _name(cell: Cell) -> str:

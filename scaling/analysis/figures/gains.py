@@ -15,7 +15,7 @@ from scaling.analysis.figures.style import GRAY, look, pretty
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.lines import Line, make_lines
 from scaling.analysis.runs.names import NO_SEARCH, key_of, order
-from scaling.statistics import Interval, paired_mean_difference
+from scaling.statistics import Interval, applying, paired_mean_difference
 
 SUFFIX = "_relative_gain_percent"
 
@@ -81,7 +81,7 @@ def gain(run: Run, metric: str, rung: int) -> Interval:
     points = run.series(metric)
     base, change = points[0].value, Interval(points[rung].value - points[0].value, float("nan"), float("nan"))
     if run.has_winners and metric in run.per_sample_metrics:
-        before, after = run.per_sample(metric, (0, rung))
+        before, after = applying(run.per_sample(metric, (0, rung)))
         if before.size:
             base, change = float(before.mean()), paired_mean_difference(after, before)
     if base == 0:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scaling.analysis.figures.specs import Figure
 from scaling.analysis.runs.folder import Run
-from scaling.analysis.runs.names import Names, key_of, order
+from scaling.analysis.runs.names import Names, order
 
 SHOWN = 6  # conditions a run
 
@@ -25,9 +25,9 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Any:
     picture = Picture(figsize=(1.1 * columns + 1.4, (SHOWN * 0.95 + 0.7) * len(pictured) + 0.5), layout="constrained")
     picture.suptitle(figure.title, fontsize=11)
     blocks = picture.subfigures(len(pictured), 1, squeeze=False)[:, 0]
-    pictured.sort(key=lambda run: order(key_of(run)))
+    pictured.sort(key=lambda run: order(names.key(run)))
     for block, run in zip(blocks, pictured, strict=True):
-        block.suptitle(names.labels[key_of(run)], fontsize=10)
+        block.suptitle(names.labels[names.key(run)], fontsize=10)
         _draw_run(block, run, columns)
     return picture
 

@@ -16,6 +16,7 @@ from scaling.analysis.figures.style import grid, lower_is_better, pretty, rank
 from scaling.analysis.runs.costs import COUNTED, cost
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.lines import grouped, intervals
+from scaling.analysis.runs.made import words_of
 from scaling.analysis.runs.names import NO_SEARCH, key_of, method_of, order
 
 Row = tuple[str, str, str, str]  # model, search, verifier, search NFE
@@ -52,9 +53,11 @@ def cells(table: Table, number: int | None, runs: Sequence[Run]) -> tuple[Cell, 
         scales.setdefault(run.identity.model, set()).add(run.identity.guidance_scale)
     metrics = shown(table, runs)
     found = []
-    for group in grouped(sorted(runs, key=_order)).values():
+    lines = sorted(grouped(sorted(runs, key=_order)).items(), key=lambda line: line[0][0].part == "")
+    for (key, _), group in lines:  # whole lines last, whose cells are kept
         model, guidance = group[0].identity.model, group[0].identity.guidance_scale
         name = f"{model}, guidance {guidance:g}" if len(scales[model]) > 1 else model
+        name = ", ".join([name, *(f"{part} {digest}" for part, digest in words_of(key.made).items())])
         found += [_compared(cell, model, printed) for cell in _cells(table, metrics, group, name)]
     return tuple({(cell.row, cell.metric): cell for cell in found}.values())
 

@@ -15,7 +15,7 @@ from scaling.analysis.figures.style import lower_is_better, pretty
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.lines import bought, grouped, intervals
-from scaling.analysis.runs.names import NO_SEARCH, Names, key_of, settings_of
+from scaling.analysis.runs.names import NO_SEARCH, Names, settings_of
 from scaling.budget import UNITS
 from scaling.schema import Point
 from scaling.statistics import Interval, in_range, rounding, simultaneous_intervals, widened
@@ -90,7 +90,7 @@ class Trace:
     value: np.ndarray
     points: tuple[Point, ...]
     intervals: tuple[Interval, ...] = ()  # of the values, each for itself
-    single: NDArray[np.float64] | None = None  # [conditions, rungs], where samples have values of their own
+    single: NDArray[np.float64] | None = None  # [conditions, rungs], where samples have values; NaN where one has not
 
     def at(self, budget: float) -> float:
         """The value at a budget, linear in the logarithm of the cost; NaN outside what was measured."""
@@ -107,7 +107,7 @@ class Trace:
 def traces(runs: Sequence[Run], metric: str, axis: str = "nfe") -> tuple[Trace, ...]:
     """A trace per method that has the metric; runs that differ in their seed alone are averaged."""
     informed = [run for run in runs if metric in run.metrics and run.identity.verifier != "control"]
-    return tuple(_trace(group, metric, axis) for group in grouped(informed, metric).values())
+    return tuple(_trace(group, metric, axis) for group in grouped(informed, metric, Names(tuple(runs))).values())
 
 
 def envelope(found: Sequence[Trace], metric: str, budgets: Sequence[float]) -> list[tuple[float, Trace, float]]:
@@ -138,28 +138,33 @@ def advise(
         least = min(trace.cost[0] for trace in found)
         raise ValueError(f"a budget of {budget:g} {pretty(axis)} is under the least that was run, {least:g}")
     _, trace, _ = best[0]
-    rung, labels = _best_rung(trace, metric, budget), Names(tuple(runs)).labels
+    rung, names = _best_rung(trace, metric, budget), Names(tuple(runs))
     assert rung is not None
     held = simultaneous(found, budget)
     point, expected = trace.points[rung], in_range(metric, held[found.index(trace), rung])
     others = [(place, _best_rung(other, metric, budget)) for place, other in enumerate(found) if other is not trace]
-    alike = [labels[key_of(found[o].run)] for o, r in others if r is not None and _overlap(held[o, r], expected)]
+    alike = [o for o, r in others if r is not None and _overlap(held[o, r], expected)]
     per_iter = settings_of(trace.run).get("budget.nfes_per_iter")
     solve = point.nfe if trace.run.identity.search in NO_SEARCH else per_iter or point.search_nfe / point.candidates
-    label, candidates = labels[key_of(trace.run)], max(1.0, point.candidates)
+    label, *same = (names.labels[names.key(each.run)] for each in (trace, *(found[o] for o in alike)))
+    candidates = max(1.0, point.candidates)
     split = (candidates, float(solve), point.final_nfe)
-    return Advice(budget, axis, metric, label, trace.run, *split, expected, point.budget_nfe, tuple(alike), len(held))
+    return Advice(budget, axis, metric, label, trace.run, *split, expected, point.budget_nfe, tuple(same), len(held))
 
 
 def simultaneous(found: Sequence[Trace], budget: float) -> dict[tuple[int, int], Interval]:
     """By (trace, rung): intervals of all rungs within a budget that hold at once, since one is chosen after looking.
 
-    By the bootstrap over conditions where every sample has its value; else each interval is widened as Bonferroni does.
+    By the bootstrap over the conditions that all of these methods have values of; where there are none, each interval
+    is widened as Bonferroni does.
     """
     places = [(k, r) for k, trace in enumerate(found) for r in np.flatnonzero(trace.cost <= budget).tolist()]
+    values = [single for k in dict.fromkeys(k for k, _ in places) if (single := found[k].single) is not None]
     columns = [single[:, r] for k, r in places if (single := found[k].single) is not None]
     if len(columns) == len(places) and len({len(column) for column in columns}) == 1:
-        return dict(zip(places, simultaneous_intervals(np.stack(columns, axis=1)), strict=True))
+        whole = np.isfinite(np.concatenate(values, axis=1)).all(axis=1)
+        if whole.any():
+            return dict(zip(places, simultaneous_intervals(np.stack(columns, axis=1)[whole]), strict=True))
     return {(k, r): widened(found[k].intervals[r], len(places)) for k, r in places}
 
 
@@ -222,10 +227,10 @@ def _follow(trace: Trace, metric: str, budget: float) -> Followed | None:
 def _trace(runs: Sequence[Run], metric: str, axis: str) -> Trace:
     points = runs[0].series(metric)
     costs = np.array([cost(runs[0], point, axis) for point in points])
-    values = np.mean([[point.value for point in run.series(metric)] for run in runs], axis=0)
+    known = intervals(runs, metric)
+    values = np.array([each.value for each in known])
     kept_rungs = bought(runs)
     order = np.array([place for place in np.argsort(costs, kind="stable") if place in kept_rungs])
-    known = intervals(runs, metric)
     rising, held = tuple(points[place] for place in order), tuple(known[place] for place in order)
     return Trace(runs[0], costs[order], values[order], rising, held, _single(runs, metric, order))
 
@@ -234,7 +239,7 @@ def _single(runs: Sequence[Run], metric: str, order: NDArray[np.int64]) -> NDArr
     """The values of single samples, seeds averaged, rungs in an order; None where there are none."""
     if not all(run.has_winners and metric in run.per_sample_metrics for run in runs):
         return None
-    by_run = [run.per_sample(metric) for run in runs]
+    by_run = [run.per_sample(metric, [point.rung for point in run.series(metric)]) for run in runs]
     same = len({each.shape for each in by_run}) == 1
     return np.mean(by_run, axis=0)[order].T if same else None
 

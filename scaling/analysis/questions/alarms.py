@@ -16,7 +16,7 @@ from scipy import stats
 from scaling.analysis.figures.style import lower_is_better, pretty
 from scaling.analysis.runs.folder import Run
 from scaling.analysis.runs.names import NO_SEARCH
-from scaling.statistics import rounding
+from scaling.statistics import applying, rounding
 
 LEVEL = 0.05  # chance of a false alarm per metric, all rungs together
 DIVERSITY = ("recall", "diversity", "coverage", "vendi")  # set metrics that fall where the samples grow alike
@@ -56,7 +56,7 @@ def alarms(run: Run) -> tuple[Alarm, ...]:
     for metric in run.per_sample_metrics:
         if metric != guide:
             sign = -1 if lower_is_better(metric) else 1
-            values = sign * run.per_sample(metric)
+            values = sign * applying(run.per_sample(metric))
             found.append(_alarm("over-optimized", run, metric, values.mean(axis=1), _paired(values), guide, scores))
     for metric in run.set_metrics:
         if metric == "fid" or metric in DIVERSITY:
@@ -71,7 +71,8 @@ def alarms(run: Run) -> tuple[Alarm, ...]:
 def _guide(run: Run) -> tuple[str, NDArray]:
     """The guiding score of the final samples, or at search time where it is not recorded of them."""
     verifier = run.identity.verifier
-    return verifier, run.per_sample(verifier) if verifier in run.per_sample_metrics else run.search_scores
+    recorded = verifier in run.per_sample_metrics
+    return verifier, applying(run.per_sample(verifier)) if recorded else run.search_scores
 
 
 def _alarm(kind: str, run: Run, metric: str, values: NDArray, test: Test, guide: str, scores: NDArray) -> Alarm | None:

@@ -31,7 +31,10 @@ def study_data(study: Study) -> dict[str, Any]:
         raise ValueError(f"{study.path} holds no finished rung yet")
     runs = joined(begun)
     names = Names(runs)
-    groups = [(key, group) for (key, _), group in sorted(grouped(runs).items(), key=lambda item: order(item[0][0]))]
+    groups = [
+        (key, group)
+        for (key, _), group in sorted(grouped(runs, names=names).items(), key=lambda item: order(item[0][0]))
+    ]
     lines = [_line(group, names, key) for key, group in groups]
     metrics = _ordered(runs)
     axes = [axis for axis in AXES if any(axis in line["costs"] for line in lines)]
@@ -42,7 +45,7 @@ def study_data(study: Study) -> dict[str, Any]:
         "axes": [{"id": axis, "name": pretty(axis)} for axis in axes],
         "winners": [{"name": run.name, "label": _label(run, names), "images": []} for run in runs],
         "runs": [_run(run, names) for run in begun],
-        "alarms": [f"{names.labels[key_of(run)]} {alarm.words}" for run in runs for alarm in alarms(run)],
+        "alarms": [f"{names.labels[names.key(run)]} {alarm.words}" for run in runs for alarm in alarms(run)],
         "warnings": [*(f"A run is left out: {fault}" for fault in study.faults), *_warnings(runs, names)],
         "advice": {metric: _advice(runs, metric) for metric in metrics},
         "outlook": {metric: _outlook(groups, names, metric) for metric in metrics},
@@ -104,7 +107,8 @@ def _run(run: Run, names: Names) -> dict[str, Any]:
 
 def _label(run: Run, names: Names) -> str:
     several = len({each.identity.seed for each in names.runs}) > 1
-    return names.labels[key_of(run)] + (f", seed {run.identity.seed}" if several else "")
+    key = names.key(run)
+    return names.labels[key] + (f", seed {run.identity.seed}" if several and not key.part else "")
 
 
 def command(run: Run) -> str:
@@ -123,7 +127,7 @@ def _warnings(runs: Sequence[Run], names: Names) -> list[str]:
     found: dict[str, list[str]] = {}
     everything = _ordered(runs)
     for run in runs:
-        label, point = names.labels[key_of(run)], run.identity
+        label, point = names.labels[names.key(run)], run.identity
         said = []
         if not run.done:
             said.append("not finished, so it may still change")

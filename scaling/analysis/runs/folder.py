@@ -128,14 +128,13 @@ class Run:
     def per_sample(self, metric: str, rungs: Sequence[int] | None = None) -> NDArray[np.float64]:
         """One score of the final samples at some rungs (None: all), as rungs by conditions.
 
-        Conditions that it does not apply to at one of these rungs (NaN: an image that cannot be read) are left out.
+        NaN where it does not apply (an image that cannot be read); `statistics.applying` leaves such conditions out.
         """
         if metric not in self.per_sample_metrics:
             known = ", ".join(self.per_sample_metrics)
             raise ValueError(f"{self.path} has no per-sample metric {metric!r}; it has {known}")
         values = _by_rung(self.winners, self.path / "winners.parquet", metric)
-        values = values if rungs is None else values[list(rungs)]
-        return values[:, np.isfinite(values).all(axis=0)]
+        return values if rungs is None else values[list(rungs)]
 
     @cached_property
     def _replicates(self) -> pa.Table:

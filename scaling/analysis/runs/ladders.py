@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from scaling.analysis.runs.folder import Run
-from scaling.analysis.runs.names import key_of
+from scaling.analysis.runs.made import words_of
+from scaling.analysis.runs.names import keys_of
+from scaling.notices import notice
 from scaling.schema import Point
 
 if TYPE_CHECKING:
@@ -96,11 +98,17 @@ def joined(runs: Sequence[Run]) -> tuple[Run, ...]:
 
     Joined are runs of one line and seed with as many conditions and the same metrics.
     """
+    keys = keys_of([run for run in runs if run.curve])
+    for path, key in keys.items():
+        if key.made:
+            words = " and ".join(words_of(key.made))
+            notice(f"{{n}} runs of equal settings are kept apart, since they were made by other {words}", [path])
     alike: dict[tuple, list[Run]] = {}
     for run in runs:
         own: tuple = (run.path,)
         if run.curve:
-            own = key_of(run), run.identity.seed, run.identity.conditions, run.metrics, run.has_winners
+            conditions = max(point.conditions for point in run.curve)  # a score may not apply to some of them
+            own = keys[run.path], run.identity.seed, conditions, run.metrics, run.has_winners
         alike.setdefault(own, []).append(run)
     rising = [sorted(group, key=lambda run: run.curve[-1].nfe if run.curve else 0) for group in alike.values()]
     return tuple(group[0] if len(group) == 1 else Ladder(group[-1].path, tuple(group)) for group in rising)

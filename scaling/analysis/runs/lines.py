@@ -10,8 +10,8 @@ import numpy as np
 from scaling.analysis.figures.style import Look
 from scaling.analysis.runs.costs import cost
 from scaling.analysis.runs.folder import Run
-from scaling.analysis.runs.names import Key, Names, key_of, order
-from scaling.statistics import Interval, combine_seeds, in_range, jackknife_interval, mean_interval
+from scaling.analysis.runs.names import Key, Names, order
+from scaling.statistics import Interval, applying, combine_seeds, in_range, jackknife_interval, mean_interval
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,19 @@ class Line:
     runs: tuple[Run, ...] = ()
 
 
-def grouped(runs: Sequence[Run], metric: str | None = None) -> dict[tuple[Key, tuple[float, ...]], list[Run]]:
+def grouped(
+    runs: Sequence[Run], metric: str | None = None, names: Names | None = None
+) -> dict[tuple[Key, tuple[float, ...]], list[Run]]:
     """The runs of each line, which differ in their seed alone, by its key and the NFE of its rungs.
 
-    With a `metric`, of the runs that have it.
+    With a `metric`, of the runs that have it; `names` where more is shown than these runs.
     """
+    names = names or Names(tuple(runs))
     groups: dict[tuple[Key, tuple[float, ...]], list[Run]] = {}
     for run in runs:
         if metric is None or metric in run.metrics:
             ladder = tuple(point.nfe for point in run.series(metric or run.identity.metric))
-            groups.setdefault((key_of(run), ladder), []).append(run)
+            groups.setdefault((names.key(run), ladder), []).append(run)
     return groups
 
 
@@ -46,7 +49,7 @@ def make_lines(runs: Sequence[Run], metric: str, axis: str = "nfe", names: Names
     ValueError where the axis is unknown.
     """
     names = names or Names(tuple(runs))
-    ordered = sorted(grouped(runs, metric).items(), key=lambda item: order(item[0][0]))
+    ordered = sorted(grouped(runs, metric, names).items(), key=lambda item: order(item[0][0]))
     return tuple(_line(group, metric, axis, names.labels[key], names.looks[key]) for (key, _), group in ordered)
 
 
@@ -61,16 +64,22 @@ def intervals(runs: Sequence[Run], metric: str) -> tuple[Interval, ...]:
     if len(runs) == 1:
         return tuple(Interval(point.value, point.ci_low, point.ci_high) for point in runs[0].series(metric))
     values = np.array([[point.value for point in run.series(metric)] for run in runs]).mean(axis=0)
-    return tuple(Interval(float(value), *_bounds(runs, metric, rung, value)) for rung, value in enumerate(values))
+    return tuple(_combined(runs, metric, place, float(value)) for place, value in enumerate(values))
 
 
-def _bounds(runs: Sequence[Run], metric: str, rung: int, value: float) -> tuple[float, float]:
+def _combined(runs: Sequence[Run], metric: str, place: int, value: float) -> Interval:
+    """One point of several seeds, whose mean is `value`: of single scores, over the conditions that all have."""
     if all(metric in run.set_metrics for run in runs):
-        without = combine_seeds([run.replicates(metric)[rung] for run in runs])
-        return in_range(metric, Interval(value, *jackknife_interval(value, without)))[1:]
+        without = combine_seeds([run.replicates(metric)[place] for run in runs])
+        return in_range(metric, Interval(value, *jackknife_interval(value, without)))
     if all(run.has_winners and metric in run.per_sample_metrics for run in runs):
-        return mean_interval(combine_seeds([run.per_sample(metric)[rung] for run in runs]), metric=metric)[1:]
-    return float("nan"), float("nan")
+        rows = np.stack([run.per_sample(metric)[run.series(metric)[place].rung] for run in runs])
+        shared = applying(rows)
+        if shared.size:
+            mean, low, high = mean_interval(combine_seeds(list(shared)), metric=metric)
+            alike = (np.isfinite(rows).sum(axis=1) == shared.shape[1]).all()
+            return Interval(value if alike else mean, low, high)
+    return Interval(value, float("nan"), float("nan"))
 
 
 def _line(runs: Sequence[Run], metric: str, axis: str, label: str, appearance: Look) -> Line:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from folders import make_run
+from folders import make_run, without_scores
 
 from scaling.analysis.figures.contest import leaderboard, markdown
 from scaling.analysis.figures.make import make
@@ -70,11 +70,54 @@ def test_what_else_was_measured_is_said_by_judge_and_what_was_not_is_empty(outpu
     assert [bool(value.strip()) for value in cells(dfs)[2].split("/")] == [judge == "shapes_weak" for judge in judges]
 
 
+def test_methods_are_compared_on_the_prompts_that_both_have(outputs: Path) -> None:
+    whole = {entry.search: entry for entry in entries(open_study(outputs / "contest").runs)}
+    for search, missing in (("random", [3, 4]), ("smc", [5, 6])):  # as many, but others
+        without_scores(outputs / "contest" / f"shapes_weak-{search}", "accuracy", 1, missing)
+    found = {entry.search: entry for entry in entries(open_study(outputs / "contest").runs)}
+    cell, both = ("shapes_weak", 160), np.setdiff1d(np.arange(30), [3, 4, 5, 6])
+    apart = (whole["smc"].values[cell] - whole["random"].values[cell])[both]
+    assert differences(found["smc"], found["random"], cell[0])[cell[1]].value == pytest.approx(apart.mean())
+    assert found["smc"].value(cell) == np.delete(whole["smc"].values[cell], [5, 6]).mean()
+    assert len(leaderboard(open_study(outputs / "contest").runs).splitlines()) == 5
+
+
 def test_seeds_are_averaged_by_prompt(outputs: Path) -> None:
     make_run(outputs / "contest", "again", "smc", JUDGES[0], seed=1, strength=1.4, **SAME)
     found = {entry.search: entry for entry in entries(open_study(outputs / "contest").runs)}
     assert (found["smc"].seeds, found["random"].seeds) == (2, 1)
     assert set(np.unique(found["smc"].values["shapes_weak", 40])) <= {0.0, 0.5, 1.0}
+
+
+def test_settings_of_a_method_are_methods_of_their_own(outputs: Path) -> None:
+    before = markdown(open_study(outputs / "contest").runs)
+    for value in (2, 4):
+        settings = {"search": {"neighbors": value}}
+        make_run(outputs / "contest", f"zo{value}", "zero_order", JUDGES[0], settings=settings, **SAME)
+    runs = open_study(outputs / "contest").runs
+    assert [entry.label for entry in entries(runs)][-2:] == ["zero order, neighbors 2", "zero order, neighbors 4"]
+    assert [cells(row)[0] for row in leaderboard(runs).splitlines()[2:]].count("zero order") == 0
+    assert set(before.splitlines()) <= set(markdown(runs).splitlines())  # what others are called stays
+
+
+def test_each_model_and_guidance_has_its_own_random_search(outputs: Path) -> None:
+    for search, guidance in (("random", 4.0), ("smc", 4.0)):
+        make_run(outputs / "contest", f"{search}4", search, JUDGES[0], guidance=guidance, **SAME)
+    found = entries(open_study(outputs / "contest").runs)
+    by_label = {entry.label: entry for entry in found}
+    assert {"random, guidance 2", "random, guidance 4", "SMC, guidance 2", "SMC, guidance 4", "DFS"} == set(by_label)
+    assert base_of(found, by_label["SMC, guidance 4"]).label == "random, guidance 4"
+    assert base_of(found, by_label["DFS"]).label == base_of(found).label == "random, guidance 2"
+    assert "| random, guidance 4 " in markdown(open_study(outputs / "contest").runs)
+    make_run(outputs / "contest", "dfs6", "dfs", JUDGES[0], guidance=6.0, **SAME)
+    with pytest.raises(ValueError, match="DFS, guidance 6 needs runs of random search beside it: model=fashion_m"):
+        markdown(open_study(outputs / "contest").runs)
+
+
+def test_a_run_that_lies_in_two_folders_is_no_repeat(outputs: Path) -> None:
+    make_run(outputs / "copy", "smc", "smc", JUDGES[0], strength=1.4, **SAME)
+    found = {entry.search: entry for entry in entries(open_study(outputs).runs)}
+    assert {len(each) for each in found["smc"].repeats.values()} == {1}
 
 
 def test_with_seeds_the_mean_has_an_interval_for_these_very_prompts(outputs: Path) -> None:

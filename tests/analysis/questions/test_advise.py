@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 from configs import CONF
-from folders import make_run, make_study
+from folders import make_run, make_study, without_scores
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
@@ -69,6 +69,19 @@ def test_overlapping_intervals_are_no_difference(tmp_path):
     same = advise([run for run in runs if run.name != "paths"], 80, "classifier")
     assert len(same.alike) == 1
     assert f"(no difference to {same.alike[0]} within the intervals)" in same.words
+
+
+def test_methods_are_compared_over_the_conditions_that_all_of_them_have(tmp_path):
+    missing = {"random": [3, 4], "smc": [5, 6]}  # as many, but others
+    for name, strength in (("random", 1.0), ("smc", 2.0)):
+        path = make_run(tmp_path, name, name, strength=strength, conditions=60, ladder=(1, 4))
+        without_scores(path, "classifier", 1, missing[name])
+    runs = open_study(tmp_path).runs
+    both = np.setdiff1d(np.arange(60), [3, 4, 5, 6])
+    (smc,) = (run for run in runs if run.name == "smc")
+    found = advise(runs, 80, "classifier")
+    assert found.run == smc and found.looked_at == 4
+    assert found.expected.value == pytest.approx(smc.per_sample("classifier")[1][both].mean())
 
 
 @pytest.mark.parametrize("ladder", ["budget.candidates=[1,2,4]", "budget.gflops=[3,9]", "budget.seconds=[0.5,2]"])

@@ -1,13 +1,12 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from folders import make_run, make_study
+from folders import make_run, make_study, without_scores
 
 from scaling.analysis.runs.folder import open_run, open_study, shared_conditions
 from scaling.schema import Candidate, Winner, names
+from scaling.statistics import applying
 
 
 def test_a_run_reads_back(tmp_path):
@@ -33,13 +32,10 @@ def test_rungs_are_rows_by_condition(tmp_path):
 
 def test_a_condition_counts_where_its_score_is(tmp_path):
     run = open_run(make_run(tmp_path, ladder=(1, 2, 4), conditions=30))
-    scores = run.winners["classifier"].to_numpy().copy()
-    second = np.flatnonzero(np.array(run.winners["rung"]) == 1)
-    scores[second[7]] = np.nan  # at the middle rung alone
-    place = run.winners.column_names.index("classifier")
-    pq.write_table(run.winners.set_column(place, "classifier", pa.array(scores)), run.path / "winners.parquet")
+    without_scores(run.path, "classifier", 1, [7])  # at the middle rung alone
     again = open_run(run.path)
-    assert again.per_sample("classifier").shape == (3, 29)
+    assert np.argwhere(np.isnan(again.per_sample("classifier"))).tolist() == [[1, 7]]
+    assert applying(again.per_sample("classifier")).shape == (3, 29)
     assert again.per_sample("classifier", (0, -1)).tolist() == run.per_sample("classifier", (0, 2)).tolist()
 
 

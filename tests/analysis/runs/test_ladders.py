@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from folders import GROUPS, NFE, make_run
+from folders import GROUPS, NFE, make_run, without_scores
 
 from scaling.analysis.questions.alarms import alarms
 from scaling.analysis.report.data import study_data
@@ -59,6 +59,13 @@ def test_only_budgets_are_joined(tmp_path: Path) -> None:
     runs = joined(find_runs(tmp_path))
     assert sorted(run.path.name for run in runs) == ["fewer", "longer", "more", "other", "seed1"]
     assert [run.name for run in runs if isinstance(run, Ladder)] == ["more and 1 smaller"]
+
+
+def test_budgets_are_joined_whose_scores_apply_to_different_numbers_of_conditions(tmp_path: Path) -> None:
+    for size in (1, 2):
+        path = make_run(tmp_path, f"{size}", ladder=(size,), conditions=40, sets=())
+        without_scores(path, "classifier", 0, range(size))
+    assert [type(run) for run in joined(find_runs(tmp_path))] == [Ladder]
 
 
 def test_pictures_and_pages_draw_one_line_a_method(tmp_path: Path) -> None:
