@@ -141,7 +141,7 @@ class Repository:
         return pipe
 
     def _loads_alone(self, library: str, kind: str) -> bool:
-        """Whether a part is loaded here: diffusers does not find it, or goes on with random weights for missing ones."""
+        """Whether a part is loaded here: diffusers does not find it, or goes on with random weights for missing."""
         return kind in ELSEWHERE or (library == "transformers" and _is_network(library, kind))
 
     def _unloaded(self, part: str, dtype: torch.dtype) -> nn.Module | None:

@@ -1,4 +1,4 @@
-"""Whatever a pipeline's files and options say is obeyed or refused: nothing is kept of other classes, caches or rows."""
+"""Whatever a pipeline's files and options say is obeyed or refused: nothing stays of other classes, caches or rows."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_final_solve_is_the_pipelines_own_wherever_it_begins(
     torch.testing.assert_close(solved[1], model.schedule.grid(8))
 
 
-def test_a_final_solve_that_cannot_be_cut_is_refused_before_the_search(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_final_solve_that_cannot_be_cut_is_refused_first(folders: dict[str, Path], tmp_path: Path) -> None:
     model = make(folders["sd15"], guidance_scale=3.0)
     with pytest.raises(ValueError, match="budget.final_nfe: DDIMScheduler cuts 600 steps into 600 that begin with"):
         study(
