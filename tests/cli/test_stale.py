@@ -157,6 +157,26 @@ def test_an_edited_function_scores_anew(run: Run) -> None:
     assert run("verifier=own.py:score") == [6.0, 6.0]
 
 
+DECORATED = """
+import functools
+import torch
+def helped(function):
+    from helper import FACTOR
+    return functools.wraps(function)(lambda *given: FACTOR * function(*given))
+{}
+def score(images, prompts):
+    return torch.tensor([{}] * len(images))
+"""
+
+
+@pytest.mark.parametrize("decorator", ["torch.no_grad()", "torch.inference_mode()", 'torch.autocast("cpu")', "helped"])
+def test_an_edited_function_in_a_decorators_clothes_scores_anew(run: Run, decorator: str) -> None:
+    Path("own.py").write_text(DECORATED.format("@" + decorator, 1.0))
+    assert run("verifier=own.py:score") == [1.0, 1.0]
+    Path("own.py").write_text(DECORATED.format("@" + decorator, 2.0))
+    assert run("verifier=own.py:score") == [2.0, 2.0]
+
+
 @pytest.mark.parametrize(
     ("text", "options", "key"),
     [
