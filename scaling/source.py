@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from functools import _lru_cache_wrapper, cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -67,7 +68,7 @@ def files_of(kind: Any) -> list[Path]:
     found: dict[Path, None] = {}
     for path in map(file_of, _layers(kind)):
         if path is not None and path not in found and not is_library(path):
-            found |= dict.fromkeys(sources(path, content))
+            found |= dict.fromkeys(sources(path, content, running=True))
     return list(found)
 
 
@@ -125,27 +126,66 @@ def sources_digest(files: list[Path], read: Read = Path.read_bytes) -> str:
     return hashlib.blake2b(b"".join(contents), digest_size=8).hexdigest()
 
 
-def sources(path: Path, read: Read = Path.read_bytes) -> list[Path]:
+def sources(path: Path, read: Read = Path.read_bytes, running: bool = False) -> list[Path]:
     """A Python file and all local files that it imports, and those that they import in turn, by what `read` says.
 
     Local is what lies beside a file, in its package's root or in a folder of `sys.path` that holds no installed
-    packages.
+    packages; with `running` also what an import means in this process, where that is another file.
     """
     found, waiting = {path.resolve(): None}, [path.resolve()]
     while waiting:
-        for other in _imported(waiting.pop(), read):
+        for other in _imported(waiting.pop(), read, running):
             if other not in found:
                 found[other] = None
                 waiting.append(other)
     return list(found)
 
 
-def _imported(path: Path, read: Read) -> list[Path]:
+def refuse_strangers(path: Path) -> None:
+    """A ValueError where a file's import means another file in this process than the one in the file's folder."""
+    for file in sources(path, content):
+        for name in {part for level, each in _names(content(file)) if not level for part in _prefixes(each)}:
+            base = path.parent.joinpath(*name.split("."))
+            beside = [each.resolve() for each in (base.with_name(f"{base.name}.py"), base / "__init__.py")]
+            stranger = _meant(name)
+            if stranger is not None and stranger not in beside and any(each.is_file() for each in beside):
+                raise ValueError(
+                    f"{_shown(file)} imports {name}, and {_shown(stranger)} is imported under that name: rename one"
+                )
+
+
+def _imported(path: Path, read: Read, running: bool) -> list[Path]:
     local = _local(Path.cwd(), tuple(sys.path))
     roots = tuple(dict.fromkeys([path.parent, _root(path), *local]))
-    return [
-        file for level, name in _names(read(path)) for file in _files(path, level, name, roots) if not is_library(file)
-    ]
+    found: list[Path] = []
+    for level, name in _names(read(path)):
+        found += (files := _files(path, level, name, roots))
+        if running and files and not level:
+            found += [file for part in _prefixes(name) if (file := _meant(part))]
+    return [file for file in found if not is_library(file)]
+
+
+def _prefixes(name: str) -> list[str]:
+    """A dotted name and the packages on the way to it."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _meant(name: str) -> Path | None:
+    """The local file that an import of a name gives in this process; a name within a package, if it was imported."""
+    try:
+        module = sys.modules.get(name)
+        spec = find_spec(name) if module is None and "." not in name else None
+    except (ImportError, ValueError):
+        return None
+    file = getattr(module, "__file__", None) if spec is None else spec.origin
+    path = Path(file).resolve() if isinstance(file, str) else None
+    return path if path is not None and path.is_file() and not is_library(path) else None
+
+
+def _shown(path: Path) -> str:
+    """A path as seen from the current folder."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 @cache

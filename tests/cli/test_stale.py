@@ -157,6 +157,20 @@ def test_an_edited_function_scores_anew(run: Run) -> None:
     assert run("verifier=own.py:score") == [6.0, 6.0]
 
 
+def test_what_a_search_in_a_folder_imports_is_what_it_is_called_by(run: Run) -> None:
+    Path("deeper").mkdir()
+    Path("mine.py").rename("deeper/mine_in_a_folder.py")
+    Path("deeper/helper.py").write_text("FACTOR = 1.0\n")  # not on the path: that of the current folder is imported
+    line = ("search=deeper/mine_in_a_folder.py:Mine", "verifier=control", "verifier._target_=judging.Judge")
+    before = run(*line)
+    Path("helper.py").write_text("FACTOR = 3.0\n")
+    sys.modules.pop("deeper.mine_in_a_folder")
+    after = run(*line)
+    assert after != before
+    assert after == run(*line, study="three")
+    sys.modules.pop("deeper.mine_in_a_folder")
+
+
 DECORATED = """
 import functools
 import torch
