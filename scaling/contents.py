@@ -14,7 +14,7 @@ from typing import Any
 
 from scaling.files import user_path
 from scaling.loaded import content
-from scaling.source import Read, file_of, is_library, is_ours, sources
+from scaling.source import Read, files_of, is_ours
 
 LARGE = 2**20  # bytes from which on a digest is remembered
 CONTENT, NAMED_FILES = "content", "named_files"  # what identities call the content of a path, and of paths in code
@@ -61,8 +61,7 @@ def by_content(name: str, value: Any) -> Any:
 
 def named_by_code(kind: Any) -> dict[str, str]:
     """A digest of the files of weights that the code of a class or function that is not ours names in its text."""
-    path = None if is_ours(kind) else file_of(kind)
-    found = [] if path is None or is_library(path) else files_named_by(sources(path, content), WEIGHTS, content)
+    found = [] if is_ours(kind) else files_named_by(files_of(kind), WEIGHTS, content)
     return {NAMED_FILES: files_digest(found)} if found else {}
 
 

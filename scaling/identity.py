@@ -8,22 +8,30 @@ from __future__ import annotations
 import copyreg
 import enum
 import functools
-import hashlib
-import inspect
 import json
 import sys
 import types
 from collections.abc import Mapping, Set
-from dataclasses import field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from scaling.contents import by_content, named_by_code
-from scaling.loaded import functions_of
-from scaling.source import code_of, is_ours
+from scaling.digests import body_digest, digest, global_names, tensor_name
+from scaling.loaded import content, functions_of
+from scaling.parameters import parameters_of
+from scaling.source import (
+    CACHED,
+    code_of,
+    file_of,
+    files_of,
+    is_decorated,
+    is_library,
+    is_ours,
+    layers_in_text,
+    sources_digest,
+)
 
 Json = dict[str, Any]
-_ADDED = "added"
 
 
 def identity_of(part: Any) -> Json:
@@ -34,6 +42,8 @@ def identity_of(part: Any) -> Json:
     the parameters and a digest of the code are added in either case. Raises a ValueError for what has no stable name.
     """
     kind = type(part)
+    if isinstance(part, CACHED):
+        return identity_of(part.__wrapped__)
     if isinstance(part, types.FunctionType | types.MethodType | functools.partial | type):
         return _callable(part)
     own = dict(part.identity()) if callable(getattr(part, "identity", None)) else None
@@ -55,23 +65,9 @@ def judge_identity(judge: Any, metadata: tuple[str, str] = ("", "")) -> Json:
     return {**identity, "metadata": columns} if columns and not is_ours(type(judge)) else identity
 
 
-def added(default: Any) -> Any:
-    """A dataclass's field that a later version added: at its default it is no part of the identity.
-
-    So what was finished before keeps its name.
-    """
-    return field(default=default, metadata={_ADDED: True})
-
-
-def left_at_default(kind: Any, given: Mapping[str, Any]) -> frozenset[str]:
-    """Which of the given parameters a class got in a later version (`added`) and has at their default here."""
-    later = [each for each in fields(kind) if _ADDED in each.metadata] if is_dataclass(kind) else []
-    return frozenset(each.name for each in later if each.name in given and given[each.name] == each.default)
-
-
 def digest_of(part: Any) -> str:
     """16 hex digits of a part's identity."""
-    return _digest(json.dumps(identity_of(part), sort_keys=True, allow_nan=False).encode())
+    return digest(json.dumps(identity_of(part), sort_keys=True, allow_nan=False).encode())
 
 
 def named(value: Any) -> Any:
@@ -86,7 +82,7 @@ def named(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, bytes):
-        return _digest(value)
+        return digest(value)
     if isinstance(value, enum.Enum):
         return str(value)
     if isinstance(value, Mapping):
@@ -101,8 +97,10 @@ def named(value: Any) -> Any:
         return value.__name__
     if isinstance(value, types.BuiltinFunctionType):
         return f"{value.__module__}.{value.__qualname__}"
-    content = _tensors(value)
-    return identity_of(value) if content is None else content
+    if (numpy := sys.modules.get("numpy")) and isinstance(value, numpy.generic):
+        return named(value.item())
+    array = tensor_name(value)
+    return identity_of(value) if array is None else array
 
 
 def _object(part: Any, own_word: bool = False) -> Json:
@@ -113,7 +111,7 @@ def _object(part: Any, own_word: bool = False) -> Json:
         return {"name": name, **_reduced(part)}
     parameters: Json = {}
     former: Mapping[str, str] = getattr(kind, "former_parameters", {})  # identities keep the names that they began with
-    for key, value in ((former.get(key, key), value) for key, value in _parameters(part, own_word).items()):
+    for key, value in ((former.get(key, key), value) for key, value in parameters_of(part, own_word).items()):
         try:
             parameters[key] = named(value if is_ours(kind) else by_content(key, value))
         except ValueError:
@@ -138,75 +136,13 @@ def _reduced(part: Any) -> Json:
     return {"made": made if isinstance(made, str) else [named(each) for each in made[1:3]]}
 
 
-def _parameters(part: Any, own_word: bool) -> Json:
-    """A dataclass's fields; else the attributes named like the constructor's parameters and all public ones.
-
-    Where a parameter is kept under another name, all attributes. With a word of its own an object may count in public.
-    """
-    how: frozenset[str] = getattr(type(part), "execution_only", frozenset())
-    if is_dataclass(part):
-        named_by = {each.name: getattr(part, each.name) for each in fields(part) if each.name not in how}
-        unused = left_at_default(type(part), named_by)
-        return {name: value for name, value in named_by.items() if name not in unused}
-    known = _attributes(part)
-    asked = _asked(type(part)) - how
-    kept = {name: name if name in known else f"_{name}" for name in asked}
-    if all(name in known for name in kept.values()):
-        given = {name: known[at] for name, at in kept.items()}
-        if own_word:
-            return given
-        public = {name: value for name, value in known.items() if not name.startswith("_")}
-        known = {**public, **given}
-    return {name: value for name, value in known.items() if name not in how}
-
-
-def _asked(kind: type) -> set[str]:
-    """The names of a constructor's parameters."""
-    if kind.__init__ is object.__init__:  # type: ignore[misc]
-        return set()
-    return {p.name for p in list(inspect.signature(kind.__init__).parameters.values())[1:]}  # type: ignore[misc]
-
-
-def _attributes(part: Any) -> Json:
-    known = dict(getattr(part, "__dict__", {}))
-    for kind in type(part).__mro__:
-        slots = vars(kind).get("__slots__", ())
-        for name in [slots] if isinstance(slots, str) else slots:
-            if not name.startswith("__") and hasattr(part, name):
-                known[name] = getattr(part, name)
-    if (torch := sys.modules.get("torch")) and isinstance(part, torch.nn.Module):
-        state = {*vars(torch.nn.Module()), *known.get("_defaults", ())}  # a torchmetrics Metric's state is no parameter
-        known = {name: value for name, value in known.items() if name not in state}
-    return known
-
-
 def _weights(part: Any) -> Json:
     """The content of a network's parameters, buffers and other parts."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(part, torch.nn.Module):
         return {}
-    state = {name: _tensors(value) for name, value in part.state_dict().items()}
-    return {"network": repr(part), "weights": _digest(json.dumps(state, sort_keys=True).encode())}
-
-
-def _tensors(value: Any) -> Any:
-    """The name of an array, a tensor or what describes them; None for anything else."""
-    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    if torch is not None:
-        if isinstance(value, torch.dtype | torch.device | torch.Size):
-            return list(value) if isinstance(value, torch.Size) else str(value)
-        if isinstance(value, torch.Tensor):
-            plain = value.detach().cpu().contiguous()
-            data = plain.flatten().view(torch.uint8) if plain.numel() else plain
-            return f"{value.dtype}{list(value.shape)} {_digest(data.numpy().tobytes())}"
-    if numpy is not None:
-        if isinstance(value, numpy.generic):
-            return named(value.item())
-        if isinstance(value, numpy.ndarray):
-            return f"{value.dtype}{list(value.shape)} {_digest(numpy.ascontiguousarray(value).tobytes())}"
-        if isinstance(value, numpy.dtype):
-            return str(value)
-    return None
+    state = {name: tensor_name(value) for name, value in part.state_dict().items()}
+    return {"network": repr(part), "weights": digest(json.dumps(state, sort_keys=True).encode())}
 
 
 def _callable(part: Any) -> Json:
@@ -217,8 +153,23 @@ def _callable(part: Any) -> Json:
     if isinstance(part, types.MethodType):
         return {**_callable(part.__func__), "of": named(part.__self__)}
     name = f"{part.__module__}.{part.__qualname__}"
+    if is_decorated(part):
+        return {"name": name, **_decorated(part, {id(part)}), **named_by_code(part)}
     inside = _closure(part) if isinstance(part, types.FunctionType) else {}
     return {"name": name, **inside, **_code(part), **named_by_code(part)}
+
+
+def _decorated(function: types.FunctionType, seen: set[int]) -> Json:
+    """What a decorator made of a function: all code behind it, and what it carries where no file says the whole."""
+    if layers := layers_in_text(function):
+        return {"layers": layers, "code": sources_digest(files_of(function), content)}
+    inner = getattr(function, "__wrapped__", None)
+    typed = isinstance(inner, types.FunctionType) and file_of(inner) is None
+    wraps = {} if inner is None else {"wraps": _typed_in(inner, seen) if typed else named(inner)}
+    if is_library(Path(function.__code__.co_filename)):
+        return {"by": function.__code__.co_qualname, **_settings(function), **wraps}
+    code = {"code": _uses(function, seen)} if file_of(function) is None else _code(function)
+    return {**_carried(function), **wraps, "body": body_digest(function.__code__), **code}
 
 
 def _code(kind: Any) -> Json:
@@ -234,25 +185,45 @@ def _code(kind: Any) -> Json:
 
 
 def _closure(function: types.FunctionType) -> Json:
-    """What a function that was made inside another one carries: its variables, its defaults, and which one it is."""
+    """What a function that was made inside another one carries, and which one it is."""
     if "<" not in function.__qualname__:
         return {}
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    variables = {name: cell.cell_contents for name, cell in cells if name != "__class__"}
+    return {**_carried(function), "body": body_digest(function.__code__)}
+
+
+def _carried(function: types.FunctionType) -> Json:
+    """A function's variables and defaults, but for what it wraps."""
     defaults = [*(function.__defaults__ or ()), *sorted((function.__kwdefaults__ or {}).items())]
-    inside = {"variables": named(variables), "defaults": named(defaults)}
-    return {**{key: value for key, value in inside.items() if value}, "body": _body(function.__code__)}
+    inside = {"variables": named(_variables(function)), "defaults": named(defaults)}
+    return {key: value for key, value in inside.items() if value}
 
 
-def _body(code: types.CodeType) -> str:
-    """A digest of what a function does, whatever file it is in."""
-    constants = [_body(c) if isinstance(c, types.CodeType) else _constant(c) for c in code.co_consts]
-    text = repr((code.co_code, constants, code.co_names, code.co_varnames))
-    return _digest(text.encode())
+def _variables(function: types.FunctionType) -> Json:
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    known = {name: cell.cell_contents for name, cell in cells if name != "__class__"}
+    inner = getattr(function, "__wrapped__", known) if is_decorated(function) else known
+    return {name: value for name, value in known.items() if value is not inner}
 
 
-def _constant(value: Any) -> str:
-    return repr(sorted(map(repr, value))) if isinstance(value, frozenset) else repr(value)
+def _settings(function: types.FunctionType) -> Json:
+    """The plain variables of a library's decorator, and the plain attributes of the objects among them.
+
+    Not the rest, which may be called otherwise in another process; nor what a context found when it was entered.
+    """
+    found: Json = {}
+    for name, value in _variables(function).items():
+        within = {key: each for key, each in getattr(value, "__dict__", {}).items() if not key.startswith("prev")}
+        plain = {key: each for key, each in {"": value, **within}.items() if _is_plain(each)}
+        found |= {f"{name}.{key}".strip("."): named(each) for key, each in plain.items()}
+    return {"variables": found} if found else {}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple | Mapping):
+        return all(map(_is_plain, value.values() if isinstance(value, Mapping) else value))
+    if isinstance(value, types.FunctionType):
+        return bool(files_of(value))
+    return value is None or isinstance(value, bool | int | float | str) or tensor_name(value) is not None
 
 
 def _typed_in(kind: Any, seen: set[int]) -> Any:
@@ -265,20 +236,17 @@ def _typed_in(kind: Any, seen: set[int]) -> Any:
         functions = {name: _typed_in(each, seen) for name, each in functions_of(kind).items()}
         others = {name: each for name, each in vars(kind).items() if name[:2] != "__" and name not in functions}
         return {"bases": bases, "functions": functions, "values": named(others)}
+    return _decorated(kind, seen) if is_decorated(kind) else _uses(kind, seen)
+
+
+def _uses(function: types.FunctionType, seen: set[int]) -> Json:
+    """What a function that no file holds does, and all that it names outside itself."""
     outside = {}
-    for name in _global_names(kind.__code__):
-        value = kind.__globals__.get(name)
-        if isinstance(value, types.FunctionType | type) and value.__module__ == kind.__module__:
+    for name in global_names(function.__code__):
+        value = function.__globals__.get(name)
+        value = value.__wrapped__ if isinstance(value, CACHED) else value
+        if isinstance(value, types.FunctionType | type) and value.__module__ == function.__module__:
             outside[name] = _typed_in(value, seen)
         elif value is not None:
             outside[name] = named(value)
-    return {"body": _body(kind.__code__), "outside": outside}
-
-
-def _global_names(code: types.CodeType) -> list[str]:
-    inner = [name for c in code.co_consts if isinstance(c, types.CodeType) for name in _global_names(c)]
-    return sorted({*code.co_names, *inner})
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
+    return {"body": body_digest(function.__code__), "outside": outside}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator
@@ -106,6 +107,7 @@ def _defined(module: ModuleType, path: Path) -> Iterator[CodeType]:
     """The code of all functions and methods that a module's own text defines."""
     owners: list[type | ModuleType] = [module, *(each for each in vars(module).values() if isinstance(each, type))]
     for owner in owners:
-        for function in functions_of(owner).values():
-            if _resolved(function.__code__.co_filename) == path:
+        for each in functions_of(owner).values():
+            function = inspect.unwrap(each)  # a decorator's own code is elsewhere
+            if isinstance(function, FunctionType) and _resolved(function.__code__.co_filename) == path:
                 yield function.__code__

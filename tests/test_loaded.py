@@ -51,6 +51,15 @@ def test_what_was_edited_before_the_first_look_is_refused(module: ModuleType, te
     identity_of(module.Judge())
 
 
+def test_an_edit_before_the_first_look_is_seen_behind_a_decorator(module: ModuleType) -> None:
+    text = "import functools, torch\n@torch.no_grad()\ndef judge(images):\n    return images * {}\n"
+    write(module, text.format(1))
+    module = importlib.reload(module)
+    write(module, text.format(2))
+    with pytest.raises(ValueError, match=r"loaded_judge.py was edited"):
+        identity_of(module.judge)
+
+
 def test_a_file_that_no_module_is_from_is_read(tmp_path: Path) -> None:
     path = tmp_path / "plain.py"
     for text in (b"a = 1\n", b"a = 2\n"):

@@ -112,15 +112,15 @@ def _code(target: str) -> str | None:
             base = place.joinpath(*parts[:count])
             for file in (base.with_name(base.name + ".py"), base / "__init__.py"):
                 if file.is_file():
-                    return None if is_library(file) else _sources(file, content)
+                    return None if is_library(file) else _sources(file, content, running=True)
         if importlib.machinery.PathFinder.find_spec(parts[0], [str(place)]) is not None:
             return None  # compiled, or a folder that holds none of it
     return None
 
 
-def _sources(path: Path, read: Read = Path.read_bytes) -> str:
+def _sources(path: Path, read: Read = Path.read_bytes, running: bool = False) -> str:
     """A Python file with all that it imports, and the files that they name: its defaults may be among them."""
-    files = sources(path, read)
+    files = sources(path, read, running)
     named = [_content(each) for each in files_named_by(files, ("",), read) if each not in files]
     return "+".join([sources_digest(files, read), *named])
 

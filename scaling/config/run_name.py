@@ -10,9 +10,9 @@ from typing import Any
 
 from scaling.checks import holds, leaves
 from scaling.config.renamed import former
-from scaling.identity import left_at_default
 from scaling.journal.stream import digest
 from scaling.output.run_folder import slug
+from scaling.parameters import left_at_default
 
 Config = Mapping[str, Any]
 

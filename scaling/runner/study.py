@@ -34,6 +34,7 @@ from scaling.protocols import (
     Verifier,
 )
 from scaling.runner.calibration import Calibration
+from scaling.runner.names import check_metrics, check_scorers
 from scaling.sampling import Euler, Sampler
 from scaling.traits import SearchTraits, VerifierTraits, refuse_former_name
 
@@ -110,7 +111,7 @@ class Study:
             self.searches()
 
     def _check_names(self) -> None:
-        """A ValueError where a part has an attribute by a name that it had before."""
+        """A ValueError where parts share a name, or one has an attribute by a name that it had before."""
         for name, verifier in self.scored.items():
             refuse_former_name(verifier, f"verifier {name}", "probe", "probe_sigma")
         readers = {**self.metrics, **self.per_sample}
@@ -118,6 +119,8 @@ class Study:
             refuse_former_name(metric, f"metric {name}", "reads", "feature")
         if isinstance(self.selector, SetSelector):
             refuse_former_name(self.selector, f"selector {self.name('selector')}", "reads", "feature")
+        check_scorers(self.name("verifier"), self.verifier, self.scorers)
+        check_metrics(self.scored, self.metrics, self.per_sample, self.extractors)
 
     def _check_needs(self) -> None:
         """A ValueError where the search needs what the verifier or the sampler does not have."""

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scaling import checks
-from scaling.identity import added
 from scaling.noise import NoiseSpace
+from scaling.parameters import added
 from scaling.protocols import Proposal, SearchRun
 from scaling.search import branching
 

@@ -9,6 +9,8 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,10 +18,12 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from scaling.files import user_path
 from scaling.identity import identity_of
 from scaling.protocols import Condition
+from scaling.source import is_library, refuse_strangers
 from scaling.traits import refuse_former_name, refuse_latents
 
 
@@ -142,8 +146,30 @@ def _file(path: Path, function: str) -> ModuleType:
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     sys.modules[spec.name] = module
-    _run(lambda: spec.loader.exec_module(module), path.name)
+    neighbors = _Neighbors(path.parent)
+    sys.meta_path.insert(0, neighbors)
+    try:
+        _run(lambda: spec.loader.exec_module(module), path.name)
+    finally:
+        sys.meta_path.remove(neighbors)
+    refuse_strangers(path)
     return module
+
+
+class _Neighbors(MetaPathFinder):
+    """Finds what lies in a folder before what is called so elsewhere; libraries come first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = [str(folder)]
+        self._libraries = [entry for entry in sys.path if is_library(Path(entry))]
+
+    @override
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if path is not None or name in sys.stdlib_module_names:
+            return None
+        spec = PathFinder.find_spec(name, self._folder)
+        library = spec is None or spec.loader is None or PathFinder.find_spec(name, self._libraries) is not None
+        return None if library else spec
 
 
 def _module(name: str, function: str) -> ModuleType:

@@ -157,6 +157,40 @@ def test_an_edited_function_scores_anew(run: Run) -> None:
     assert run("verifier=own.py:score") == [6.0, 6.0]
 
 
+def test_what_a_search_in_a_folder_imports_is_what_it_is_called_by(run: Run) -> None:
+    Path("deeper").mkdir()
+    Path("mine.py").rename("deeper/mine_in_a_folder.py")
+    Path("deeper/helper.py").write_text("FACTOR = 1.0\n")  # not on the path: that of the current folder is imported
+    line = ("search=deeper/mine_in_a_folder.py:Mine", "verifier=control", "verifier._target_=judging.Judge")
+    before = run(*line)
+    Path("helper.py").write_text("FACTOR = 3.0\n")
+    sys.modules.pop("deeper.mine_in_a_folder")
+    after = run(*line)
+    assert after != before
+    assert after == run(*line, study="three")
+    sys.modules.pop("deeper.mine_in_a_folder")
+
+
+DECORATED = """
+import functools
+import torch
+def helped(function):
+    from helper import FACTOR
+    return functools.wraps(function)(lambda *given: FACTOR * function(*given))
+{}
+def score(images, prompts):
+    return torch.tensor([{}] * len(images))
+"""
+
+
+@pytest.mark.parametrize("decorator", ["torch.no_grad()", "torch.inference_mode()", 'torch.autocast("cpu")', "helped"])
+def test_an_edited_function_in_a_decorators_clothes_scores_anew(run: Run, decorator: str) -> None:
+    Path("own.py").write_text(DECORATED.format("@" + decorator, 1.0))
+    assert run("verifier=own.py:score") == [1.0, 1.0]
+    Path("own.py").write_text(DECORATED.format("@" + decorator, 2.0))
+    assert run("verifier=own.py:score") == [2.0, 2.0]
+
+
 @pytest.mark.parametrize(
     ("text", "options", "key"),
     [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,68 @@ def test_the_code_and_what_it_imports_decide_the_identity(here: Path) -> None:
     edited = Python(function="judge.py:redness")
     assert edited.identity() not in (before, other)
     torch.testing.assert_close(edited(IMAGES, CONDITIONS), IMAGES[:, 1].mean(dim=(1, 2)))
+
+
+ASKS = "from helpers_of_judges import sign\ndef f(images, prompts):\n    return [float(sign)] * len(images)\n"
+
+
+@pytest.fixture
+def folders(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Judges in two folders, each with a helper of its own by the same name."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(here)])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for folder, sign in {"a": 1, "b": -1}.items():
+        (here / folder).mkdir()
+        (here / folder / "judge_asks.py").write_text(ASKS)
+        (here / folder / "helpers_of_judges.py").write_text(f"sign = {sign}\n")
+    yield here
+    for name in [name for name in sys.modules if name.startswith(("helpers_of_judges", "judge_asks"))]:
+        del sys.modules[name]
+
+
+def test_two_judges_that_need_two_modules_of_one_name_are_refused_together(folders: Path) -> None:
+    assert Python(function="a/judge_asks.py:f")(IMAGES, CONDITIONS).tolist() == [1, 1, 1]
+    said = "^b/judge_asks.py imports helpers_of_judges, and a/helpers_of_judges.py is imported under that name: rename"
+    with pytest.raises(ValueError, match=said):
+        Python(function="b/judge_asks.py:f")
+    assert Python(function="a/judge_asks.py:f")(IMAGES, CONDITIONS).tolist() == [1, 1, 1]
+    (folders / "c").mkdir()
+    (folders / "c" / "judge_asks.py").write_text(ASKS)  # without a helper of its own
+    assert Python(function="c/judge_asks.py:f")(IMAGES, CONDITIONS).tolist() == [1, 1, 1]
+
+
+def test_a_judges_neighbor_is_what_it_imports_and_what_names_it(folders: Path) -> None:
+    (folders / "helpers_of_judges.py").write_text("sign = 5\n")
+    judge = Python(function="b/judge_asks.py:f")
+    assert judge(IMAGES, CONDITIONS).tolist() == [-1, -1, -1]
+    before = judge.identity()
+    (folders / "helpers_of_judges.py").write_text("sign = 6\n")
+    sys.modules.pop("helpers_of_judges")
+    assert Python(function="b/judge_asks.py:f").identity() == before
+    (folders / "b" / "helpers_of_judges.py").write_text("sign = -2\n")
+    sys.modules.pop("helpers_of_judges")
+    edited = Python(function="b/judge_asks.py:f")
+    assert edited(IMAGES, CONDITIONS).tolist() == [-2, -2, -2] and edited.identity() != before
+
+
+def test_an_import_within_a_function_is_the_neighbor_or_is_refused(folders: Path) -> None:
+    late = "def f(images, prompts):\n    from helpers_of_judges import sign\n    return [float(sign)] * len(images)\n"
+    (folders / "b" / "judge_asks.py").write_text(late)
+    assert Python(function="b/judge_asks.py:f")(IMAGES, CONDITIONS).tolist() == [-1, -1, -1]
+    sys.modules.pop("helpers_of_judges")
+    (folders / "helpers_of_judges.py").write_text("sign = 5\n")
+    importlib.invalidate_caches()
+    with pytest.raises(ValueError, match="imports helpers_of_judges, and helpers_of_judges.py is imported under that"):
+        Python(function="b/judge_asks.py:f")
+
+
+def test_a_judges_neighbor_hides_no_library(folders: Path) -> None:
+    for name in ("fractions", "jaxtyping", "colorsys"):
+        (folders / "b" / f"{name}.py").write_text("nothing = 1\n")
+        sys.modules.pop(name) if name == "colorsys" and name in sys.modules else None
+    (folders / "b" / "judge_asks.py").write_text("import colorsys, fractions, jaxtyping\n" + ASKS)
+    assert Python(function="b/judge_asks.py:f")(IMAGES, CONDITIONS).tolist() == [-1, -1, -1]
+    assert not hasattr(sys.modules["colorsys"], "nothing")
 
 
 @pytest.mark.parametrize(
