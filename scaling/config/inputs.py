@@ -68,8 +68,8 @@ def _revised(name: str, value: Any) -> str | None:
     """
     if name == "guidance_scale" and isinstance(value, int | float) and value < 1:
         return f"{REVISED}none under 1"
-    if name == "final_nfe" and value is not None:
-        return f"{REVISED}begins where its own grid does"
+    if name == "spacing" and value != "trailing":
+        return f"{REVISED}a final solve begins where its own grid does"
     if name == "_target_" and str(value).startswith(f"{PACKAGE.name}."):
         with suppress(Exception):  # whatever is wrong with it is said where it is built
             version = vars(pkgutil.resolve_name(str(value))).get("version", 1)
