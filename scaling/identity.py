@@ -169,7 +169,7 @@ def _decorated(function: types.FunctionType, seen: set[int]) -> Json:
     if is_library(Path(function.__code__.co_filename)):
         return {"by": function.__code__.co_qualname, **_settings(function), **wraps}
     code = {"code": _uses(function, seen)} if file_of(function) is None else _code(function)
-    return {**_carried(function), **wraps, "body": body_digest(function.__code__), **code}
+    return {**_carried(function, seen), **wraps, "body": body_digest(function.__code__), **code}
 
 
 def _code(kind: Any) -> Json:
@@ -191,10 +191,11 @@ def _closure(function: types.FunctionType) -> Json:
     return {**_carried(function), "body": body_digest(function.__code__)}
 
 
-def _carried(function: types.FunctionType) -> Json:
-    """A function's variables and defaults, but for what it wraps."""
+def _carried(function: types.FunctionType, seen: Set[int] = frozenset()) -> Json:
+    """A function's variables and defaults, but for what it wraps; what was `seen` goes by its name."""
     defaults = [*(function.__defaults__ or ()), *sorted((function.__kwdefaults__ or {}).items())]
-    inside = {"variables": named(_variables(function)), "defaults": named(defaults)}
+    known = {name: value.__qualname__ if id(value) in seen else value for name, value in _variables(function).items()}
+    inside = {"variables": named(known), "defaults": named(defaults)}
     return {key: value for key, value in inside.items() if value}
 
 

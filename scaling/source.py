@@ -20,6 +20,7 @@ from scaling.loaded import content
 PACKAGE = Path(__file__).resolve().parent
 Read = Callable[[Path], bytes]
 CACHED = _lru_cache_wrapper
+_GENERATED = "__create_fn__."  # how a dataclass's own methods begin, which the text of its class says
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -78,6 +79,9 @@ def is_decorated(kind: Any) -> bool:
     One that is called after the function that made it says so itself, and carries what it was made with.
     """
     if not isinstance(kind, FunctionType) or is_ours(kind) or "<" in kind.__qualname__:
+        return False
+    inmost = inspect.unwrap(kind)
+    if isinstance(inmost, FunctionType) and inmost.__code__.co_qualname.startswith(_GENERATED):
         return False
     return hasattr(kind, "__wrapped__") or "<" in kind.__code__.co_qualname
 

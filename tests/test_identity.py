@@ -241,8 +241,8 @@ print(json.dumps([identity_of(Mine()), identity_of(generator)], sort_keys=True))
 """
 
 
-def typed(factor: int) -> str:
-    done = subprocess.run([sys.executable, "-c", TYPED.format(factor=factor)], capture_output=True, text=True)
+def typed(factor: int, text: str = TYPED) -> str:
+    done = subprocess.run([sys.executable, "-c", text.format(factor=factor)], capture_output=True, text=True)
     assert not done.returncode, done.stderr
     return done.stdout
 
@@ -252,6 +252,31 @@ def test_what_was_typed_in_is_named_by_what_it_does_and_by_all_that_it_uses() ->
     assert typed(1) == first  # in another process, with other addresses and another order of sets
     one, two = eval(first), eval(typed(2))
     assert one[0] != two[0] and one[1] != two[1]
+
+
+DATACLASS = """
+import functools, json
+from dataclasses import dataclass
+from scaling.identity import identity_of
+def knowing(cls):
+    call = cls.__call__
+    @functools.wraps(call)
+    def known(self, space): return call(self, space) if isinstance(self, cls) else None
+    cls.__call__ = known
+    return cls
+@knowing
+@dataclass(frozen=True, kw_only=True)
+class Mine:
+    share: float = 0.5
+    def __call__(self, space): return space * {factor}
+print(json.dumps(identity_of(Mine()), sort_keys=True))
+"""
+
+
+def test_a_dataclass_that_was_typed_in_is_named_whatever_its_own_methods_carry() -> None:
+    """A frozen one's carry their class, and so does what this decorator makes."""
+    names = [typed(factor, DATACLASS) for factor in (1, 1, 2)]
+    assert names[0] == names[1] != names[2]
 
 
 def test_names_are_plain_json() -> None:
