@@ -7,7 +7,7 @@ import pickle
 import re
 from argparse import Namespace
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PosixPath
 from typing import Any
 
@@ -123,6 +123,12 @@ def check_finite(network: nn.Module, file: Path) -> None:
     refuse_not_finite(network.state_dict(), file)
 
 
+def refuse_missing(missing: Iterable[str], source: Path) -> None:
+    """A ValueError that names a weight that is not there: diffusers and transformers go on with random ones."""
+    if names := sorted(missing):
+        raise ValueError(f"{source} lacks {names[0]} ({len(names)} weights are missing)")
+
+
 def load_transformers(
     kind: Any, source: Path, dtype: torch.dtype = torch.float32, *, config: Any = None, state: Any = None
 ) -> Any:
@@ -146,8 +152,7 @@ def load_transformers(
         network, info = kind.from_pretrained(**place, dtype=dtype, **options)
     except (RuntimeError, OSError) as error:
         raise ValueError(f"the weights in {source} cannot be read ({' '.join(str(error).split())[:300]})") from None
-    if missing := sorted(info["missing_keys"]):
-        raise ValueError(f"{source} lacks {missing[0]} ({len(missing)} weights are missing)")
+    refuse_missing(info["missing_keys"], source)
     for name, found, needed in info["mismatched_keys"]:
         raise ValueError(f"{source}: {name} is {tuple(found)}, where {tuple(needed)} is needed")
     check_finite(network, source)

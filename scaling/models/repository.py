@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from scaling.contents import digest
+from scaling.loading.checkpoints import refuse_missing
 from scaling.loading.hub import find_file, find_folder
 
 ELSEWHERE = {  # classes that diffusers no longer finds by what its own files say of them
@@ -75,7 +75,7 @@ class Repository:
             network, info = _class(*self._parts[part]).from_pretrained(
                 folder, subfolder=part, dtype=dtype, variant=variant, local_files_only=True, output_loading_info=True
             )
-        _refuse_missing(folder / part, info["missing_keys"])
+        refuse_missing(info["missing_keys"], folder / part)
         return network.eval().requires_grad_(False)
 
     def build(self, part: str) -> nn.Module:
@@ -137,7 +137,7 @@ class Repository:
             raise ValueError(f"{self.path} cannot be loaded by diffusers: {type(error).__name__}: {text}") from error
         for name in set(wanted) - set(given):
             if isinstance(network := getattr(pipe, name, None), nn.Module):  # what is not there stays without numbers
-                _refuse_missing(folder / name, [key for key, w in network.named_parameters() if w.is_meta])
+                refuse_missing([key for key, w in network.named_parameters() if w.is_meta], folder / name)
         return pipe
 
     def _loads_alone(self, library: str, kind: str) -> bool:
@@ -186,12 +186,6 @@ class Repository:
             except ValueError:
                 known[part, path] = False
         return known[part, path]
-
-
-def _refuse_missing(folder: Path, missing: Iterable[str]) -> None:
-    """A ValueError that names a weight that is not there: diffusers and transformers go on with random ones."""
-    if names := sorted(missing):
-        raise ValueError(f"{folder} lacks {names[0]} ({len(names)} weights are missing)")
 
 
 def _stem(library: str, kind: str) -> str:
