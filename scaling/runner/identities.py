@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scaling.engine.ladder import FittedSearch, begins_at_noise, rungs_of
+from scaling.engine.ladder import FittedSearch, begins_at_noise, rungs_of, solves_again
 from scaling.identity import digest_of, identity_of, judge_identity
 from scaling.protocols import Search
 from scaling.runner.study import Study
@@ -69,7 +69,7 @@ def second_solve(study: Study) -> dict[str, Any]:
 
 def _own_start(study: Study) -> dict[str, Any]:
     """Said where final solves begin at another time than the search's; they began at its time once."""
-    if study.budget.final == study.budget.nfes_per_iter or not SearchTraits.of(study.search).resolve_winner:
+    if not solves_again(SearchTraits.of(study.search), study.budget.nfes_per_iter, study.budget.final):
         return {}
     space = study.space(next(iter(study.conditions)))
     return {} if begins_at_noise(space) else {"final_grid": "own"}

@@ -34,9 +34,8 @@ def check_metrics(
     for name in (*scored, *per_sample, *metrics):
         if name in RESERVED or name.startswith(SEARCH):
             part = _called(name, scored, per_sample)
-            raise ValueError(
-                f"{part} has the name of a column of all tables: call it otherwise, e.g. {_plain(name)}_score"
-            )
+            other = f"{name.removeprefix(SEARCH)}_score"
+            raise ValueError(f"{part} has the name of a column of all tables: call it otherwise, e.g. {other}")
     for name in metrics:
         if name in scored or name in per_sample:
             raise ValueError(
@@ -67,10 +66,6 @@ def _called(name: str, scored: Mapping[str, Any], per_sample: Mapping[str, Any])
     if name in scored:
         return f"the judge {name}"
     return f"metrics.{'per_sample' if name in per_sample else 'set'}.{name}"
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix(SEARCH)
 
 
 def _advice(name: str) -> str:

@@ -12,14 +12,7 @@ from scaling.contents import CONTENT, NAMED_FILES
 
 DIGEST = re.compile(r"(.* )?[0-9a-f]{16,}")
 KINDS = ("code", "weights", "version", CONTENT, NAMED_FILES)
-IN_STREAMS = (
-    "denoiser",
-    "sampler",
-    "schedule",
-    "whole_schedule",
-    "search",
-    "conditions",
-)  # the guide is a verifier, too
+IN_STREAMS = ("denoiser", "sampler", "schedule", "whole_schedule", "search", "conditions")
 BESIDE = ("verifiers", "extractors", "judges", "final_denoiser")
 SHOWN = 6  # digits of a digest
 
