@@ -7,6 +7,7 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
+import diffusers
 import pytest
 import torch
 from brightness import Brightness
@@ -113,8 +114,6 @@ def test_the_index_decides_how_an_empty_prompt_is_encoded_whatever_is_cached(
 
 
 def test_keys_that_from_config_leaves_of_another_class_do_nothing(folders: dict[str, Path], tmp_path: Path) -> None:
-    import diffusers
-
     copy = changed(folders["sd15"], tmp_path / "copy", scheduler=["diffusers", "EulerAncestralDiscreteScheduler"])
     config = json.loads((copy / "scheduler" / "scheduler_config.json").read_text())
     before = diffusers.DPMSolverMultistepScheduler.from_config({**config, "use_karras_sigmas": True})
@@ -127,8 +126,6 @@ def test_keys_that_from_config_leaves_of_another_class_do_nothing(folders: dict[
 
 
 def test_a_class_without_a_spacing_has_its_own(folders: dict[str, Path]) -> None:
-    import diffusers
-
     model = make(folders["sd15"], scheduler="DPMSolverSinglestepScheduler")  # of a repository that says leading
     own = diffusers.DPMSolverSinglestepScheduler.from_config(model.pipe.scheduler.config)
     own.set_timesteps(8)
@@ -144,8 +141,13 @@ def test_a_flow_schedulers_left_over_shift_does_nothing() -> None:
         FlowMatch.from_scheduler(dynamic, 64, given=False)
 
 
-@pytest.mark.parametrize("scheduler", ["EulerAncestralDiscreteScheduler", "DDPMScheduler", "LCMScheduler"])
-def test_a_whole_solve_that_draws_does_not_depend_on_its_company(folders: dict[str, Path], scheduler: str) -> None:
+@pytest.mark.parametrize("scheduler", ["EulerAncestralDiscreteScheduler", "DDPMScheduler", "LCMScheduler", None])
+def test_a_whole_solve_that_draws_does_not_depend_on_its_company(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, scheduler: str | None
+) -> None:
+    if scheduler is None:  # one that draws without the generator that it is given
+        noisy = lambda self, x, t: x + 0.1 * torch.randn_like(x)  # noqa: E731
+        monkeypatch.setattr(diffusers.DDIMScheduler, "scale_model_input", noisy)
     model = make(folders["sd15"], WholePipeline, guidance_scale=3.0, scheduler=scheduler)
     encoded = {name: value.repeat(3) for name, value in model.encode(CONDITIONS[:1]).items()}
     x, times = noise(model, 3), model.schedule.grid(4).expand(3, -1)
